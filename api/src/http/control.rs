@@ -1,0 +1,50 @@
+//! What the verbs on the controller's host ask through its socket.
+
+use serde::{Deserialize, Serialize};
+
+use super::View;
+
+/// `GET /readyz`: whether a committed revision is served, and if not, why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    pub ready: bool,
+    pub reasons: Vec<String>,
+}
+
+/// `GET /v1/status`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StatusReport {
+    pub readiness: Readiness,
+    pub view: View,
+}
+
+/// Whom an invitation is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InviteKind {
+    Server,
+    User,
+}
+
+/// `POST /v1/invite`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InviteRequest {
+    pub kind: InviteKind,
+    pub namespace: String,
+    pub name: String,
+}
+
+/// The join string or link. It is a secret and is shown once, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteAnswer {
+    pub join: String,
+}
+
+/// `POST /v1/sign-in-link`: opens the console once. The code is in the fragment, which no browser sends
+/// and no link previewer posts. It is a secret, so it has no `Debug`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignInLink {
+    pub url: String,
+    pub expires_at: u64,
+}

@@ -1,0 +1,154 @@
+//! Changes of a [`View`], as the event stream carries them: whole parts, newest wins.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{DeviceView, EventView, ObjectKey, ProblemView, ServerView, SourceView, View};
+
+/// One event of the stream. The first is always a snapshot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type")]
+pub enum LiveEvent {
+    /// Everything. `now` is the controller's clock, against which its times are to be read.
+    Snapshot {
+        now: u64,
+        view: Box<View>,
+    },
+    Revision {
+        revision: u64,
+        complete: bool,
+        sources: Vec<SourceView>,
+    },
+    Server {
+        server: Box<ServerView>,
+    },
+    ServerGone {
+        key: ObjectKey,
+    },
+    Device {
+        device: Box<DeviceView>,
+    },
+    DeviceGone {
+        key: ObjectKey,
+    },
+    Problems {
+        problems: Vec<ProblemView>,
+    },
+    Events {
+        events: Vec<EventView>,
+    },
+}
+
+impl View {
+    /// Returns the events that turn `earlier` into `self`; none when they are equal.
+    pub fn changes_since(&self, earlier: &Self, now: u64) -> Vec<LiveEvent> {
+        if (self.epoch, self.started_at, &self.controller_version)
+            != (earlier.epoch, earlier.started_at, &earlier.controller_version)
+        {
+            return vec![LiveEvent::Snapshot { now, view: Box::new(self.clone()) }];
+        }
+        let mut events = Vec::new();
+        if (self.revision, self.complete, &self.sources)
+            != (earlier.revision, earlier.complete, &earlier.sources)
+        {
+            let (revision, complete) = (self.revision, self.complete);
+            events.push(LiveEvent::Revision { revision, complete, sources: self.sources.clone() });
+        }
+        let (changed, gone) = difference(&earlier.servers, &self.servers, ServerView::key);
+        events.extend(gone.into_iter().map(|key| LiveEvent::ServerGone { key }));
+        events.extend(changed.into_iter().map(|server| LiveEvent::Server { server: Box::new(server) }));
+        let (changed, gone) = difference(&earlier.devices, &self.devices, DeviceView::key);
+        events.extend(gone.into_iter().map(|key| LiveEvent::DeviceGone { key }));
+        events.extend(changed.into_iter().map(|device| LiveEvent::Device { device: Box::new(device) }));
+        if self.problems != earlier.problems {
+            events.push(LiveEvent::Problems { problems: self.problems.clone() });
+        }
+        if self.events != earlier.events {
+            events.push(LiveEvent::Events { events: self.events.clone() });
+        }
+        events
+    }
+}
+
+/// Returns what is new or different in `now`, and the keys of what is no more.
+fn difference<T: Clone + PartialEq>(
+    earlier: &[T],
+    now: &[T],
+    key: fn(&T) -> ObjectKey,
+) -> (Vec<T>, Vec<ObjectKey>) {
+    let mut left: BTreeMap<ObjectKey, &T> = earlier.iter().map(|item| (key(item), item)).collect();
+    let mut changed = Vec::new();
+    for item in now {
+        if left.remove(&key(item)) != Some(item) {
+            changed.push(item.clone());
+        }
+    }
+    (changed, left.into_keys().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(name: &str, links: u32) -> ServerView {
+        ServerView { namespace: "default".into(), name: name.into(), links, ..ServerView::default() }
+    }
+
+    fn view(servers: Vec<ServerView>) -> View {
+        View { revision: 4, started_at: 1, servers, ..View::default() }
+    }
+
+    #[test]
+    fn equal_views_have_no_changes() {
+        let view = view(vec![server("ams", 1)]);
+
+        assert_eq!(view.changes_since(&view, 9), []);
+    }
+
+    #[test]
+    fn only_what_differs_is_sent() {
+        let earlier = view(vec![server("ams", 1), server("fra", 1), server("old", 0)]);
+        let later = view(vec![server("ams", 1), server("fra", 2), server("new", 0)]);
+
+        let gone = ObjectKey { namespace: "default".into(), name: "old".into() };
+        let expected = [
+            LiveEvent::ServerGone { key: gone },
+            LiveEvent::Server { server: Box::new(server("fra", 2)) },
+            LiveEvent::Server { server: Box::new(server("new", 0)) },
+        ];
+        assert_eq!(later.changes_since(&earlier, 9), expected);
+    }
+
+    #[test]
+    fn lists_travel_whole() {
+        let earlier = view(vec![]);
+        let problems = vec![ProblemView { message: "unknown field".into(), ..ProblemView::default() }];
+        let later = View { revision: 5, problems: problems.clone(), ..earlier.clone() };
+
+        let expected = [
+            LiveEvent::Revision { revision: 5, complete: false, sources: vec![] },
+            LiveEvent::Problems { problems },
+        ];
+        assert_eq!(later.changes_since(&earlier, 9), expected);
+    }
+
+    #[test]
+    fn restarted_controller_is_a_snapshot() {
+        let earlier = view(vec![server("ams", 1)]);
+        let later = View { started_at: 2, ..earlier.clone() };
+
+        let expected = [LiveEvent::Snapshot { now: 9, view: Box::new(later.clone()) }];
+        assert_eq!(later.changes_since(&earlier, 9), expected);
+    }
+
+    #[test]
+    fn events_read_back_as_written() {
+        let event = LiveEvent::Server { server: Box::new(server("ams", 3)) };
+
+        let text = serde_json::to_string(&event).unwrap();
+
+        assert!(text.starts_with(r#"{"type":"Server","server":{"namespace":"default","name":"ams""#), "{text}");
+        assert_eq!(serde_json::from_str::<LiveEvent>(&text).unwrap(), event);
+    }
+}

@@ -1,0 +1,153 @@
+//! The controller's whole picture, as the console and `status` show it.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything there is to show: one committed revision, what runs it, and what is wrong with its sources.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    pub epoch: u64,
+    /// The committed revision in force; 0 while there is none.
+    pub revision: u64,
+    pub controller_version: String,
+    pub started_at: u64,
+    /// Whether every source was read in full; while not, nothing is pruned.
+    pub complete: bool,
+    pub sources: Vec<SourceView>,
+    pub servers: Vec<ServerView>,
+    pub devices: Vec<DeviceView>,
+    pub problems: Vec<ProblemView>,
+    /// The latest security events, newest first; the controller bounds the list.
+    pub events: Vec<EventView>,
+}
+
+/// A folder of manifests.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceView {
+    pub path: String,
+    pub complete: bool,
+    /// Why it is incomplete, in one sentence; empty when it is complete.
+    pub reason: String,
+    pub files: u32,
+    pub objects: u32,
+}
+
+/// What names an object of one kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectKey {
+    pub namespace: String,
+    pub name: String,
+}
+
+/// A server and what its gateway last said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServerView {
+    pub namespace: String,
+    pub name: String,
+    /// Whether a gateway's key is bound to it.
+    pub enrolled: bool,
+    pub connected: bool,
+    pub ready: bool,
+    /// One word, such as `AwaitingEnrolment`; empty when ready.
+    pub reason: String,
+    /// One sentence for a person; empty when ready.
+    pub message: String,
+    pub desired_revision: u64,
+    pub applied_revision: u64,
+    /// The gateway's version; empty until it was heard.
+    pub version: String,
+    pub endpoints: Vec<String>,
+    pub networks: Vec<String>,
+    pub links: u32,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    /// Bits a second.
+    pub rx_bps: f64,
+    pub tx_bps: f64,
+    pub last_seen: Option<u64>,
+    /// Where it is declared, as `file:line`.
+    pub owner: String,
+}
+
+impl ServerView {
+    /// Returns what names this server.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+/// A device and where it is connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceView {
+    pub namespace: String,
+    pub name: String,
+    pub user: String,
+    pub networks: Vec<String>,
+    pub addresses: Vec<String>,
+    /// The server that carries its link.
+    pub server: Option<String>,
+    pub connected: bool,
+    pub rx_bytes: u64,
+    pub tx_bytes: u64,
+    pub last_seen: Option<u64>,
+    /// The key exchange of its link, such as `X25519MLKEM768`; empty when not connected.
+    pub key_exchange: String,
+}
+
+impl DeviceView {
+    /// Returns what names this device.
+    pub fn key(&self) -> ObjectKey {
+        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+    }
+}
+
+/// A complaint about the sources, with its place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProblemView {
+    pub file: String,
+    pub line: u32,
+    pub column: u32,
+    /// `error` or `warning`.
+    pub severity: String,
+    /// `Kind/name`; empty when the file could not be read that far.
+    pub object: String,
+    pub path: String,
+    pub code: String,
+    pub message: String,
+    pub fix: String,
+}
+
+/// A security event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventView {
+    pub id: u64,
+    pub at: u64,
+    pub severity: EventSeverity,
+    /// One word, such as `RegistrationRefused`.
+    pub kind: String,
+    /// Whom or what it is about.
+    pub subject: String,
+    pub message: String,
+}
+
+/// How bad a security event is, by the Open Cybersecurity Schema Framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum EventSeverity {
+    Informational,
+    Low,
+    Medium,
+    High,
+    Critical,
+}
+
+impl EventSeverity {
+    /// Returns the severity with this OCSF number; numbers outside 1–5 become the nearest.
+    pub fn from_ocsf(number: u8) -> Self {
+        match number {
+            0 | 1 => Self::Informational,
+            2 => Self::Low,
+            3 => Self::Medium,
+            4 => Self::High,
+            5.. => Self::Critical,
+        }
+    }
+}

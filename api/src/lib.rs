@@ -1,0 +1,21 @@
+//! What two programs of Horizon must agree on, and nothing that only one cares about.
+//!
+//! Pure: no I/O, no clock, no randomness. Time and seeds are arguments.
+//! Signed documents keep the bytes that were signed: hashes and signatures cover received bytes, nobody re-encodes.
+
+pub mod assignment;
+pub mod cbor;
+pub mod condition;
+pub mod delegation;
+pub mod grant;
+pub mod http;
+pub mod join;
+pub mod key;
+pub mod name;
+pub mod problem;
+pub mod resource;
+pub mod section;
+pub mod signed;
+pub mod token;
+pub mod verdict;
+pub mod wire;

@@ -1,0 +1,223 @@
+//! Sections: the content-addressed parts of what a gateway must run. Each is whole; emptiness is a section too.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cbor::{self, DecodeError},
+    key::PublicKey,
+    verdict::Table,
+};
+
+/// A network's name within its realm, as one word: `default/office`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NetworkId(String);
+
+impl NetworkId {
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self(format!("{namespace}/{name}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for NetworkId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The BLAKE3 of a section's bytes, which is its address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ContentHash(#[serde(with = "serde_bytes")] [u8; 32]);
+
+impl ContentHash {
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(blake3::Hash::from_bytes(self.0).to_hex().as_str())
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.12}", blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+/// What a section says, one variant a kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Section {
+    Identity(Identity),
+    Networks(Vec<Network>),
+    Policy(Policy),
+    Routes(Vec<SubnetRoute>),
+    Revocations(Vec<PublicKey>),
+}
+
+/// Who the gateway is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    pub namespace: String,
+    /// Name of the Server resource.
+    pub server: String,
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// Where links arrive.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// A DNS name or an IP address.
+    pub host: String,
+    /// UDP.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// A network that the gateway carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    pub id: NetworkId,
+    pub pools: Vec<IpNet>,
+    /// The gateway's own addresses in it.
+    pub addresses: Vec<IpAddr>,
+    /// Bytes: the most that a TUN of this network may carry.
+    pub mtu: u16,
+    pub pq: PostQuantum,
+    /// Seconds that expired grants are accepted for while the controller is away.
+    pub offline_grace_s: i64,
+}
+
+/// Whether links of a network must use post-quantum key exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PostQuantum {
+    #[default]
+    Preferred,
+    Required,
+}
+
+/// Who may talk to what in one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Policy {
+    pub network: NetworkId,
+    pub table: Table,
+}
+
+/// A prefix behind the gateway, offered to the members of a network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SubnetRoute {
+    pub network: NetworkId,
+    pub prefix: IpNet,
+    /// Members appear there with the gateway's own address (IP masking).
+    pub masquerade: bool,
+}
+
+/// The line of an assignment that names a section.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionHeader {
+    pub name: String,
+    pub hash: ContentHash,
+    pub bytes: u64,
+    /// How many entries it has: nil and empty cannot be confused.
+    pub count: u64,
+    /// Features without which a gateway must refuse it.
+    pub requires: Vec<String>,
+}
+
+/// A section with its bytes, as the planner makes it and the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedSection {
+    pub header: SectionHeader,
+    pub bytes: Vec<u8>,
+}
+
+impl Section {
+    /// Returns the name within an assignment: the kind, and the network where there is one for each.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Identity(_) => "identity".into(),
+            Self::Networks(_) => "networks".into(),
+            Self::Policy(policy) => format!("policy/{}", policy.network),
+            Self::Routes(_) => "routes".into(),
+            Self::Revocations(_) => "revocations".into(),
+        }
+    }
+
+    pub fn encode(&self) -> EncodedSection {
+        let bytes = cbor::encode(self);
+        let count = match self {
+            Self::Identity(_) => 1,
+            Self::Networks(networks) => networks.len(),
+            Self::Policy(policy) => policy.table.rules.len(),
+            Self::Routes(routes) => routes.len(),
+            Self::Revocations(keys) => keys.len(),
+        };
+        let header = SectionHeader {
+            name: self.name(),
+            hash: ContentHash::of(&bytes),
+            bytes: bytes.len() as u64,
+            count: count as u64,
+            requires: vec![],
+        };
+        EncodedSection { header, bytes }
+    }
+
+    /// # Errors
+    /// When the bytes are no section that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        cbor::decode(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_section_has_a_hash_and_a_count_of_its_own() {
+        let routes = Section::Routes(vec![]).encode();
+        let revocations = Section::Revocations(vec![]).encode();
+
+        assert_eq!((routes.header.count, revocations.header.count), (0, 0));
+        assert_ne!(routes.header.hash, revocations.header.hash);
+    }
+
+    #[test]
+    fn a_section_survives_its_bytes() {
+        let section = Section::Networks(vec![Network {
+            id: NetworkId::new("default", "office"),
+            pools: vec!["10.77.0.0/24".parse().expect("a prefix")],
+            addresses: vec![[10, 77, 0, 1].into()],
+            mtu: 1380,
+            pq: PostQuantum::Preferred,
+            offline_grace_s: 43_200,
+        }]);
+
+        assert_eq!(Section::decode(&section.encode().bytes).ok(), Some(section));
+    }
+}

@@ -1,0 +1,133 @@
+//! `hzn-cfg/1`: a gateway and its controller. The gateway dials, one control stream, whole state, newest wins.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    assignment::Version,
+    key::PublicKey,
+    section::{ContentHash, NetworkId},
+    signed::{Document, Signed},
+    wire::{Hello, Refusal, Welcome},
+};
+
+/// What a gateway says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToController {
+    Hello(Hello),
+    /// A token and evidence: bind this connection's key to a declared Server.
+    Join(Join),
+    /// An enrolled gateway is back.
+    Attach(Attach),
+    /// The sections that it lacks.
+    Want { hashes: Vec<ContentHash> },
+    Ack { version: Version, assignment: ContentHash },
+    Nack(Nack),
+    /// A signed [`Heartbeat`].
+    Heartbeat(Signed),
+    /// The answer to a challenge: a signed [`crate::wire::Attestation`].
+    Attest(Signed),
+}
+
+/// What a controller says to a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToGateway {
+    Welcome(Welcome),
+    /// The key is bound to this Server.
+    Joined { namespace: String, server: String },
+    Refused(Refusal),
+    /// A signed [`crate::assignment::Assignment`].
+    Assignment(Signed),
+    Section(SectionBytes),
+    /// Prove again that you are there, for this connection.
+    Challenge {
+        #[serde(with = "serde_bytes")]
+        nonce: [u8; 32],
+    },
+}
+
+/// A section as bytes; its hash is computed by whoever receives it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SectionBytes {
+    #[serde(with = "serde_bytes")]
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Join {
+    /// The whole registration token. Sent only after the delegation was checked.
+    pub token: String,
+    /// `join --name`: which declared Server, where the key fits several.
+    pub name: Option<String>,
+    /// A signed [`crate::wire::Attestation`].
+    pub attestation: Signed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attach {
+    pub running: Option<Version>,
+    /// BLAKE3 of the assignment that runs.
+    pub assignment: Option<ContentHash>,
+    pub attestation: Signed,
+}
+
+/// "I keep the old one, because …"
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nack {
+    pub version: Version,
+    pub section: Option<String>,
+    /// `Kind/name` of the objects at fault, where they are known.
+    pub objects: Vec<String>,
+    pub reason: String,
+    pub running: Option<Version>,
+}
+
+/// What a gateway says every few seconds, signed: counters are believed only in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Drawn at each start of the daemon.
+    #[serde(with = "serde_bytes")]
+    pub boot_id: [u8; 16],
+    /// Rises by one with each heartbeat of a boot.
+    pub counter: u64,
+    /// Unix milliseconds by the gateway's clock.
+    pub time_ms: i64,
+    pub running: Option<Version>,
+    pub assignment: Option<ContentHash>,
+    pub links: Vec<LinkReport>,
+    /// Packets dropped since the start, by reason.
+    pub drops: BTreeMap<String, u64>,
+    /// Facts that the operator should know, one sentence each: a forward chain of somebody else that drops us, …
+    pub warnings: Vec<String>,
+}
+
+impl Document for Heartbeat {
+    const DOMAIN: &'static [u8] = b"hz-heartbeat-v1\0";
+}
+
+/// One link of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkReport {
+    pub device: PublicKey,
+    pub name: String,
+    pub user: String,
+    pub network: NetworkId,
+    /// Unix milliseconds.
+    pub since_ms: i64,
+    /// Address that the link is seen from.
+    pub remote: String,
+    /// Bytes of inner packets, from the gateway's point of view.
+    pub inbound_bytes: u64,
+    pub outbound_bytes: u64,
+    pub rtt_us: u64,
+    pub key_exchange: String,
+    pub is_in_grace: bool,
+}
+
+impl Default for Version {
+    /// Before the first revision.
+    fn default() -> Self {
+        Self { epoch: 0, revision: 0 }
+    }
+}

@@ -1,0 +1,61 @@
+//! `hzn-link/1`: a device and a gateway. Packets travel in DATAGRAMs, this is the control stream beside them.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::{section::NetworkId, wire::Refusal};
+
+/// What a device says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FromDevice {
+    Hello(LinkHello),
+    /// The next grant, before the old one ends.
+    Renew {
+        #[serde(with = "serde_bytes")]
+        grant: Vec<u8>,
+    },
+    Close { reason: String },
+}
+
+/// What a gateway says to a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ToDevice {
+    Accept(Accept),
+    Refuse(Refusal),
+    /// The configuration changed; the link stays.
+    Update(Accept),
+    Close { refusal: Option<Refusal>, reason: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkHello {
+    pub version: String,
+    pub features: Vec<String>,
+    /// A signed [`crate::grant::Grant`], as bytes.
+    #[serde(with = "serde_bytes")]
+    pub grant: Vec<u8>,
+    /// Which network of the grant this link is for.
+    pub network: NetworkId,
+}
+
+/// What a device needs to carry packets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accept {
+    pub network: NetworkId,
+    pub server: String,
+    /// The device's own addresses, with the prefix lengths of their pools.
+    pub addresses: Vec<IpNet>,
+    /// What is reached through this link.
+    pub routes: Vec<IpNet>,
+    /// The gateway's own addresses in the network.
+    pub gateway: Vec<IpAddr>,
+    /// Bytes: the most that a packet of this network may have.
+    pub mtu: u16,
+    /// Unix milliseconds by the gateway's clock.
+    pub server_time_ms: i64,
+    pub features: Vec<String>,
+    /// Whether the grant is expired and accepted because the controller is away.
+    pub is_in_grace: bool,
+}
