@@ -1,1 +1,11 @@
-//! Skeleton.
+//! The data plane as pure functions and machines: packets in, verdicts and packets out.
+//!
+//! No I/O, no clock, no randomness: every input takes `now`, every seed is an argument.
+//! The loop in `gateway/link` moves the bytes and drives what is here.
+
+pub mod checksum;
+pub mod drop_reason;
+pub mod packet;
+
+#[cfg(test)]
+mod testing;

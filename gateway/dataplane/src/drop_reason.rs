@@ -1,0 +1,154 @@
+//! Why a packet was not carried: one closed list, whose words are the metric label and the log field.
+
+/// Names the cause of a dropped packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DropReason {
+    /// A header contradicts itself or the bytes that are there.
+    Malformed,
+    /// The source address is not one of the link's own.
+    SourceMismatch,
+    /// Nobody here answers for the destination.
+    NoRoute,
+    /// No rule allows it, or one denies it.
+    PolicyDenied,
+    /// Multicast, broadcast, link-local or loopback: never routed.
+    NotForwardable,
+    /// A later fragment whose first fragment was not seen, or not allowed.
+    FragmentWithoutFirst,
+    /// An ICMP error that belongs to no flow that is allowed.
+    UnrelatedError,
+    /// The flow table is full of flows that are in use.
+    FlowTableFull,
+    /// The link that it should leave by is not there.
+    LinkDown,
+    /// The queue is over its bytes and this flow was the longest.
+    QueueFull,
+    /// The queue asks this flow to slow down.
+    QueueDelay,
+    /// Too many packets wait for their missing parts.
+    ReassemblyFull,
+    /// Parts of a packet did not arrive in time.
+    ReassemblyIncomplete,
+    /// The channel of a datagram is not one of ours.
+    UnknownChannel,
+    /// A flag of a datagram is not one of ours.
+    UnknownFlag,
+    /// Larger than the path can carry, even in parts.
+    TooBig,
+    /// The key of the link was revoked.
+    Revoked,
+}
+
+impl DropReason {
+    /// Lists every reason, in the order of [`Drops`].
+    pub const ALL: [Self; 17] = [
+        Self::Malformed,
+        Self::SourceMismatch,
+        Self::NoRoute,
+        Self::PolicyDenied,
+        Self::NotForwardable,
+        Self::FragmentWithoutFirst,
+        Self::UnrelatedError,
+        Self::FlowTableFull,
+        Self::LinkDown,
+        Self::QueueFull,
+        Self::QueueDelay,
+        Self::ReassemblyFull,
+        Self::ReassemblyIncomplete,
+        Self::UnknownChannel,
+        Self::UnknownFlag,
+        Self::TooBig,
+        Self::Revoked,
+    ];
+
+    /// Returns the word for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::SourceMismatch => "source_mismatch",
+            Self::NoRoute => "no_route",
+            Self::PolicyDenied => "policy_denied",
+            Self::NotForwardable => "not_forwardable",
+            Self::FragmentWithoutFirst => "fragment_without_first",
+            Self::UnrelatedError => "unrelated_error",
+            Self::FlowTableFull => "flow_table_full",
+            Self::LinkDown => "link_down",
+            Self::QueueFull => "queue_full",
+            Self::QueueDelay => "queue_delay",
+            Self::ReassemblyFull => "reassembly_full",
+            Self::ReassemblyIncomplete => "reassembly_incomplete",
+            Self::UnknownChannel => "unknown_channel",
+            Self::UnknownFlag => "unknown_flag",
+            Self::TooBig => "too_big",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+impl std::fmt::Display for DropReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Counts dropped packets by their reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Drops {
+    counts: [u64; DropReason::ALL.len()],
+}
+
+impl Drops {
+    /// Counts one packet.
+    #[inline]
+    pub const fn count(&mut self, reason: DropReason) {
+        self.counts[reason as usize] += 1;
+    }
+
+    /// Adds the counts of another shard.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.counts.iter_mut().zip(other.counts) {
+            *mine += theirs;
+        }
+    }
+
+    /// Returns how many packets were dropped for a reason.
+    pub const fn of(&self, reason: DropReason) -> u64 {
+        self.counts[reason as usize]
+    }
+
+    /// Returns how many packets were dropped in all.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Returns each reason with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
+        DropReason::ALL.into_iter().map(|reason| (reason, self.of(reason)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_place_and_word() {
+        let words: std::collections::BTreeSet<_> = DropReason::ALL.map(DropReason::as_str).into();
+
+        assert_eq!(words.len(), DropReason::ALL.len());
+        for (place, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place);
+        }
+    }
+
+    #[test]
+    fn counts_are_kept_by_reason() {
+        let mut drops = Drops::default();
+        drops.count(DropReason::Revoked);
+        let mut all = drops;
+        all.add(&drops);
+
+        assert_eq!(all.of(DropReason::Revoked), 2);
+        assert_eq!(all.total(), 2);
+    }
+}
