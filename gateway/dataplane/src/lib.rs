@@ -3,8 +3,11 @@
 //! No I/O, no clock, no randomness: every input takes `now`, every seed is an argument.
 //! The loop in `gateway/link` moves the bytes and drives what is here.
 
+pub mod apply;
 pub mod checksum;
+pub mod datagram;
 pub mod drop_reason;
+pub mod offload;
 pub mod packet;
 
 #[cfg(test)]
