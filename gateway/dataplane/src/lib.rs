@@ -7,6 +7,7 @@ pub mod apply;
 pub mod checksum;
 pub mod datagram;
 pub mod drop_reason;
+pub mod fair;
 pub mod offload;
 pub mod packet;
 
