@@ -1,0 +1,138 @@
+//! What an operator writes: one file a kind under `resource/`, and what all kinds share.
+//!
+//! The types are the schema: `crds/*.yaml` is made from them, and every door checks against those schemas.
+//! A field that nothing enforces is not in the type.
+
+mod access_policy;
+mod device;
+mod key;
+mod key_text;
+mod kind;
+mod metadata;
+mod network;
+mod period;
+mod personal_key;
+mod port_range;
+mod reference;
+mod registration_key;
+#[cfg(feature = "crd")]
+pub mod schema;
+mod server;
+mod status;
+mod token_hash;
+mod user;
+
+use serde::Serialize;
+
+pub use self::{
+    access_policy::{AccessPolicySpec, Action, DestinationSelector, PolicyRule, Protocol, SourceSelector},
+    device::DeviceSpec,
+    key::{KeyParseError, ObjectKey},
+    kind::{Kind, UnknownKind},
+    metadata::Metadata,
+    network::{AddressPool, NetworkSpec, PostQuantum},
+    period::{Period, PeriodError},
+    personal_key::PersonalKeySpec,
+    port_range::{PortRange, PortRangeError},
+    reference::Reference,
+    registration_key::{Generate, RegistrationKeySpec, RegistrationRole},
+    server::{Endpoint, ServerIdentity, ServerSpec, SubnetRoute},
+    status::Status,
+    token_hash::{TokenHash, TokenHashError},
+    user::UserSpec,
+};
+#[cfg(feature = "crd")]
+pub use self::{
+    access_policy::AccessPolicy, device::Device, network::Network, personal_key::PersonalKey,
+    registration_key::RegistrationKey, server::Server, user::User,
+};
+
+/// The group of all kinds.
+pub const GROUP: &str = "horizon.dev";
+/// The version of all kinds.
+pub const VERSION: &str = "v1alpha1";
+/// What `apiVersion` says.
+pub const API_VERSION: &str = "horizon.dev/v1alpha1";
+/// The namespace of an object that names none.
+pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The spec of any kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum ResourceSpec {
+    Network(NetworkSpec),
+    Server(ServerSpec),
+    RegistrationKey(RegistrationKeySpec),
+    User(UserSpec),
+    PersonalKey(PersonalKeySpec),
+    Device(DeviceSpec),
+    AccessPolicy(AccessPolicySpec),
+}
+
+impl ResourceSpec {
+    /// Reads the spec of a kind from JSON and fills in the defaults.
+    ///
+    /// # Errors
+    /// When the JSON does not fit the type; structural validation says it better and first.
+    pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            Kind::Network => Self::Network(serde_json::from_value(json)?),
+            Kind::Server => Self::Server(serde_json::from_value(json)?),
+            Kind::RegistrationKey => Self::RegistrationKey(serde_json::from_value(json)?),
+            Kind::User => Self::User(serde_json::from_value(json)?),
+            Kind::PersonalKey => Self::PersonalKey(serde_json::from_value(json)?),
+            Kind::Device => Self::Device(serde_json::from_value(json)?),
+            Kind::AccessPolicy => Self::AccessPolicy(serde_json::from_value(json)?),
+        })
+    }
+
+    /// Returns the one JSON text of this spec, with its defaults written out.
+    pub fn canonical_json(&self) -> String {
+        serde_json::to_string(self).expect("our own types have string keys only and no failing serialisers")
+    }
+
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Network(_) => Kind::Network,
+            Self::Server(_) => Kind::Server,
+            Self::RegistrationKey(_) => Kind::RegistrationKey,
+            Self::User(_) => Kind::User,
+            Self::PersonalKey(_) => Kind::PersonalKey,
+            Self::Device(_) => Kind::Device,
+            Self::AccessPolicy(_) => Kind::AccessPolicy,
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_survives_its_canonical_json() {
+        let json = serde_json::json!({"addressPools": [{"cidr": "10.77.0.0/24"}]});
+
+        let spec = ResourceSpec::from_json(Kind::Network, json).expect("valid");
+        let again = ResourceSpec::from_json(
+            Kind::Network,
+            serde_json::from_str(&spec.canonical_json()).expect("JSON"),
+        );
+
+        assert_eq!(again.expect("valid"), spec);
+        assert_eq!(
+            spec.canonical_json(),
+            r#"{"addressPools":[{"cidr":"10.77.0.0/24","reserved":[]}],"mtu":1380,"pq":"Preferred","offlineGrace":"12h"}"#
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_refused() {
+        let json = serde_json::json!({"displayName": "Alice", "shoeSize": 42});
+
+        assert!(ResourceSpec::from_json(Kind::User, json).is_err());
+    }
+}

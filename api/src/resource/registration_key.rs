@@ -1,0 +1,81 @@
+//! `RegistrationKey`: who may enrol a server.
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{TokenHash, is_false};
+
+/// A key with which gateway hosts enrol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::CustomResource, kube::KubeSchema))]
+#[cfg_attr(
+    feature = "crd",
+    kube(
+        group = "horizon.dev",
+        version = "v1alpha1",
+        kind = "RegistrationKey",
+        namespaced,
+        status = "super::Status",
+        shortname = "hrk",
+        category = "horizon",
+        selectable = ".spec.role",
+        doc = "A key with which gateway hosts enrol: how often, until when and from where it may be used.",
+        printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
+        printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
+        printcolumn(
+            name = "Usable",
+            type_ = "string",
+            json_path = ".status.conditions[?(@.type=='Usable')].status"
+        ),
+        printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    )
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistrationKeySpec {
+    /// What is enrolled with it.
+    #[serde(default)]
+    pub role: RegistrationRole,
+    /// The SHA-256 of the whole token: `printf %s TOKEN | sha256sum`. Exactly one of hash and generate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Hash>"))]
+    pub hash: Option<TokenHash>,
+    /// The controller makes the token; `horizon-controller invite` shows it once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generate: Option<Generate>,
+    /// How many hosts may enrol with it.
+    #[serde(default = "max_uses_default")]
+    #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 10000)))]
+    pub max_uses: u32,
+    /// When it stops working, such as 2027-01-31T00:00:00Z. Required when maxUses is above 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Time>"))]
+    pub expires_at: Option<Timestamp>,
+    /// From where it may be used; from everywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Cidr>", length(max = 32)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    pub source_cidrs: Vec<IpNet>,
+    /// Exists, but enrols nobody. Hosts that are enrolled stay so.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
+}
+
+/// What a registration key enrols.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum RegistrationRole {
+    #[default]
+    Server,
+}
+
+/// Asks the controller to make the token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Generate {}
+
+/// A key that leaks after its use is worth nothing.
+fn max_uses_default() -> u32 {
+    1
+}

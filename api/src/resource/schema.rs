@@ -1,0 +1,49 @@
+//! How text types look in a schema: stand-ins for `#[schemars(with = …)]`, because the types themselves
+//! carry no schema and most of them are not ours.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::{Period, PortRange, TokenHash};
+use crate::name::Name;
+
+macro_rules! text_schema {
+    ($($(#[$doc:meta])* $name:ident: $schema:tt,)*) => {$(
+        $(#[$doc])*
+        pub struct $name;
+
+        impl JsonSchema for $name {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($schema)
+            }
+        }
+    )*};
+}
+
+text_schema! {
+    /// A [`Name`].
+    Label: {"type": "string", "minLength": 1, "maxLength": Name::CHARS_MAX, "pattern": Name::PATTERN},
+    /// A prefix such as `10.77.0.0/16`. The longest is an IPv6 prefix with an IPv4 tail.
+    Cidr: {"type": "string", "minLength": 1, "maxLength": 49, "pattern": "^[0-9a-fA-F:.]+/[0-9]{1,3}$"},
+    /// An IPv4 or IPv6 address.
+    Ip: {"type": "string", "minLength": 1, "maxLength": 45, "pattern": "^[0-9a-fA-F:.]+$"},
+    /// A moment (RFC 3339).
+    Time: {"type": "string", "format": "date-time", "maxLength": 64},
+    /// An ed25519 public key.
+    PublicKey: {"type": "string", "maxLength": 52, "pattern": "^ed25519:[A-Za-z0-9+/]{43}=$"},
+    /// A [`TokenHash`].
+    Hash: {"type": "string", "maxLength": 71, "pattern": TokenHash::PATTERN},
+    /// A [`Period`].
+    Duration: {"type": "string", "minLength": 1, "maxLength": 20, "pattern": Period::PATTERN},
+    /// A [`PortRange`].
+    Ports: {"type": "string", "maxLength": 11, "pattern": PortRange::PATTERN},
+}

@@ -1,0 +1,100 @@
+//! `crds/*.yaml` is what the types say. `UPDATE=1 cargo test -p horizon-api --features crd --test crds` rewrites it.
+
+use std::{fs, path::PathBuf};
+
+use horizon_api::resource::{
+    AccessPolicy, Device, GROUP, Kind, Network, PersonalKey, RegistrationKey, Server, User, VERSION,
+};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::core::CustomResourceExt;
+
+fn definition(kind: Kind) -> CustomResourceDefinition {
+    match kind {
+        Kind::Network => Network::crd(),
+        Kind::Server => Server::crd(),
+        Kind::RegistrationKey => RegistrationKey::crd(),
+        Kind::User => User::crd(),
+        Kind::PersonalKey => PersonalKey::crd(),
+        Kind::Device => Device::crd(),
+        Kind::AccessPolicy => AccessPolicy::crd(),
+    }
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../crds")
+}
+
+#[test]
+fn files_are_what_the_types_say() {
+    for kind in Kind::ALL {
+        let path = folder().join(format!("{}.yaml", kind.plural()));
+        let wanted = serde_yaml::to_string(&definition(kind)).expect("a definition is plain data");
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&path, &wanted).expect("crds/ is writable");
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+
+        assert!(found == wanted, "{} differs from its type; run this test with UPDATE=1", path.display());
+    }
+}
+
+#[test]
+fn no_file_is_left_over() {
+    let mut found: Vec<String> = fs::read_dir(folder())
+        .expect("crds/ exists")
+        .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
+        .collect();
+    found.sort();
+    let mut wanted: Vec<String> = Kind::ALL.map(|kind| format!("{}.yaml", kind.plural())).into();
+    wanted.sort();
+
+    assert_eq!(found, wanted);
+}
+
+#[test]
+fn names_are_those_of_the_kind() {
+    for kind in Kind::ALL {
+        let definition = definition(kind);
+        let names = definition.spec.names;
+
+        assert_eq!(names.kind, kind.as_str());
+        assert_eq!(names.plural, kind.plural());
+        assert_eq!(names.short_names, Some(vec![kind.short_name().to_owned()]));
+        assert_eq!(definition.spec.group, GROUP);
+        assert_eq!(definition.spec.versions[0].name, VERSION);
+    }
+}
+
+/// Kubernetes estimates the cost of rules by these bounds, and we promise that every input has a limit.
+#[test]
+fn every_string_and_list_is_bounded() {
+    for kind in Kind::ALL {
+        let version = serde_json::to_value(&definition(kind).spec.versions[0]).expect("JSON");
+        let mut unbounded = Vec::new();
+        collect_unbounded(
+            &version["schema"]["openAPIV3Schema"]["properties"]["spec"],
+            "spec",
+            &mut unbounded,
+        );
+
+        assert!(unbounded.is_empty(), "{kind}: {unbounded:?}");
+    }
+}
+
+fn collect_unbounded(schema: &serde_json::Value, path: &str, unbounded: &mut Vec<String>) {
+    let missing = match schema["type"].as_str() {
+        Some("string") => schema["maxLength"].is_null() && schema["enum"].is_null(),
+        Some("array") => schema["maxItems"].is_null(),
+        Some("integer") => schema["maximum"].is_null(),
+        _ => false,
+    };
+    if missing {
+        unbounded.push(path.to_owned());
+    }
+    if schema["items"].is_object() {
+        collect_unbounded(&schema["items"], &format!("{path}[]"), unbounded);
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        collect_unbounded(property, &format!("{path}.{name}"), unbounded);
+    }
+}
