@@ -75,11 +75,11 @@ fn interface_actions(
     if was != wanted.link {
         actions.push(Action::SetLink { name: name.clone(), was, value: wanted.link });
     }
-    let is_missing = |address| observed.is_none_or(|interface| !interface.addresses.contains(address));
-    actions.extend(
-        (wanted.addresses.iter().copied().filter(|address| is_missing(address)))
-            .map(|address| Action::AddAddress { name: name.clone(), address }),
-    );
+    for address in wanted.addresses.iter().copied() {
+        if observed.is_none_or(|interface| !interface.addresses.contains(&address)) {
+            actions.push(Action::AddAddress { name: name.clone(), address });
+        }
+    }
 }
 
 #[cfg(test)]

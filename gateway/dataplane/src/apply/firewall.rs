@@ -69,7 +69,8 @@ impl Firewall {
     pub fn install_text(&self) -> String {
         let mut text = Self::remove_text();
         // Writing into a String cannot fail.
-        let _ = write!(text, "table inet {TABLE} {{\n{}{}}}\n", self.forward_chain(), self.postrouting_chain());
+        let _ =
+            write!(text, "table inet {TABLE} {{\n{}{}}}\n", self.forward_chain(), self.postrouting_chain());
         text
     }
 
@@ -96,8 +97,10 @@ impl Firewall {
 
     fn postrouting_chain(&self) -> String {
         let mut text =
-            "\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n".to_owned();
-        let outside = if self.tuns.is_empty() { String::new() } else { format!("oifname != {} ", self.tun_set()) };
+            "\tchain postrouting {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n"
+                .to_owned();
+        let outside =
+            if self.tuns.is_empty() { String::new() } else { format!("oifname != {} ", self.tun_set()) };
         for Masquerade { source, destination } in &self.masquerades {
             let family = if source.addr().is_ipv4() { "ip" } else { "ip6" };
             let to = if destination.prefix_len() == 0 {
