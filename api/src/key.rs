@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ed25519_dalek::{Signer, SigningKey, Verifier, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -75,9 +75,7 @@ impl PublicKey {
     pub(crate) fn verify(&self, domain: &[u8], message: &[u8], signature: &[u8; 64]) -> bool {
         let signed = [domain, message].concat();
         let signature = ed25519_dalek::Signature::from_bytes(signature);
-        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| {
-            key.verify_strict(&signed, &signature).is_ok() && key.verify(&signed, &signature).is_ok()
-        })
+        VerifyingKey::from_bytes(&self.0).is_ok_and(|key| key.verify_strict(&signed, &signature).is_ok())
     }
 }
 

@@ -1,1 +1,52 @@
-//! Skeleton.
+//! The controller's HTTP face: the console over HTTPS, and the control socket for the verbs on the host.
+//!
+//! It holds no state: it reads the newest [`View`] from a `watch` and sends [`Command`]s to the task that
+//! owns the store. Secrets are made here and leave only as hashes, so the store never sees one.
+
+mod command;
+mod console;
+mod control;
+mod failure;
+mod health;
+mod input;
+mod live;
+mod origin;
+mod secret;
+mod serve;
+mod session;
+
+use std::sync::Arc;
+
+use horizon_api::http::View;
+use tokio::sync::{Semaphore, mpsc, watch};
+
+pub use command::{Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, Session};
+pub use console::console_router;
+pub use control::control_router;
+pub use secret::SecretHash;
+pub use serve::{serve_https, serve_unix};
+
+/// What the routers read and whom they ask.
+#[derive(Clone)]
+pub struct AppState {
+    pub view: watch::Receiver<Arc<View>>,
+    pub commands: mpsc::Sender<Command>,
+    /// Renders the metrics as Prometheus text.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+    /// Where the console is reached, such as `https://gw.example.org:7443`, without a slash at the end.
+    pub console_url: Arc<str>,
+}
+
+/// Open event streams at once. Each costs a task and at most one set of changes.
+const STREAMS_MAX: usize = 256;
+
+struct Shared {
+    state: AppState,
+    streams: Arc<Semaphore>,
+}
+
+impl Shared {
+    fn new(state: AppState) -> Arc<Self> {
+        Arc::new(Self { state, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+    }
+}

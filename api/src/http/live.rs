@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceView, EventView, ObjectKey, ProblemView, ServerView, SourceView, View};
+use super::{DeviceView, EventView, ServerView, SourceView, View};
+use crate::{problem::Problem, resource::ObjectKey};
 
 /// One event of the stream. The first is always a snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,17 +24,15 @@ pub enum LiveEvent {
     Server {
         server: Box<ServerView>,
     },
-    ServerGone {
-        key: ObjectKey,
-    },
     Device {
         device: Box<DeviceView>,
     },
-    DeviceGone {
+    /// A server or device that is no more.
+    Gone {
         key: ObjectKey,
     },
     Problems {
-        problems: Vec<ProblemView>,
+        problems: Vec<Problem>,
     },
     Events {
         events: Vec<EventView>,
@@ -56,10 +55,10 @@ impl View {
             events.push(LiveEvent::Revision { revision, complete, sources: self.sources.clone() });
         }
         let (changed, gone) = difference(&earlier.servers, &self.servers, ServerView::key);
-        events.extend(gone.into_iter().map(|key| LiveEvent::ServerGone { key }));
+        events.extend(gone.into_iter().map(|key| LiveEvent::Gone { key }));
         events.extend(changed.into_iter().map(|server| LiveEvent::Server { server: Box::new(server) }));
         let (changed, gone) = difference(&earlier.devices, &self.devices, DeviceView::key);
-        events.extend(gone.into_iter().map(|key| LiveEvent::DeviceGone { key }));
+        events.extend(gone.into_iter().map(|key| LiveEvent::Gone { key }));
         events.extend(changed.into_iter().map(|device| LiveEvent::Device { device: Box::new(device) }));
         if self.problems != earlier.problems {
             events.push(LiveEvent::Problems { problems: self.problems.clone() });
@@ -90,6 +89,7 @@ fn difference<T: Clone + PartialEq>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resource::Kind;
 
     fn server(name: &str, links: u32) -> ServerView {
         ServerView { namespace: "default".into(), name: name.into(), links, ..ServerView::default() }
@@ -111,9 +111,9 @@ mod tests {
         let earlier = view(vec![server("ams", 1), server("fra", 1), server("old", 0)]);
         let later = view(vec![server("ams", 1), server("fra", 2), server("new", 0)]);
 
-        let gone = ObjectKey { namespace: "default".into(), name: "old".into() };
+        let gone = ObjectKey::new(Kind::Server, "default", "old");
         let expected = [
-            LiveEvent::ServerGone { key: gone },
+            LiveEvent::Gone { key: gone },
             LiveEvent::Server { server: Box::new(server("fra", 2)) },
             LiveEvent::Server { server: Box::new(server("new", 0)) },
         ];
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn lists_travel_whole() {
         let earlier = view(vec![]);
-        let problems = vec![ProblemView { message: "unknown field".into(), ..ProblemView::default() }];
+        let problems = vec![Problem::error("a.yaml", "UnknownField", "there is no such field")];
         let later = View { revision: 5, problems: problems.clone(), ..earlier.clone() };
 
         let expected = [

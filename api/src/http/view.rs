@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    problem::Problem,
+    resource::{Kind, ObjectKey},
+};
+
 /// Everything there is to show: one committed revision, what runs it, and what is wrong with its sources.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct View {
@@ -15,7 +20,7 @@ pub struct View {
     pub sources: Vec<SourceView>,
     pub servers: Vec<ServerView>,
     pub devices: Vec<DeviceView>,
-    pub problems: Vec<ProblemView>,
+    pub problems: Vec<Problem>,
     /// The latest security events, newest first; the controller bounds the list.
     pub events: Vec<EventView>,
 }
@@ -29,13 +34,6 @@ pub struct SourceView {
     pub reason: String,
     pub files: u32,
     pub objects: u32,
-}
-
-/// What names an object of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct ObjectKey {
-    pub namespace: String,
-    pub name: String,
 }
 
 /// A server and what its gateway last said.
@@ -71,7 +69,7 @@ pub struct ServerView {
 impl ServerView {
     /// Returns what names this server.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+        ObjectKey::new(Kind::Server, &self.namespace, &self.name)
     }
 }
 
@@ -96,24 +94,8 @@ pub struct DeviceView {
 impl DeviceView {
     /// Returns what names this device.
     pub fn key(&self) -> ObjectKey {
-        ObjectKey { namespace: self.namespace.clone(), name: self.name.clone() }
+        ObjectKey::new(Kind::Device, &self.namespace, &self.name)
     }
-}
-
-/// A complaint about the sources, with its place.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProblemView {
-    pub file: String,
-    pub line: u32,
-    pub column: u32,
-    /// `error` or `warning`.
-    pub severity: String,
-    /// `Kind/name`; empty when the file could not be read that far.
-    pub object: String,
-    pub path: String,
-    pub code: String,
-    pub message: String,
-    pub fix: String,
 }
 
 /// A security event.

@@ -26,8 +26,6 @@ pub enum ToController {
     Nack(Nack),
     /// A signed [`Heartbeat`].
     Heartbeat(Signed),
-    /// The answer to a challenge: a signed [`crate::wire::Attestation`].
-    Attest(Signed),
 }
 
 /// What a controller says to a gateway.
@@ -40,11 +38,6 @@ pub enum ToGateway {
     /// A signed [`crate::assignment::Assignment`].
     Assignment(Signed),
     Section(SectionBytes),
-    /// Prove again that you are there, for this connection.
-    Challenge {
-        #[serde(with = "serde_bytes")]
-        nonce: [u8; 32],
-    },
 }
 
 /// A section as bytes; its hash is computed by whoever receives it.

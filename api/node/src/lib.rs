@@ -1,0 +1,16 @@
+//! What every Horizon process shares: its key and files on disk, the TLS and QUIC settings of its links,
+//! framed streams, the local socket, the clock and the log.
+
+pub mod clock;
+pub mod data_folder;
+pub mod durable;
+pub mod evidence;
+pub mod failure;
+pub mod framed;
+pub mod key_exchange;
+pub mod local;
+pub mod log;
+pub mod quic;
+pub mod random;
+pub mod secret_file;
+pub mod tls;
