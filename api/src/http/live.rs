@@ -148,7 +148,10 @@ mod tests {
 
         let text = serde_json::to_string(&event).unwrap();
 
-        assert!(text.starts_with(r#"{"type":"Server","server":{"namespace":"default","name":"ams""#), "{text}");
+        assert!(
+            text.starts_with(r#"{"type":"Server","server":{"namespace":"default","name":"ams""#),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<LiveEvent>(&text).unwrap(), event);
     }
 }

@@ -1,0 +1,45 @@
+//! What the controller's HTTP face and its readers (console, CLI, tests) say to each other.
+//!
+//! [`View`] is the whole picture; [`LiveEvent`]s carry its changes; `control` is for the socket on the host.
+//! Times are unix milliseconds of the controller's clock, counters are since the controller knows the object.
+
+mod control;
+mod live;
+mod session;
+mod view;
+
+pub use control::{InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, StatusReport};
+pub use live::LiveEvent;
+pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
+pub use view::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View};
+
+use serde::{Deserialize, Serialize};
+
+/// The body of every answer that is not a success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiError {
+    /// One word for programs, such as `SignedOut`.
+    pub code: String,
+    /// One sentence: what happened.
+    pub message: String,
+    /// One sentence: what to do; empty when there is nothing to say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hint: String,
+}
+
+impl ApiError {
+    pub fn new(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), hint: hint.into() }
+    }
+}
+
+impl std::fmt::Display for ApiError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.hint.as_str() {
+            "" => f.write_str(&self.message),
+            hint => write!(f, "{} ({hint})", self.message),
+        }
+    }
+}
+
+impl std::error::Error for ApiError {}
