@@ -5,9 +5,11 @@
 
 pub mod apply;
 pub mod checksum;
+pub mod congestion;
 pub mod datagram;
 pub mod drop_reason;
 pub mod fair;
+pub mod link;
 pub mod offload;
 pub mod packet;
 
