@@ -38,6 +38,8 @@ pub enum StoreError {
     RevisionTaken { number: i64 },
     #[error("revision {number} does not follow revision {last}")]
     RevisionGap { number: i64, last: i64 },
+    #[error("the store's epoch is {stored}, not {given}: it was restored, compile again")]
+    EpochChanged { stored: i64, given: i64 },
     #[error("address {address} of network {network} already belongs to {owner}")]
     AddressTaken { network: String, address: String, owner: String },
     /// A mistake in this program: the statement and its values do not fit.

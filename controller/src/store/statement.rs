@@ -40,8 +40,7 @@ impl Statements {
             path: path.to_path_buf(),
             reason: error.to_string().to_lowercase(),
         };
-        let database =
-            ready(libsql::Builder::new_local(path).flags(flags).build()).map_err(refused)?;
+        let database = ready(libsql::Builder::new_local(path).flags(flags).build()).map_err(refused)?;
         let connection = database.connect().map_err(refused)?;
         // The library's own default is to fail at once.
         connection.busy_timeout(Duration::from_secs(5)).map_err(refused)?;
@@ -112,40 +111,18 @@ pub(super) struct Row<'a>(&'a libsql::Row);
 
 impl Row<'_> {
     pub(super) fn integer(&self, column: i32) -> Result<i64> {
-        match self.value(column)? {
-            Value::Integer(integer) => Ok(integer),
-            other => Err(unexpected(column, &other)),
-        }
+        let value = self.value(column)?;
+        if let Value::Integer(integer) = value { Ok(integer) } else { Err(unexpected(column, &value)) }
     }
 
     pub(super) fn text(&self, column: i32) -> Result<String> {
-        match self.value(column)? {
-            Value::Text(text) => Ok(text),
-            other => Err(unexpected(column, &other)),
-        }
+        let value = self.value(column)?;
+        if let Value::Text(text) = value { Ok(text) } else { Err(unexpected(column, &value)) }
     }
 
     pub(super) fn blob(&self, column: i32) -> Result<Vec<u8>> {
-        match self.value(column)? {
-            Value::Blob(blob) => Ok(blob),
-            other => Err(unexpected(column, &other)),
-        }
-    }
-
-    pub(super) fn optional_integer(&self, column: i32) -> Result<Option<i64>> {
-        match self.value(column)? {
-            Value::Null => Ok(None),
-            Value::Integer(integer) => Ok(Some(integer)),
-            other => Err(unexpected(column, &other)),
-        }
-    }
-
-    pub(super) fn optional_blob(&self, column: i32) -> Result<Option<Vec<u8>>> {
-        match self.value(column)? {
-            Value::Null => Ok(None),
-            Value::Blob(blob) => Ok(Some(blob)),
-            other => Err(unexpected(column, &other)),
-        }
+        let value = self.value(column)?;
+        if let Value::Blob(blob) = value { Ok(blob) } else { Err(unexpected(column, &value)) }
     }
 
     fn value(&self, column: i32) -> Result<Value> {
@@ -251,5 +228,4 @@ fn ready<F: Future>(future: F) -> F::Output {
 }
 
 #[cfg(test)]
-#[path = "pitfall.rs"]
 mod pitfall;

@@ -110,8 +110,7 @@ fn bare_missing_value_is_null_or_the_one_before() {
     insert.reset();
     assert_eq!(ready(insert.execute(["c"])).unwrap(), 1);
 
-    let expected =
-        [(text("a"), Value::Null), (text("b"), Value::Integer(2)), (text("c"), Value::Integer(2))];
+    let expected = [(text("a"), Value::Null), (text("b"), Value::Integer(2)), (text("c"), Value::Integer(2))];
     assert_eq!(bare_rows(&connection), expected);
 }
 
@@ -188,7 +187,8 @@ fn two_statements_in_one_text_are_refused() {
 fn bare_batch_keeps_what_came_before_its_error() {
     let connection = bare();
 
-    let outcome = ready(connection.execute_batch("INSERT INTO pair VALUES ('a', 1); INSERT INTO absent VALUES (1);"));
+    let outcome =
+        ready(connection.execute_batch("INSERT INTO pair VALUES ('a', 1); INSERT INTO absent VALUES (1);"));
 
     assert!(outcome.is_err());
     assert_eq!(bare_rows(&connection).len(), 1);

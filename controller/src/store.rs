@@ -1,0 +1,268 @@
+//! What the controller remembers, in libSQL.
+//!
+//! One thread writes and checkpoints, two read, and no call of the library runs on a worker of the runtime.
+//! Every operation is one transaction and can be repeated: after a crash a write may be there though nobody
+//! was told. Times are milliseconds of Unix time, uids are text, JSON is text that is not looked into.
+
+mod allocation;
+mod assignment;
+mod audit;
+mod binding;
+mod commit;
+mod error;
+mod event;
+mod folder;
+mod key;
+mod load;
+mod meta;
+mod migration;
+mod object;
+mod reader;
+mod revision;
+mod revocation;
+mod section;
+mod session;
+mod sql;
+mod statement;
+mod use_key;
+mod writer;
+
+#[cfg(test)]
+mod crash;
+#[cfg(test)]
+mod facts;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tracing::{error, info};
+
+pub use allocation::Allocation;
+pub use assignment::{Assignment, StoredAssignment};
+pub use audit::{AuditEntry, AuditRecord, AuditState};
+pub use binding::{Binding, NodeKind, Seen};
+pub use commit::{CommitOutcome, CommitRevision};
+pub use error::StoreError;
+pub use event::{Event, Severity, StoredEvent};
+pub use key::{IssueKey, IssueOutcome, Key, KeyKind};
+pub use load::Stored;
+pub use object::{Object, ObjectConditions};
+pub use revision::Revision;
+pub use revocation::{Revocation, Revoke};
+pub use section::Section;
+pub use session::{NewLink, Session, TakeLink};
+pub use use_key::{UseKey, UseOutcome};
+
+use error::Result;
+use folder::Folder;
+use reader::Readers;
+use statement::Statements;
+use writer::Writer;
+
+/// Entries of the audit log that are checked at every start.
+const AUDIT_CHECKED_AT_START: i64 = 10_000;
+
+/// The store of one data folder. Clones are the same store; the last one dropped closes it.
+#[derive(Clone)]
+pub struct Store {
+    parts: Arc<Parts>,
+}
+
+// In the order in which they end: the last checkpoint needs readers gone, and the folder is given back last.
+struct Parts {
+    readers: Readers,
+    writer: Writer,
+    start: Start,
+    _folder: Folder,
+}
+
+/// What was found when the store was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// Starts of this store, this one included.
+    pub number: i64,
+    pub engine: String,
+    pub audit: AuditState,
+}
+
+/// Counters since the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreCounters {
+    pub commits: u64,
+    pub requests: u64,
+    pub refused_busy: u64,
+    pub waiting: u64,
+    /// Time spent in transactions, their sync included.
+    pub commit_us: u64,
+}
+
+impl Store {
+    /// Opens the store of a folder, making both when they are not there. Blocks: call it before serving.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let folder = Folder::take(folder)?;
+        folder.touch_database()?;
+        let path = folder.database();
+        let mut statements = writer::connect(&path)?;
+        migration::migrate(&mut statements)?;
+        let start = writer::transaction(&mut statements, check_start)?;
+        let readers = Readers::start(&path)?;
+        let writer = Writer::start(statements)
+            .map_err(|error| StoreError::Unusable { path: path.clone(), reason: error.to_string() })?;
+        info!(path = %path.display(), start = start.number, engine = start.engine, "store opened");
+        if let AuditState::Broken { seq } = start.audit {
+            error!(seq, "the audit log does not follow from itself: the store was altered or lost entries");
+        }
+        Ok(Self { parts: Arc::new(Parts { readers, writer, start, _folder: folder }) })
+    }
+
+    /// Closes the store when this is its last clone, off the runtime's workers.
+    pub async fn close(self) {
+        // A panic of the store's threads is logged where they are joined.
+        drop(tokio::task::spawn_blocking(move || drop(self)).await);
+    }
+
+    pub fn start(&self) -> &Start {
+        &self.parts.start
+    }
+
+    pub fn counters(&self) -> StoreCounters {
+        let counters = self.parts.writer.counters();
+        StoreCounters {
+            commits: counters.commits.load(Ordering::Relaxed),
+            requests: counters.requests.load(Ordering::Relaxed),
+            refused_busy: counters.refused_busy.load(Ordering::Relaxed),
+            waiting: counters.waiting.load(Ordering::Relaxed),
+            commit_us: counters.commit_us.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Returns everything that the reconciler needs at its start, as of one moment.
+    pub async fn load(&self) -> Result<Stored> {
+        self.parts.readers.read(load::load).await
+    }
+
+    /// Commits one revision in one transaction.
+    pub async fn commit_revision(&self, commit: CommitRevision) -> Result<CommitOutcome> {
+        self.parts.writer.write(|statements| commit::commit_revision(statements, commit)).await
+    }
+
+    /// Updates conditions between revisions, as acks arrive.
+    pub async fn set_conditions(&self, conditions: Vec<ObjectConditions>) -> Result<()> {
+        let work = |statements: &mut Statements| {
+            conditions.into_iter().try_for_each(|one| object::set_conditions(statements, one))
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Returns a section by its hash.
+    pub async fn section(&self, hash: Vec<u8>) -> Result<Option<Section>> {
+        self.parts.readers.read(move |statements| section::find(statements, &hash)).await
+    }
+
+    /// Uses a key and binds a node, or neither.
+    pub async fn use_key(&self, request: UseKey) -> Result<UseOutcome> {
+        self.parts.writer.write(|statements| use_key::use_key(statements, request)).await
+    }
+
+    /// Stores the digest of a secret that was made for a key, once.
+    pub async fn issue_key(&self, key: IssueKey, audit: AuditEntry) -> Result<IssueOutcome> {
+        let work = move |statements: &mut Statements| {
+            let outcome = key::issue(statements, key)?;
+            if outcome == IssueOutcome::Issued {
+                audit::append(statements, &audit)?;
+            }
+            Ok(outcome)
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Returns the keys with their uses.
+    pub async fn keys(&self) -> Result<Vec<Key>> {
+        self.parts.readers.read(key::all).await
+    }
+
+    /// Returns the nodes with their public keys.
+    pub async fn bindings(&self) -> Result<Vec<Binding>> {
+        self.parts.readers.read(binding::all).await
+    }
+
+    /// Records signs of life.
+    pub async fn see(&self, seen: Vec<Seen>) -> Result<()> {
+        let work =
+            move |statements: &mut Statements| seen.iter().try_for_each(|one| binding::see(statements, one));
+        self.parts.writer.write(work).await
+    }
+
+    /// Revokes a public key; the first revocation of a key stands.
+    pub async fn revoke(&self, revoke: Revoke, audit: AuditEntry) -> Result<Revocation> {
+        let work = move |statements: &mut Statements| {
+            if let Some(first) = revocation::find(statements, &revoke.public_key)? {
+                return Ok(first);
+            }
+            let revocation = revocation::insert(statements, &revoke)?;
+            audit::append(statements, &audit)?;
+            Ok(revocation)
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Returns all revocations in their order.
+    pub async fn revocations(&self) -> Result<Vec<Revocation>> {
+        self.parts.readers.read(revocation::all).await
+    }
+
+    /// Stores a security event; the same id again is stored once.
+    pub async fn add_event(&self, event: Event) -> Result<()> {
+        self.parts.writer.write(move |statements| event::put(statements, &event)).await
+    }
+
+    /// Returns the newest events, newest first.
+    pub async fn recent_events(&self, limit: i64) -> Result<Vec<StoredEvent>> {
+        self.parts.readers.read(move |statements| event::recent(statements, limit)).await
+    }
+
+    /// Appends to the audit log what no other operation tells it.
+    pub async fn add_audit(&self, entry: AuditEntry) -> Result<()> {
+        self.parts.writer.write(move |statements| audit::append(statements, &entry)).await
+    }
+
+    /// Returns the newest audit entries, oldest first.
+    pub async fn audit_tail(&self, limit: i64) -> Result<Vec<AuditRecord>> {
+        self.parts.readers.read(move |statements| audit::tail(statements, limit)).await
+    }
+
+    /// Checks the newest entries of the audit log.
+    pub async fn verify_audit(&self, limit: i64) -> Result<AuditState> {
+        self.parts.readers.read(move |statements| audit::verify(statements, limit)).await
+    }
+
+    /// Stores a sign-in link.
+    pub async fn create_link(&self, link: NewLink) -> Result<()> {
+        self.parts.writer.write(move |statements| session::put_link(statements, &link)).await
+    }
+
+    /// Exchanges a link for a session; `None` when it is unknown, used or expired.
+    pub async fn take_link(&self, take: TakeLink) -> Result<Option<Session>> {
+        self.parts.writer.write(move |statements| session::take_link(statements, &take)).await
+    }
+
+    /// Returns the session that a cookie's secret opens.
+    pub async fn session(&self, secret: Vec<u8>, now: i64) -> Result<Option<Session>> {
+        self.parts.readers.read(move |statements| session::find(statements, &secret, now)).await
+    }
+
+    /// Ends a session.
+    pub async fn end_session(&self, secret: Vec<u8>) -> Result<()> {
+        self.parts.writer.write(move |statements| session::delete(statements, &secret)).await
+    }
+}
+
+fn check_start(statements: &mut Statements) -> Result<Start> {
+    let engine = statements.query_one("SELECT sqlite_version()", vec![], |row| row.text(0))?;
+    Ok(Start {
+        number: meta::count_start(statements)?,
+        engine: engine.unwrap_or_default(),
+        audit: audit::verify(statements, AUDIT_CHECKED_AT_START)?,
+    })
+}

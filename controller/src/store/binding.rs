@@ -1,0 +1,108 @@
+//! Which public key a server or device has, and when it was last heard of.
+
+use super::error::Result;
+use super::statement::{Row, Statements};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    Server,
+    Device,
+}
+
+impl NodeKind {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Device => "Device",
+        }
+    }
+}
+
+/// A node's key, by the uid of its object. `evidence` is JSON that the node reported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    pub owner: String,
+    pub kind: NodeKind,
+    pub public_key: Vec<u8>,
+    pub bound_at: i64,
+    pub last_seen_at: i64,
+    pub evidence: String,
+}
+
+/// A sign of life of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub owner: String,
+    pub at: i64,
+}
+
+pub(super) fn insert(statements: &mut Statements, binding: Binding) -> Result<()> {
+    statements.execute(
+        "INSERT INTO bindings (owner, kind, public_key, bound_at, last_seen_at, evidence)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        vec![
+            binding.owner.into(),
+            binding.kind.name().into(),
+            binding.public_key.into(),
+            binding.bound_at.into(),
+            binding.last_seen_at.into(),
+            binding.evidence.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Times only move forward, whatever order reports arrive in.
+pub(super) fn see(statements: &mut Statements, seen: &Seen) -> Result<()> {
+    statements.execute(
+        "UPDATE bindings SET last_seen_at = max(last_seen_at, ?2) WHERE owner = ?1",
+        vec![seen.owner.as_str().into(), seen.at.into()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn delete(statements: &mut Statements, owner: &str) -> Result<()> {
+    statements.execute("DELETE FROM bindings WHERE owner = ?1", vec![owner.into()])?;
+    Ok(())
+}
+
+pub(super) fn of_owner(statements: &mut Statements, owner: &str) -> Result<Option<Binding>> {
+    statements.query_one(
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings WHERE owner = ?1",
+        vec![owner.into()],
+        from_row,
+    )
+}
+
+pub(super) fn of_public_key(statements: &mut Statements, public_key: &[u8]) -> Result<Option<Binding>> {
+    statements.query_one(
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings
+         WHERE public_key = ?1",
+        vec![public_key.into()],
+        from_row,
+    )
+}
+
+pub(super) fn all(statements: &mut Statements) -> Result<Vec<Binding>> {
+    statements.query(
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings ORDER BY owner",
+        vec![],
+        from_row,
+    )
+}
+
+fn from_row(row: &Row<'_>) -> Result<Binding> {
+    let kind = match row.text(1)?.as_str() {
+        "Server" => NodeKind::Server,
+        // The table admits no third.
+        _ => NodeKind::Device,
+    };
+    Ok(Binding {
+        owner: row.text(0)?,
+        kind,
+        public_key: row.blob(2)?,
+        bound_at: row.integer(3)?,
+        last_seen_at: row.integer(4)?,
+        evidence: row.text(5)?,
+    })
+}

@@ -1,0 +1,43 @@
+//! Everything that a controller needs of the past when it starts.
+
+use super::allocation::{self, Allocation};
+use super::assignment::{self, StoredAssignment};
+use super::binding::{self, Binding};
+use super::error::Result;
+use super::key::{self, Key};
+use super::meta;
+use super::object::{self, Object};
+use super::revision::{self, Revision};
+use super::revocation::{self, Revocation};
+use super::section::{self, Section};
+use super::statement::Statements;
+
+/// One moment of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub epoch: i64,
+    /// The last one, unless nothing was ever committed.
+    pub revision: Option<Revision>,
+    pub objects: Vec<Object>,
+    pub allocations: Vec<Allocation>,
+    pub bindings: Vec<Binding>,
+    pub keys: Vec<Key>,
+    pub revocations: Vec<Revocation>,
+    /// The newest of each server, and the sections that they name.
+    pub assignments: Vec<StoredAssignment>,
+    pub sections: Vec<Section>,
+}
+
+pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
+    Ok(Stored {
+        epoch: meta::epoch(statements)?,
+        revision: revision::last(statements)?,
+        objects: object::all(statements)?,
+        allocations: allocation::all(statements)?,
+        bindings: binding::all(statements)?,
+        keys: key::all(statements)?,
+        revocations: revocation::all(statements)?,
+        assignments: assignment::in_force(statements)?,
+        sections: section::in_force(statements)?,
+    })
+}

@@ -1,0 +1,21 @@
+//! Counters of the store itself.
+
+use super::error::{Result, StoreError};
+use super::statement::Statements;
+
+/// Rises when the store is restored from a backup; gateways refuse an older one.
+pub(super) fn epoch(statements: &mut Statements) -> Result<i64> {
+    read(statements, "epoch")
+}
+
+/// Counts this start. It is also the proof, before anything else runs, that the store can be written.
+pub(super) fn count_start(statements: &mut Statements) -> Result<i64> {
+    statements.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'", vec![])?;
+    read(statements, "starts")
+}
+
+fn read(statements: &mut Statements, key: &str) -> Result<i64> {
+    statements
+        .query_one("SELECT value FROM meta WHERE key = ?1", vec![key.into()], |row| row.integer(0))?
+        .ok_or_else(|| StoreError::Misuse(format!("no {key} in meta")))
+}

@@ -1,0 +1,153 @@
+//! What the use of a key promises.
+
+use super::{UseKey, UseOutcome};
+use crate::store::facts::{audit, commit, object};
+use crate::store::{KeyKind, NodeKind, Object, Revoke, Store};
+
+fn request(key: &str, owner: &str, node: u8) -> UseKey {
+    UseKey {
+        key: key.into(),
+        kind: KeyKind::Registration,
+        digest: blake3::hash(key.as_bytes()).as_bytes().to_vec(),
+        uses_max: Some(1),
+        expires_at: Some(1_000),
+        owner: owner.into(),
+        owner_kind: NodeKind::Server,
+        creates: None,
+        public_key: vec![node; 32],
+        evidence: "{}".into(),
+        remote: "192.0.2.1:5".into(),
+        event_id: format!("{key}-{owner}-{node}"),
+        now: 10,
+    }
+}
+
+fn open(folder: &tempfile::TempDir) -> Store {
+    Store::open(folder.path()).unwrap()
+}
+
+async fn kinds(store: &Store) -> Vec<String> {
+    store.recent_events(1_000).await.unwrap().into_iter().map(|stored| stored.event.kind).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_64_concurrent_uses_of_a_one_time_key_binds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut joins = tokio::task::JoinSet::new();
+    for node in 0..64 {
+        let store = store.clone();
+        joins.spawn(async move { store.use_key(request("k", &format!("server-{node}"), node)).await });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(outcome) = joins.join_next().await {
+        outcomes.push(outcome.unwrap().unwrap());
+    }
+
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == UseOutcome::Bound).count(), 1);
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == UseOutcome::Exhausted).count(), 63);
+    let stored = store.load().await.unwrap();
+    assert_eq!((stored.bindings.len(), stored.keys[0].uses), (1, 1));
+    let kinds = kinds(&store).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "KeyUsed").count(), 1);
+    assert_eq!(kinds.iter().filter(|kind| *kind == "KeyRefused").count(), 63);
+    assert_eq!(store.audit_tail(100).await.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_of_64_concurrent_joins_of_one_server_binds() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let mut joins = tokio::task::JoinSet::new();
+    for node in 0..64 {
+        let store = store.clone();
+        let request = UseKey { uses_max: None, ..request("k", "server", node) };
+        joins.spawn(async move { store.use_key(request).await });
+    }
+    let mut bound = 0;
+    while let Some(outcome) = joins.join_next().await {
+        let outcome = outcome.unwrap().unwrap();
+        bound += usize::from(outcome == UseOutcome::Bound);
+        assert!(matches!(outcome, UseOutcome::Bound | UseOutcome::OwnerAlreadyBound), "{outcome:?}");
+    }
+
+    assert_eq!(bound, 1);
+    assert_eq!(store.load().await.unwrap().keys[0].uses, 1);
+}
+
+#[tokio::test]
+async fn retry_succeeds_and_uses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+
+    let first = store.use_key(request("k", "server", 1)).await.unwrap();
+    // After the key has expired, and with an owner that the caller made up again.
+    let retry = UseKey { now: 5_000, ..request("k", "made up again", 1) };
+    let again = store.use_key(retry).await.unwrap();
+
+    assert_eq!(first, UseOutcome::Bound);
+    assert_eq!(again, UseOutcome::AlreadyBound { owner: "server".into() });
+    assert_eq!(store.load().await.unwrap().keys[0].uses, 1);
+    assert_eq!(kinds(&store).await, ["KeyUsed"]);
+}
+
+#[tokio::test]
+async fn refused_use_binds_nothing_and_leaves_an_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.use_key(request("k", "server", 1)).await.unwrap();
+    let revoke = Revoke { public_key: vec![9; 32], owner: "lost".into(), reason: "lost".into(), now: 5 };
+    store.revoke(revoke, audit()).await.unwrap();
+    let before = store.load().await.unwrap();
+
+    let refused = [
+        (UseKey { now: 1_000, ..request("other", "b", 2) }, UseOutcome::Expired),
+        (request("k", "b", 2), UseOutcome::Exhausted),
+        (request("other", "server", 2), UseOutcome::OwnerAlreadyBound),
+        (request("other", "b", 1), UseOutcome::PublicKeyTaken { owner: "server".into() }),
+        (request("other", "b", 9), UseOutcome::Revoked),
+    ];
+    for (number, (request, expected)) in refused.into_iter().enumerate() {
+        let request = UseKey { event_id: format!("refused-{number}"), ..request };
+        assert_eq!(store.use_key(request).await, Ok(expected));
+    }
+
+    assert_eq!(store.load().await.unwrap(), before);
+    let kinds = kinds(&store).await;
+    assert_eq!(kinds.iter().filter(|kind| *kind == "KeyRefused").count(), 5);
+}
+
+#[tokio::test]
+async fn use_makes_the_object_of_its_device() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    let device = Object { kind: "Device".into(), source: "api".into(), ..object("laptop", 0) };
+    let login = UseKey {
+        kind: KeyKind::Personal,
+        owner_kind: NodeKind::Device,
+        creates: Some(device.clone()),
+        ..request("k", "laptop", 1)
+    };
+
+    store.use_key(login).await.unwrap();
+    let stored = store.load().await.unwrap();
+
+    assert_eq!(stored.objects, [device]);
+    assert_eq!(stored.bindings[0].kind, NodeKind::Device);
+}
+
+#[tokio::test]
+async fn deleted_server_gives_its_public_key_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.use_key(request("k", "server", 1)).await.unwrap();
+    let mut deletion = commit(1);
+    deletion.deleted = vec!["server".into()];
+    store.commit_revision(deletion).await.unwrap();
+
+    let with_spent_key = store.use_key(request("k", "again", 1)).await.unwrap();
+    let with_other_key = store.use_key(request("other", "again", 1)).await.unwrap();
+
+    assert_eq!(with_spent_key, UseOutcome::Exhausted);
+    assert_eq!(with_other_key, UseOutcome::Bound);
+}
