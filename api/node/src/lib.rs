@@ -2,6 +2,7 @@
 //! framed streams, the local socket, the clock and the log.
 
 pub mod clock;
+pub mod controller;
 pub mod data_folder;
 pub mod durable;
 pub mod evidence;

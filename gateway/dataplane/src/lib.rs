@@ -9,9 +9,13 @@ pub mod congestion;
 pub mod datagram;
 pub mod drop_reason;
 pub mod fair;
+pub mod flow;
+mod flow_hash;
+pub mod forwarder;
 pub mod link;
 pub mod offload;
 pub mod packet;
+pub mod wanted;
 
 #[cfg(test)]
 mod testing;

@@ -1,0 +1,105 @@
+//! Meeting a controller, for gateways and devices alike: dial, say hello, and believe it only by its root.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use horizon_api::{
+    delegation::{Pin, Trust},
+    key::SecretKey,
+    signed::Signed,
+    wire::{Attestation, Evidence, Hello, Welcome},
+};
+use quinn::{Connection, Endpoint};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    clock, evidence,
+    failure::Failure,
+    framed::{self, Receiver, Sender},
+    quic,
+};
+
+/// A controller answers within this time, or is away.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a controller is.
+#[derive(Clone, Copy, Debug)]
+pub struct Address<'a> {
+    pub host: &'a str,
+    pub port: u16,
+}
+
+/// A controller that proved to be the pinned one. Only now may it be told a secret.
+pub struct Meeting {
+    pub sender: Sender,
+    pub receiver: Receiver,
+    pub trust: Trust,
+    /// What proved it, to be kept.
+    pub delegation: Signed,
+    pub connection: Connection,
+    nonce: [u8; 32],
+    /// Kept alive: the connection's socket.
+    endpoint: Endpoint,
+}
+
+/// Dials and checks. `hello` wraps the first message, `welcome` unwraps the answer.
+///
+/// # Errors
+/// [`Failure::Unreachable`] when nobody answers, [`Failure::Refused`] when who answers is not the pinned controller.
+pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
+    key: &SecretKey,
+    alpn: &[u8],
+    address: Address<'_>,
+    pin: &Pin,
+    hello: impl FnOnce(Hello) -> S,
+    welcome: impl FnOnce(R) -> Option<Welcome>,
+) -> anyhow::Result<Meeting> {
+    let Address { host, port } = address;
+    let away = |e: anyhow::Error| {
+        Failure::Unreachable(format!(
+            "the controller at {host}:{port} does not answer ({e:#}); check that it runs, and that UDP port {port} is open on the way"
+        ))
+    };
+    let (endpoint, connection) = quic::dial(key, alpn, host, port).await.map_err(away)?;
+    let (mut sender, mut receiver) = framed::open(&connection).await?;
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    sender.send(&hello(Hello { version, features: vec![] })).await.map_err(|e| away(e.into()))?;
+    let answer = receiver.receive_within(PATIENCE).await.map_err(|e| away(e.into()))?;
+    let welcome = welcome(answer).context("the controller did not say Welcome first")?;
+    let trust = check(&welcome, &connection, pin)?;
+    Ok(Meeting {
+        sender,
+        receiver,
+        trust,
+        delegation: welcome.delegation,
+        nonce: welcome.nonce,
+        connection,
+        endpoint,
+    })
+}
+
+fn check(welcome: &Welcome, connection: &Connection, pin: &Pin) -> anyhow::Result<Trust> {
+    let peer = quic::peer_key(connection)?;
+    let trust = Trust::establish(&welcome.delegation, pin, clock::unix_s())
+        .map_err(|e| Failure::Refused(e.to_string()))?;
+    trust.check_peer(&peer).map_err(|e| Failure::Refused(e.to_string()))?;
+    Ok(trust)
+}
+
+impl Meeting {
+    /// Signs this node's evidence for this connection.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn attest(&self, key: &SecretKey) -> anyhow::Result<Signed> {
+        let evidence: Evidence = evidence::collect(env!("CARGO_PKG_VERSION"), &self.trust.pin().root);
+        let exporter = quic::exporter(&self.connection)?;
+        Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence }, key))
+    }
+
+    /// Ends the connection and waits until the other end can know.
+    pub async fn end(self, reason: &str) {
+        self.connection.close(0u32.into(), reason.as_bytes());
+        drop(tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await);
+    }
+}

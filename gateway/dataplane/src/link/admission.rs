@@ -1,0 +1,295 @@
+//! Whom a gateway admits: a device with a grant that holds here and now. The controller is not asked.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use horizon_api::{
+    assignment::GatewayConfig,
+    delegation::Trust,
+    grant::{GrantCheck, GrantError, UnverifiedGrant, VerifiedGrant},
+    key::PublicKey,
+    section::{Network, NetworkId, PostQuantum},
+    verdict::Identity,
+    wire::{
+        Refusal, RefusalCode,
+        link::{Accept, LinkHello},
+    },
+};
+use ipnet::IpNet;
+
+/// Everything that an admission depends on. Immutable: a new configuration is a new value.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    pub trust: Trust,
+    pub gateway: PublicKey,
+    pub config: GatewayConfig,
+    /// Whether the controller is away: then expired grants hold for their network's `offlineGrace`.
+    pub is_standby: bool,
+    /// Unix milliseconds: the highest time that this gateway ever saw. A clock set back revives no grant.
+    pub time_floor_ms: i64,
+}
+
+/// Who asks, as the handshake proved it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    pub key: &'a PublicKey,
+    /// Whether the key exchange holds against a quantum computer.
+    pub is_post_quantum: bool,
+}
+
+/// A device that may use a link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    pub device: PublicKey,
+    pub identity: Identity,
+    pub network: NetworkId,
+    pub addresses: Vec<IpAddr>,
+    /// Unix seconds.
+    pub grant_expires_at: i64,
+    pub accept: Accept,
+}
+
+impl Admission {
+    /// Decides about a Hello, and again about the same Hello whenever the configuration or the time has changed.
+    ///
+    /// # Errors
+    /// A refusal that can be sent as it is.
+    pub fn admit(&self, hello: &LinkHello, asker: Asker<'_>, now_ms: i64) -> Result<Admitted, Refusal> {
+        let now_ms = now_ms.max(self.time_floor_ms);
+        let network = self.config.networks.get(&hello.network).ok_or_else(|| no_network(&hello.network))?;
+        if network.pq == PostQuantum::Required && !asker.is_post_quantum {
+            return Err(Refusal::new(
+                RefusalCode::PostQuantumRequired,
+                format!("network {} demands post-quantum key exchange", network.id),
+                "upgrade this agent",
+            ));
+        }
+        let verified = self.check_grant(&hello.grant, asker.key, now_ms / 1000)?;
+        let granted = verified.networks().iter().find(|granted| granted.network == hello.network);
+        let granted = granted.ok_or_else(|| no_network(&hello.network))?;
+        let grant = verified.grant();
+        let accept = self.accept(network, &granted.addresses, verified.is_in_grace(), now_ms);
+        if accept.addresses.is_empty() {
+            return Err(no_address(&hello.network));
+        }
+        Ok(Admitted {
+            device: grant.device,
+            identity: grant.identity.clone(),
+            network: network.id.clone(),
+            addresses: accept.addresses.iter().map(IpNet::addr).collect(),
+            grant_expires_at: grant.expires_at,
+            accept,
+        })
+    }
+
+    fn check_grant(&self, grant: &[u8], peer: &PublicKey, now: i64) -> Result<VerifiedGrant, Refusal> {
+        let grace: BTreeMap<_, _> = if self.is_standby {
+            self.config.networks.values().map(|n| (n.id.clone(), n.offline_grace_s)).collect()
+        } else {
+            BTreeMap::new()
+        };
+        let check = GrantCheck {
+            trust: &self.trust,
+            gateway: &self.gateway,
+            peer,
+            now,
+            offline_grace_s: &grace,
+            revoked: &self.config.revoked,
+        };
+        UnverifiedGrant::parse(grant)
+            .and_then(|grant| grant.verify(&check))
+            .map_err(|error| refusal_of(&error))
+    }
+
+    /// Addresses outside the network's pools are left out: nobody routes them here.
+    fn accept(&self, network: &Network, granted: &[IpAddr], is_in_grace: bool, now_ms: i64) -> Accept {
+        let pool_of = |address: &IpAddr| network.pools.iter().find(|pool| pool.contains(address));
+        let addresses = granted
+            .iter()
+            .filter_map(|address| {
+                let pool = pool_of(address)?;
+                IpNet::new(*address, pool.prefix_len()).ok()
+            })
+            .collect();
+        let behind = self.config.routes.iter().filter(|route| route.network == network.id);
+        let routes = network.pools.iter().copied().chain(behind.map(|route| route.prefix)).collect();
+        Accept {
+            network: network.id.clone(),
+            server: self
+                .config
+                .identity
+                .as_ref()
+                .map_or_else(String::new, |identity| identity.server.clone()),
+            addresses,
+            routes,
+            gateway: network.addresses.clone(),
+            mtu: network.mtu,
+            server_time_ms: now_ms,
+            features: vec![],
+            is_in_grace,
+        }
+    }
+}
+
+fn no_network(network: &NetworkId) -> Refusal {
+    Refusal::new(
+        RefusalCode::BadGrant,
+        format!("this gateway does not carry network {network} for this device"),
+        "ask for another server with `horizon servers`",
+    )
+}
+
+fn no_address(network: &NetworkId) -> Refusal {
+    Refusal::new(
+        RefusalCode::BadGrant,
+        format!("the grant has no address in the pools of network {network}"),
+        "refresh the grant: `horizon disconnect`, then `horizon connect`",
+    )
+}
+
+fn refusal_of(error: &GrantError) -> Refusal {
+    let (code, hint) = match error {
+        GrantError::Revoked => (RefusalCode::Revoked, "ask an administrator of this network"),
+        GrantError::Expired { .. } => (
+            RefusalCode::KeyExpired,
+            "the agent asks for a new grant by itself when the controller is reachable",
+        ),
+        GrantError::NotYetValid { .. } => (RefusalCode::BadGrant, "set the clocks of both hosts"),
+        GrantError::Unreadable(_)
+        | GrantError::Forged(_)
+        | GrantError::NoSigner(_)
+        | GrantError::ForeignDevice
+        | GrantError::ForeignAudience
+        | GrantError::OlderEpoch { .. }
+        | GrantError::NoNetwork => (
+            RefusalCode::BadGrant,
+            "sign in again with `horizon login`, and tell an administrator if it stays",
+        ),
+    };
+    Refusal::new(code, error.to_string(), hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use horizon_api::{
+        delegation::{Delegation, Pin, Role},
+        grant::{Grant, NetworkGrant},
+        key::{RootFingerprint, SecretKey},
+        section::SubnetRoute,
+    };
+
+    fn key(seed: u8) -> SecretKey {
+        SecretKey::from_seed(&[seed; 32])
+    }
+
+    fn office() -> NetworkId {
+        NetworkId::new("default", "office")
+    }
+
+    fn admission() -> Admission {
+        let delegation = Delegation {
+            root: key(1).public(),
+            online: key(2).public(),
+            roles: vec![Role::Grant],
+            epoch: 1,
+            not_after: i64::MAX,
+        };
+        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1 };
+        let network = Network {
+            id: office(),
+            pools: vec!["10.77.0.0/24".parse().expect("a prefix")],
+            addresses: vec![[10, 77, 0, 1].into()],
+            mtu: 1380,
+            pq: PostQuantum::Preferred,
+            offline_grace_s: 3_600,
+        };
+        let route = SubnetRoute {
+            network: office(),
+            prefix: "198.51.100.0/24".parse().expect("a prefix"),
+            masquerade: true,
+        };
+        Admission {
+            trust: Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid"),
+            gateway: key(4).public(),
+            config: GatewayConfig {
+                networks: [(office(), network)].into(),
+                routes: vec![route],
+                ..GatewayConfig::default()
+            },
+            is_standby: false,
+            time_floor_ms: 0,
+        }
+    }
+
+    fn hello() -> LinkHello {
+        let grant = Grant {
+            id: [0; 16],
+            epoch: 1,
+            device: key(3).public(),
+            identity: Identity { device: "laptop".into(), user: "alice".into(), ..Identity::default() },
+            audience: [key(4).public()].into(),
+            networks: vec![NetworkGrant {
+                network: office(),
+                addresses: vec![[10, 77, 0, 2].into(), [192, 0, 2, 9].into()],
+            }],
+            issued_at: 1_000,
+            not_before: 1_000,
+            expires_at: 4_600,
+        };
+        LinkHello { version: "1".into(), features: vec![], grant: grant.sign(&key(2)), network: office() }
+    }
+
+    fn admit(admission: &Admission, hello: &LinkHello, now_s: i64) -> Result<Admitted, Refusal> {
+        let asker = Asker { key: &key(3).public(), is_post_quantum: false };
+        admission.admit(hello, asker, now_s * 1000)
+    }
+
+    #[test]
+    fn a_device_gets_its_addresses_and_what_lies_behind() {
+        let admitted = admit(&admission(), &hello(), 2_000).expect("admitted");
+
+        assert_eq!(admitted.accept.addresses, ["10.77.0.2/24".parse().expect("a prefix")]);
+        assert_eq!(admitted.addresses, [IpAddr::from([10, 77, 0, 2])]);
+        assert_eq!(admitted.accept.routes.len(), 2);
+        assert_eq!(admitted.accept.mtu, 1380);
+    }
+
+    #[test]
+    fn grace_holds_in_standby_only() {
+        let standby = Admission { is_standby: true, ..admission() };
+
+        assert_eq!(admit(&admission(), &hello(), 5_000).expect_err("expired").code, RefusalCode::KeyExpired);
+        assert!(admit(&standby, &hello(), 5_000).expect("in grace").accept.is_in_grace);
+        assert!(admit(&standby, &hello(), 9_000).is_err());
+    }
+
+    #[test]
+    fn a_clock_set_back_revives_no_grant() {
+        let later = Admission { time_floor_ms: 5_000_000, ..admission() };
+
+        assert_eq!(admit(&later, &hello(), 2_000).expect_err("expired").code, RefusalCode::KeyExpired);
+    }
+
+    #[test]
+    fn a_revoked_device_and_a_foreign_network_are_refused() {
+        let mut revoking = admission();
+        revoking.config.revoked.insert(key(3).public());
+        let foreign = LinkHello { network: NetworkId::new("default", "lab"), ..hello() };
+
+        assert_eq!(admit(&revoking, &hello(), 2_000).expect_err("revoked").code, RefusalCode::Revoked);
+        assert_eq!(admit(&admission(), &foreign, 2_000).expect_err("foreign").code, RefusalCode::BadGrant);
+    }
+
+    #[test]
+    fn a_network_may_demand_post_quantum_links() {
+        let mut demanding = admission();
+        demanding.config.networks.get_mut(&office()).expect("there").pq = PostQuantum::Required;
+        let device = key(3).public();
+        let asker = |is_post_quantum| Asker { key: &device, is_post_quantum };
+
+        let classical = demanding.admit(&hello(), asker(false), 2_000_000).expect_err("classical");
+
+        assert_eq!(classical.code, RefusalCode::PostQuantumRequired);
+        assert!(demanding.admit(&hello(), asker(true), 2_000_000).is_ok());
+    }
+}

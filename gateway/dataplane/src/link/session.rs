@@ -1,0 +1,143 @@
+//! The life of a link beyond its handshake, at both ends. Machines: they `handle_*` messages and give messages back.
+
+use horizon_api::{
+    key::PublicKey,
+    wire::{
+        Refusal, RefusalCode,
+        link::{Accept, FromDevice, LinkHello, ToDevice},
+    },
+};
+
+use super::admission::{Admission, Admitted, Asker};
+
+/// A gateway's end of one link.
+#[derive(Debug)]
+pub struct GatewaySession {
+    peer: PublicKey,
+    is_post_quantum: bool,
+    /// Kept, because what it says is judged again whenever the configuration or the time changes.
+    hello: Option<LinkHello>,
+    admitted: Option<Admitted>,
+}
+
+/// What a session wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum GatewayStep {
+    Nothing,
+    /// The device is admitted, for the first time or under other terms: send this.
+    Admitted(ToDevice),
+    /// Send this and end the link.
+    End(ToDevice, Refusal),
+    /// The device leaves.
+    Left {
+        reason: String,
+    },
+}
+
+impl GatewaySession {
+    pub fn new(peer: PublicKey, is_post_quantum: bool) -> Self {
+        Self { peer, is_post_quantum, hello: None, admitted: None }
+    }
+
+    pub fn handle_message(&mut self, message: FromDevice, admission: &Admission, now_ms: i64) -> GatewayStep {
+        match (message, &mut self.hello) {
+            (FromDevice::Hello(hello), None) => {
+                self.hello = Some(hello);
+                self.judge(admission, now_ms)
+            }
+            (FromDevice::Renew { grant }, Some(hello)) => {
+                hello.grant = grant;
+                self.judge(admission, now_ms)
+            }
+            (FromDevice::Close { reason }, _) => GatewayStep::Left { reason },
+            (FromDevice::Hello(_), Some(_)) => protocol_error("Hello came twice"),
+            (FromDevice::Renew { .. }, None) => protocol_error("a grant was renewed before Hello"),
+        }
+    }
+
+    /// Judges the link again: the configuration changed, or time passed.
+    pub fn handle_change(&mut self, admission: &Admission, now_ms: i64) -> GatewayStep {
+        if self.admitted.is_some() { self.judge(admission, now_ms) } else { GatewayStep::Nothing }
+    }
+
+    pub fn admitted(&self) -> Option<&Admitted> {
+        self.admitted.as_ref()
+    }
+
+    fn judge(&mut self, admission: &Admission, now_ms: i64) -> GatewayStep {
+        let Some(hello) = &self.hello else { return GatewayStep::Nothing };
+        let asker = Asker { key: &self.peer, is_post_quantum: self.is_post_quantum };
+        match (admission.admit(hello, asker, now_ms), self.admitted.take()) {
+            (Ok(admitted), None) => {
+                let accept = admitted.accept.clone();
+                self.admitted = Some(admitted);
+                GatewayStep::Admitted(ToDevice::Accept(accept))
+            }
+            (Ok(admitted), Some(old)) => {
+                let is_same = is_same(&admitted, &old);
+                let accept = admitted.accept.clone();
+                self.admitted = Some(admitted);
+                if is_same { GatewayStep::Nothing } else { GatewayStep::Admitted(ToDevice::Update(accept)) }
+            }
+            (Err(refusal), None) => GatewayStep::End(ToDevice::Refuse(refusal.clone()), refusal),
+            (Err(refusal), Some(_)) => {
+                let reason = refusal.message.clone();
+                GatewayStep::End(ToDevice::Close { refusal: Some(refusal.clone()), reason }, refusal)
+            }
+        }
+    }
+}
+
+/// The time in an Accept moves by itself and is no change of terms.
+fn is_same(new: &Admitted, old: &Admitted) -> bool {
+    let accept = Accept { server_time_ms: old.accept.server_time_ms, ..new.accept.clone() };
+    accept == old.accept && new.identity == old.identity && new.grant_expires_at == old.grant_expires_at
+}
+
+fn protocol_error(message: &str) -> GatewayStep {
+    let refusal = Refusal::new(RefusalCode::Protocol, message, "upgrade this agent");
+    GatewayStep::End(ToDevice::Refuse(refusal.clone()), refusal)
+}
+
+/// A device's end of one link.
+#[derive(Debug, Default)]
+pub struct DeviceSession {
+    accept: Option<Accept>,
+}
+
+/// What happened to a device's link.
+#[derive(Debug, PartialEq, Eq)]
+pub enum DeviceStep {
+    /// The gateway said yes: packets may flow.
+    Up(Accept),
+    /// The terms changed; the link stays.
+    Changed(Accept),
+    Refused(Refusal),
+    /// The gateway ends the link.
+    Closed {
+        refusal: Option<Refusal>,
+        reason: String,
+    },
+}
+
+impl DeviceSession {
+    pub fn handle_message(&mut self, message: ToDevice) -> DeviceStep {
+        match message {
+            ToDevice::Accept(accept) => {
+                self.accept = Some(accept.clone());
+                DeviceStep::Up(accept)
+            }
+            ToDevice::Update(accept) => {
+                self.accept = Some(accept.clone());
+                DeviceStep::Changed(accept)
+            }
+            ToDevice::Refuse(refusal) => DeviceStep::Refused(refusal),
+            ToDevice::Close { refusal, reason } => DeviceStep::Closed { refusal, reason },
+        }
+    }
+
+    /// Returns the terms of an accepted link.
+    pub fn accept(&self) -> Option<&Accept> {
+        self.accept.as_ref()
+    }
+}

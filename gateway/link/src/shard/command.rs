@@ -1,0 +1,79 @@
+//! What others ask of a shard.
+
+use std::sync::Arc;
+
+use horizon_api::wire::link::FromDevice;
+use horizon_dataplane::link::session::DeviceSession;
+
+use super::{LAST_WORDS, Shard};
+use crate::{Command, Dial, LinkEvent, Serving, link::{End, handle_of}, settings};
+
+impl Shard {
+    pub(super) fn handle_commands(&mut self) {
+        while let Ok(command) = self.inbox.try_recv() {
+            match command {
+                Command::Serve(serving) => self.serve(serving),
+                Command::Dial(dial) => self.dial(*dial),
+                Command::Renew { grant } => self.tell_uplink(&FromDevice::Renew { grant }),
+                Command::HangUp { reason } => self.hang_up(&reason),
+                Command::Stop { reason } => self.begin_stop(&reason),
+            }
+        }
+    }
+
+    /// Every packet is judged by the new policy from here on; every link by the new configuration, the revoked first.
+    fn serve(&mut self, serving: Arc<Serving>) {
+        let revoked: Vec<_> = self
+            .table
+            .iter()
+            .filter(|link| link.peer.is_some_and(|peer| serving.admission.config.revoked.contains(&peer)))
+            .map(|link| link.handle)
+            .collect();
+        self.serving = Some(serving);
+        for handle in revoked {
+            self.judge(handle);
+        }
+        self.to_judge = self.table.handles().into();
+    }
+
+    fn dial(&mut self, dial: Dial) {
+        self.hang_up("another link is made");
+        let connected = settings::client(&self.key, dial.gateway).and_then(|config| {
+            self.endpoint
+                .connect(self.clock.now, config, dial.remote, "horizon")
+                .map_err(|e| e.to_string())
+        });
+        match connected {
+            Ok((handle, connection)) => {
+                let link = self.adopt(handle, connection);
+                link.control.open(&mut link.connection);
+                link.end = End::Device(DeviceSession::default(), None);
+                self.uplink = Some(link.id);
+                self.hello = Some(FromDevice::Hello(dial.hello));
+            }
+            Err(reason) => self.emit(LinkEvent::Down { refusal: None, reason }),
+        }
+    }
+
+    fn hang_up(&mut self, reason: &str) {
+        self.tell_uplink(&FromDevice::Close { reason: reason.to_owned() });
+        if let Some(id) = self.uplink.take() {
+            self.close(handle_of(id), reason);
+        }
+    }
+
+    fn tell_uplink(&mut self, message: &FromDevice) {
+        let Some(link) = self.uplink.and_then(|id| self.table.by_id(id)) else { return };
+        let handle = link.handle;
+        if link.is_accepted() && link.control.send(&mut link.connection, message).is_ok() {
+            self.table.mark(handle);
+        }
+    }
+
+    fn begin_stop(&mut self, reason: &str) {
+        self.stop = Some(self.clock.now + LAST_WORDS);
+        for handle in self.table.handles() {
+            self.close(handle, reason);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The UDP socket: batches in and out, with GSO and GRO where the kernel has them.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::UdpSocket,
+    os::fd::{AsRawFd, RawFd},
+};
+
+use quinn_proto::Transmit;
+use quinn_udp::{RecvMeta, UdpSocketState};
+
+/// One receive takes up to so many messages, each up to 64 KiB of datagrams of one sender.
+const MESSAGES: usize = 8;
+const MESSAGE_BYTES: usize = 65_536;
+/// The kernel's default of 208 KiB is a few milliseconds at a gigabit a second.
+const SOCKET_BUFFER_BYTES: usize = 8 << 20;
+
+pub(crate) struct Udp {
+    socket: UdpSocket,
+    state: UdpSocketState,
+    buffers: Vec<Vec<u8>>,
+    metas: [RecvMeta; MESSAGES],
+}
+
+impl Udp {
+    pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
+        let state = UdpSocketState::new((&socket).into())?;
+        // Without CAP_NET_ADMIN the kernel caps them at rmem_max and wmem_max: `doctor` looks at those.
+        state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES)?;
+        state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES)?;
+        let buffers = (0..MESSAGES).map(|_| vec![0; MESSAGE_BYTES]).collect();
+        Ok(Self { socket, state, buffers, metas: [RecvMeta::default(); MESSAGES] })
+    }
+
+    /// Receives what is there, and returns how many messages that is.
+    pub(crate) fn receive(&mut self) -> io::Result<usize> {
+        let mut buffers = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
+        let mut slices: [IoSliceMut<'_>; MESSAGES] =
+            std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        self.state.recv((&self.socket).into(), &mut slices, &mut self.metas)
+    }
+
+    /// Returns a message of the last receive: its bytes and how it is cut.
+    pub(crate) fn message(&self, index: usize) -> (&[u8], RecvMeta) {
+        let meta = self.metas[index];
+        (&self.buffers[index][..meta.len], meta)
+    }
+
+    /// Sends a batch. `WouldBlock` means that nothing of it was sent.
+    pub(crate) fn send(&self, transmit: &Transmit, contents: &[u8]) -> io::Result<()> {
+        let transmit = quinn_udp::Transmit {
+            destination: transmit.destination,
+            ecn: transmit.ecn.map(|ecn| match ecn {
+                quinn_proto::EcnCodepoint::Ect0 => quinn_udp::EcnCodepoint::Ect0,
+                quinn_proto::EcnCodepoint::Ect1 => quinn_udp::EcnCodepoint::Ect1,
+                quinn_proto::EcnCodepoint::Ce => quinn_udp::EcnCodepoint::Ce,
+            }),
+            contents: &contents[..transmit.size],
+            segment_size: transmit.segment_size,
+            src_ip: transmit.src_ip,
+        };
+        self.state.try_send((&self.socket).into(), &transmit)
+    }
+
+    /// Returns how many datagrams one send may carry.
+    pub(crate) fn batch_max(&self) -> usize {
+        self.state.max_gso_segments()
+    }
+
+    pub(crate) fn may_fragment(&self) -> bool {
+        self.state.may_fragment()
+    }
+}
+
+impl AsRawFd for Udp {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
