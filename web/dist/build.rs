@@ -14,11 +14,8 @@ fn main() -> anyhow::Result<()> {
     println!("cargo::rerun-if-env-changed=HORIZON_WEB");
     println!("cargo::rerun-if-changed=build.rs");
     let out = directory("OUT_DIR")?;
-    let source = if env::var("HORIZON_WEB").is_ok_and(|value| value == "skip") {
-        table(&[])
-    } else {
-        build(&out)?
-    };
+    let source =
+        if env::var("HORIZON_WEB").is_ok_and(|value| value == "skip") { table(&[]) } else { build(&out)? };
     fs::write(out.join("files.rs"), source).context("write the table of files")
 }
 

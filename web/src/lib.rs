@@ -1,6 +1,24 @@
-//! The console: one page, live. `model/` computes and is tested natively, `live.rs` talks, the rest shows.
+//! The console: one page, live.
+//!
+//! `model` computes and is tested natively; `live` talks to the controller; pages and components show.
+
+#![cfg_attr(
+    target_arch = "wasm32",
+    expect(unreachable_pub, reason = "the component macro makes items public that cannot be reached")
+)]
+
+pub mod model;
 
 #[cfg(target_arch = "wasm32")]
-pub fn start() {
-    leptos::mount::mount_to_body(|| leptos::prelude::view! { <p>"x"</p> });
-}
+mod app;
+#[cfg(target_arch = "wasm32")]
+mod component;
+#[cfg(target_arch = "wasm32")]
+mod live;
+#[cfg(target_arch = "wasm32")]
+mod page;
+#[cfg(target_arch = "wasm32")]
+mod rows;
+
+#[cfg(target_arch = "wasm32")]
+pub use app::start;

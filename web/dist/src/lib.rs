@@ -68,7 +68,8 @@ fn answer(file: &File, headers: &HeaderMap) -> Response {
     ] {
         out.insert(name, HeaderValue::from_static(value));
     }
-    if listed(headers, header::IF_NONE_MATCH).any(|tag| tag == "*" || tag.trim_start_matches("W/") == file.etag)
+    if listed(headers, header::IF_NONE_MATCH)
+        .any(|tag| tag == "*" || tag.trim_start_matches("W/") == file.etag)
     {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         return response;

@@ -1,0 +1,81 @@
+//! What the HTTP face asks of the task that owns the store, and how it is refused.
+
+use std::{net::SocketAddr, time::Duration};
+
+use horizon_api::http::{ApiError, InviteAnswer, InviteRequest};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::{SecretHash, failure::Failure};
+
+/// How long a sign-in link may wait to be opened.
+pub const SIGN_IN_LIFE: Duration = Duration::from_secs(10 * 60);
+/// The longest session, however busy.
+pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
+/// A session without a lookup for this long has ended. An open page looks itself up once a minute.
+pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
+
+/// A store that takes longer than this to answer counts as away.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where the answer to a command goes. A dropped reply is answered as "unavailable".
+pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
+
+/// One request to the store's owner.
+pub enum Command {
+    /// Make or show, once, the join string of a server or the link of a user.
+    Invite { request: InviteRequest, reply: Reply<InviteAnswer> },
+    /// Remember the code of a sign-in link for [`SIGN_IN_LIFE`]; answers when it ends, in unix milliseconds.
+    MintSignIn { code: SecretHash, reply: Reply<u64> },
+    /// Use up a code and begin a session in one transaction. An unknown, used or expired code is
+    /// [`Refusal::Denied`] and a security event.
+    TakeSignIn { code: SecretHash, session: SecretHash, from: Option<SocketAddr>, reply: Reply<Session> },
+    /// Find a session that has not ended and note that it was used.
+    LookupSession { session: SecretHash, reply: Reply<Option<Session>> },
+    /// End a session; an unknown one is no error.
+    SignOut { session: SecretHash, reply: Reply<()> },
+    /// Answer with the reasons not to be ready; none when all is well.
+    CheckReady { reply: Reply<Vec<String>> },
+}
+
+/// A session as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub subject: String,
+    /// Its latest end, in unix milliseconds.
+    pub expires_at: u64,
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// The request itself is wrong.
+    Invalid(ApiError),
+    /// The caller may not.
+    Denied(ApiError),
+    /// What it names is not there.
+    Missing(ApiError),
+    /// It contradicts what is there.
+    Conflict(ApiError),
+    /// Not at the moment.
+    Unavailable(ApiError),
+}
+
+/// Sends a command and waits for its answer, for as long as anybody should.
+pub(crate) async fn ask<T>(
+    commands: &mpsc::Sender<Command>,
+    command: impl FnOnce(Reply<T>) -> Command,
+) -> Result<T, Failure> {
+    let (reply, answer) = oneshot::channel();
+    commands.try_send(command(reply)).map_err(|error| match error {
+        mpsc::error::TrySendError::Full(_) => Failure::Busy,
+        mpsc::error::TrySendError::Closed(_) => Failure::NoAnswer,
+    })?;
+    match timeout(ANSWER_PATIENCE, answer).await {
+        Ok(Ok(Ok(value))) => Ok(value),
+        Ok(Ok(Err(refusal))) => Err(Failure::Refused(refusal)),
+        Ok(Err(_)) | Err(_) => Err(Failure::NoAnswer),
+    }
+}

@@ -1,0 +1,54 @@
+//! The face towards the host: the verbs of `horizon-controller`, through a socket that only root and the
+//! daemon's own user can open. Whoever can open it already owns the store, so it asks for no session.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{get, post},
+};
+use horizon_api::http::{EventView, InviteAnswer, InviteRequest, SignInLink, StatusReport};
+
+use crate::{
+    AppState, Command, Shared, command::ask, console::finish, failure::Failure, health, input::Input,
+    secret::Secret,
+};
+
+/// Returns the router for the control socket.
+pub fn control_router(state: AppState) -> Router {
+    let calls = Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/events/recent", get(recent_events))
+        .route("/v1/invite", post(invite))
+        .route("/v1/sign-in-link", post(sign_in_link))
+        .merge(health::routes());
+    finish(calls).fallback(async || Failure::NoSuchCall).with_state(Shared::new(state))
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Json<StatusReport> {
+    let readiness = health::readiness(&shared).await;
+    let view = Arc::clone(&shared.state.view.borrow());
+    Json(StatusReport { readiness, view: (*view).clone() })
+}
+
+async fn recent_events(State(shared): State<Arc<Shared>>) -> Json<Vec<EventView>> {
+    Json(shared.state.view.borrow().events.clone())
+}
+
+async fn invite(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<InviteRequest>,
+) -> Result<(StatusCode, Json<InviteAnswer>), Failure> {
+    let answer = ask(&shared.state.commands, |reply| Command::Invite { request, reply }).await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, Json<SignInLink>), Failure> {
+    let secret = Secret::generate().map_err(|_| Failure::NoAnswer)?;
+    let code = secret.hash();
+    let expires_at = ask(&shared.state.commands, |reply| Command::MintSignIn { code, reply }).await?;
+    let url = format!("{}/sign-in#code={}", shared.state.console_url, secret.reveal());
+    Ok((StatusCode::CREATED, Json(SignInLink { url, expires_at })))
+}

@@ -1,0 +1,46 @@
+//! `/healthz`, `/readyz` and `/metrics`: open on both faces, because what watches a controller has no session.
+//! They name no person, device or network.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use horizon_api::http::Readiness;
+
+use crate::{Command, Shared, command::ask};
+
+pub(crate) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+}
+
+/// Whether a committed revision is served and the store's owner answers.
+pub(crate) async fn readiness(shared: &Shared) -> Readiness {
+    let mut reasons = Vec::new();
+    if shared.state.view.borrow().revision == 0 {
+        reasons.push("No revision is committed yet.".to_owned());
+    }
+    match ask(&shared.state.commands, |reply| Command::CheckReady { reply }).await {
+        Ok(more) => reasons.extend(more),
+        Err(_) => reasons.push("The controller's store did not answer.".to_owned()),
+    }
+    Readiness { ready: reasons.is_empty(), reasons }
+}
+
+async fn ready(State(shared): State<Arc<Shared>>) -> Response {
+    let readiness = readiness(&shared).await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = (shared.state.metrics)();
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}

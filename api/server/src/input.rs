@@ -1,0 +1,39 @@
+//! A JSON body, bounded in size and time, refused in words.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    extract::{FromRequest, Request, rejection::JsonRejection},
+    http::StatusCode,
+};
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use crate::failure::Failure;
+
+/// The largest body that any call takes.
+pub(crate) const BODY_BYTES_MAX: usize = 64 * 1024;
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) struct Input<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Input<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match timeout(BODY_PATIENCE, Json::<T>::from_request(request, state)).await {
+            Ok(Ok(Json(value))) => Ok(Self(value)),
+            Ok(Err(rejection)) => Err(refuse(&rejection)),
+            Err(_) => Err(Failure::TooSlow),
+        }
+    }
+}
+
+fn refuse(rejection: &JsonRejection) -> Failure {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Failure::TooLarge
+    } else {
+        Failure::Malformed(rejection.body_text())
+    }
+}

@@ -1,0 +1,139 @@
+//! How an object stands, as a word and a tone, and what the tiles add up.
+
+use horizon_api::{
+    http::{DeviceView, EventSeverity, ServerView},
+    problem::Severity,
+};
+
+use super::quantity::rate;
+
+/// The colour of a badge. The word beside it says the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    Good,
+    Quiet,
+    Warning,
+    Bad,
+}
+
+impl Tone {
+    /// Returns the class in the style sheet.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Good => "badge good",
+            Self::Quiet => "badge quiet",
+            Self::Warning => "badge warning",
+            Self::Bad => "badge bad",
+        }
+    }
+}
+
+/// Returns the badge of a server.
+pub fn of_server(server: &ServerView) -> (Tone, &'static str) {
+    match server {
+        ServerView { ready: true, .. } => (Tone::Good, "Ready"),
+        ServerView { enrolled: false, .. } => (Tone::Quiet, "Not enrolled"),
+        ServerView { connected: false, .. } => (Tone::Bad, "Away"),
+        ServerView { .. } => (Tone::Warning, "Not ready"),
+    }
+}
+
+/// Returns the badge of a device.
+pub fn of_device(device: &DeviceView) -> (Tone, &'static str) {
+    if device.connected { (Tone::Good, "Connected") } else { (Tone::Quiet, "Offline") }
+}
+
+/// Returns the badge of a problem.
+pub fn of_problem(severity: Severity) -> (Tone, &'static str) {
+    match severity {
+        Severity::Error => (Tone::Bad, "Error"),
+        Severity::Warning => (Tone::Warning, "Warning"),
+        Severity::Info => (Tone::Quiet, "Remark"),
+    }
+}
+
+/// Returns the badge of a security event.
+pub fn of_event(severity: EventSeverity) -> (Tone, &'static str) {
+    match severity {
+        EventSeverity::Informational => (Tone::Quiet, "Info"),
+        EventSeverity::Low => (Tone::Quiet, "Low"),
+        EventSeverity::Medium => (Tone::Warning, "Medium"),
+        EventSeverity::High => (Tone::Bad, "High"),
+        EventSeverity::Critical => (Tone::Bad, "Critical"),
+    }
+}
+
+/// Returns the revision that a server runs, and which one it should.
+pub fn revision(server: &ServerView) -> String {
+    match server {
+        ServerView { applied_revision, desired_revision, .. } if applied_revision == desired_revision => {
+            applied_revision.to_string()
+        }
+        ServerView { applied_revision: 0, desired_revision, .. } => format!("none → {desired_revision}"),
+        ServerView { applied_revision, desired_revision, .. } => {
+            format!("{applied_revision} → {desired_revision}")
+        }
+    }
+}
+
+/// Returns where a device is connected and by which key exchange.
+pub fn place(device: &DeviceView) -> String {
+    match &device.server {
+        Some(server) if device.connected => server.clone(),
+        Some(_) | None => "–".to_owned(),
+    }
+}
+
+/// Returns what all servers carry, received and sent.
+pub fn traffic(servers: &[ServerView]) -> (String, String) {
+    let sum = |rate_of: fn(&ServerView) -> f64| servers.iter().map(rate_of).sum::<f64>();
+    (rate(sum(|server| server.rx_bps)), rate(sum(|server| server.tx_bps)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn badge_says_the_first_thing_that_is_missing() {
+        let mut server = ServerView::default();
+        let check = |server: &ServerView, word| assert_eq!(of_server(server).1, word);
+
+        check(&server, "Not enrolled");
+        server.enrolled = true;
+        check(&server, "Away");
+        server.connected = true;
+        check(&server, "Not ready");
+        server.ready = true;
+        check(&server, "Ready");
+    }
+
+    #[test]
+    fn revision_shows_the_way_to_go() {
+        let check = |applied_revision, desired_revision, expected: &str| {
+            let server = ServerView { applied_revision, desired_revision, ..ServerView::default() };
+            assert_eq!(revision(&server), expected);
+        };
+
+        check(4, 4, "4");
+        check(3, 4, "3 → 4");
+        check(0, 4, "none → 4");
+    }
+
+    #[test]
+    fn offline_device_is_nowhere() {
+        let mut device = DeviceView { server: Some("fra-1".into()), ..DeviceView::default() };
+        assert_eq!(place(&device), "–");
+
+        device.connected = true;
+
+        assert_eq!(place(&device), "fra-1");
+    }
+
+    #[test]
+    fn traffic_adds_up() {
+        let server = ServerView { rx_bps: 1e6, tx_bps: 2e6, ..ServerView::default() };
+
+        assert_eq!(traffic(&[server.clone(), server]), ("2.0 Mbit/s".into(), "4.0 Mbit/s".into()));
+    }
+}
