@@ -1,1 +1,3 @@
-//! Where resources come from.
+//! Where resources come from. A source says what it has, and how much of it could be seen.
+
+pub mod files;

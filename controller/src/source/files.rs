@@ -1,0 +1,112 @@
+//! A folder of manifests.
+//!
+//! [`scan`] looks at the whole folder once, and says what it could not see: an absent or unreadable folder is
+//! unknown, not empty, and whoever prunes must know the difference. [`watch`] looks again when something
+//! changed, and every so often whatever happens.
+
+mod name;
+mod read;
+mod walk;
+mod watch;
+
+#[cfg(test)]
+mod facts;
+
+use std::path::Path;
+
+pub use watch::{Detections, FolderWatch, Watch, watch};
+
+/// Bytes of all manifests together.
+const TREE_BYTES_MAX: u64 = 64 << 20;
+const FILES_MAX: usize = 20_000;
+const DEPTH_MAX: usize = 32;
+
+/// What a folder held at one look.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FolderScan {
+    /// In the order of their paths.
+    pub files: Vec<ManifestFile>,
+    /// Manifests that are there but could not be read: what they declared before stays as it was.
+    pub unreadable: Vec<String>,
+    pub problems: Vec<ScanProblem>,
+    /// Why more may be there than was seen. Nothing is pruned while this is set.
+    pub incomplete: Option<Incomplete>,
+}
+
+/// A manifest as it was read: its path from the root, with `/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ManifestFile {
+    pub path: String,
+    pub bytes: Vec<u8>,
+    pub hash: [u8; 32],
+}
+
+/// Why something under the root was not read; `path` is empty for the root itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ScanProblem {
+    pub path: String,
+    pub message: String,
+}
+
+/// Why a folder was not seen whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incomplete {
+    RootMissing,
+    RootUnreadable,
+    RootNotAFolder,
+    /// No manifest where there were some.
+    SuddenlyEmpty,
+    FolderUnreadable,
+    TooManyFiles,
+    TooManyBytes,
+    TooDeep,
+}
+
+impl FolderScan {
+    /// Tells whether absence from this scan means absence from the folder.
+    pub fn is_complete(&self) -> bool {
+        self.incomplete.is_none()
+    }
+
+    fn has_manifests(&self) -> bool {
+        !self.files.is_empty() || !self.unreadable.is_empty()
+    }
+
+    /// An empty folder that held manifests is a mistake until they are back: a mount that is not there, a
+    /// checkout in progress.
+    fn doubted(mut self, had_manifests: bool) -> Self {
+        if had_manifests && self.is_complete() && !self.has_manifests() {
+            self.problem("", "no manifest is left in it, what it declared stays in force");
+            self.incomplete = Some(Incomplete::SuddenlyEmpty);
+        }
+        self
+    }
+
+    fn problem(&mut self, path: &str, message: impl Into<String>) {
+        self.problems.push(ScanProblem { path: path.into(), message: message.into() });
+    }
+
+    /// Keeps the first reason: the others follow from it, or come up once it is gone.
+    fn missed(&mut self, path: &str, reason: Incomplete, message: impl Into<String>) {
+        self.problem(path, message);
+        self.incomplete.get_or_insert(reason);
+    }
+
+    fn unread(&mut self, path: &str, message: impl Into<String>) {
+        self.problem(path, message);
+        self.unreadable.push(path.into());
+    }
+
+    fn sort(&mut self) {
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.unreadable.sort();
+        self.problems.sort();
+    }
+}
+
+/// Looks at a folder once. `had_manifests`: something is in force that came from it. Blocks.
+pub fn scan(root: &Path, had_manifests: bool) -> FolderScan {
+    let mut scan = walk::walk(root);
+    scan.sort();
+    scan.doubted(had_manifests)
+}

@@ -1,0 +1,290 @@
+//! What the folder source promises, on real folders.
+
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{FolderScan, FolderWatch, Incomplete, Watch, scan, watch};
+
+fn write(folder: &Path, path: &str, text: &str) {
+    let path = folder.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn texts(scan: &FolderScan) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    scan.files.iter().map(|file| (file.path.clone(), text(&file.bytes))).collect()
+}
+
+fn paths(scan: &FolderScan) -> Vec<&str> {
+    scan.files.iter().map(|file| file.path.as_str()).collect()
+}
+
+fn problems(scan: &FolderScan) -> Vec<String> {
+    scan.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+}
+
+#[test]
+fn manifests_are_found_in_order_and_droppings_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in
+        ["b.yaml", "a/z.yml", "a.json", "a/b/c.yaml", "README.md", "a.yaml~", ".hidden/a.yaml", ".git/b.yaml"]
+    {
+        write(folder.path(), path, path);
+    }
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!(paths(&found), ["a.json", "a/b/c.yaml", "a/z.yml", "b.yaml"]);
+    assert_eq!(found.files[0].hash, *blake3::hash(b"a.json").as_bytes());
+    assert!(found.is_complete() && found.problems.is_empty());
+}
+
+#[test]
+fn missing_and_empty_roots_are_not_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+
+    assert_eq!(scan(&root, false).incomplete, Some(Incomplete::RootMissing));
+    std::fs::write(&root, "").unwrap();
+    assert_eq!(scan(&root, false).incomplete, Some(Incomplete::RootNotAFolder));
+    std::fs::remove_file(&root).unwrap();
+    std::fs::create_dir(&root).unwrap();
+    assert_eq!(scan(&root, false).incomplete, None);
+    assert_eq!(scan(&root, true).incomplete, Some(Incomplete::SuddenlyEmpty));
+    write(&root, "README.md", "");
+    assert_eq!(scan(&root, true).incomplete, Some(Incomplete::SuddenlyEmpty));
+    write(&root, "a.yaml", "");
+    assert_eq!(scan(&root, true).incomplete, None);
+}
+
+#[test]
+fn links_are_followed_inside_the_root_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    write(&root, "..v1/a.yaml", "a");
+    write(&root, ".releases/5/b.yaml", "b");
+    write(folder.path(), "outside/secret.yaml", "secret");
+    symlink("..v1", root.join("..data")).unwrap();
+    symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+    symlink(".releases/5", root.join("current")).unwrap();
+    symlink("..", root.join("current/loop")).unwrap();
+    symlink("../outside/secret.yaml", root.join("out.yaml")).unwrap();
+    symlink("../outside", root.join("out")).unwrap();
+    symlink("nowhere.yaml", root.join("dangling.yaml")).unwrap();
+
+    let found = scan(&root, true);
+
+    assert_eq!(paths(&found), ["a.yaml", "current/b.yaml"]);
+    assert_eq!(found.unreadable, ["dangling.yaml", "out.yaml"]);
+    assert!(found.is_complete());
+    assert_eq!(
+        problems(&found),
+        [
+            "dangling.yaml: no such file or directory (os error 2)",
+            "out: the link leads out of the folder and is not followed",
+            "out.yaml: the link leads out of the folder and is not followed",
+        ]
+    );
+}
+
+#[test]
+fn special_file_is_a_problem_and_never_blocks() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "a");
+    assert!(Command::new("mkfifo").arg(folder.path().join("b.yaml")).status().unwrap().success());
+    symlink("/dev/zero", folder.path().join("c.yaml")).unwrap();
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!(paths(&found), ["a.yaml"]);
+    assert_eq!(found.unreadable, ["b.yaml", "c.yaml"]);
+    assert_eq!(problems(&found)[0], "b.yaml: it is not a regular file");
+}
+
+#[test]
+fn limits_make_the_scan_incomplete() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &format!("{}a.yaml", "d/".repeat(40)), "deep");
+    assert_eq!(scan(folder.path(), false).incomplete, Some(Incomplete::TooDeep));
+
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.yaml", "b.yaml", "c.yaml"] {
+        let file = std::fs::File::create(folder.path().join(name)).unwrap();
+        file.set_len(30 << 20).unwrap();
+    }
+    let found = scan(folder.path(), false);
+    assert_eq!(found.incomplete, Some(Incomplete::TooManyBytes));
+    assert_eq!(paths(&found), ["a.yaml", "b.yaml"]);
+    assert_eq!(found.unreadable, ["c.yaml"]);
+
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..=super::FILES_MAX {
+        std::fs::write(folder.path().join(format!("{number:05}.yaml")), "").unwrap();
+    }
+    let found = scan(folder.path(), false);
+    assert_eq!(found.incomplete, Some(Incomplete::TooManyFiles));
+    assert_eq!((found.files.len(), found.problems.len()), (super::FILES_MAX, 1));
+}
+
+/// Watches with events alone: the regular look is too far away to help.
+async fn watched(root: &Path) -> FolderWatch {
+    watch(Watch { rescan: Duration::from_secs(3_600), ..Watch::new(root, false) }).await.unwrap()
+}
+
+/// Waits until the folder is seen as `expected`.
+async fn seen(watch: &mut FolderWatch, expected: &[(&str, &str)]) {
+    let is_expected = |scan: &FolderScan| {
+        texts(scan).iter().map(|(path, text)| (path.as_str(), text.as_str())).eq(expected.iter().copied())
+    };
+    let deadline = Duration::from_secs(20);
+    let wait = watch.scans.wait_for(|scan| is_expected(scan));
+    let is_seen = matches!(tokio::time::timeout(deadline, wait).await, Ok(Ok(_)));
+    assert!(is_seen, "expected {expected:?}, saw {:?}", texts(&watch.scans.borrow()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn edit_create_rename_and_removal_are_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, "a.yaml", "1");
+    let mut watch = watched(root).await;
+    seen(&mut watch, &[("a.yaml", "1")]).await;
+
+    write(root, "a.yaml", "2");
+    seen(&mut watch, &[("a.yaml", "2")]).await;
+    write(root, ".a.yaml.tmp", "3");
+    std::fs::rename(root.join(".a.yaml.tmp"), root.join("a.yaml")).unwrap();
+    seen(&mut watch, &[("a.yaml", "3")]).await;
+    write(root, "sub/folder/b.yaml", "1");
+    seen(&mut watch, &[("a.yaml", "3"), ("sub/folder/b.yaml", "1")]).await;
+    write(root, "sub/folder/b.yaml", "2");
+    seen(&mut watch, &[("a.yaml", "3"), ("sub/folder/b.yaml", "2")]).await;
+    std::fs::remove_dir_all(root.join("sub")).unwrap();
+    seen(&mut watch, &[("a.yaml", "3")]).await;
+
+    assert!(watch.detections.by_event.load(Ordering::Relaxed) >= 5);
+    assert_eq!(watch.detections.by_rescan.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swap_of_the_data_link_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, "..v1/a.yaml", "1");
+    symlink("..v1", root.join("..data")).unwrap();
+    symlink("..data/a.yaml", root.join("a.yaml")).unwrap();
+    let mut watch = watched(root).await;
+    seen(&mut watch, &[("a.yaml", "1")]).await;
+
+    for version in ["2", "3"] {
+        write(root, &format!("..v{version}/a.yaml"), version);
+        symlink(format!("..v{version}"), root.join("..data_tmp")).unwrap();
+        std::fs::rename(root.join("..data_tmp"), root.join("..data")).unwrap();
+        seen(&mut watch, &[("a.yaml", version)]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn swap_of_a_root_that_is_a_link_is_seen_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("current");
+    write(folder.path(), "v1/a.yaml", "1");
+    symlink("v1", &root).unwrap();
+    let mut watch = watched(&root).await;
+    seen(&mut watch, &[("a.yaml", "1")]).await;
+
+    for version in ["2", "3"] {
+        write(folder.path(), &format!("v{version}/a.yaml"), version);
+        symlink(format!("v{version}"), folder.path().join("tmp")).unwrap();
+        std::fs::rename(folder.path().join("tmp"), &root).unwrap();
+        seen(&mut watch, &[("a.yaml", version)]).await;
+        write(folder.path(), &format!("v{version}/a.yaml"), "edited");
+        seen(&mut watch, &[("a.yaml", "edited")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn root_that_is_removed_and_made_again_is_watched_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    write(&root, "a.yaml", "1");
+    let mut watch = watched(&root).await;
+
+    for round in ["2", "3"] {
+        std::fs::remove_dir_all(&root).unwrap();
+        seen(&mut watch, &[]).await;
+        assert!(!watch.scans.borrow().is_complete());
+        write(&root, "a.yaml", round);
+        seen(&mut watch, &[("a.yaml", round)]).await;
+        write(&root, "a.yaml", "edited");
+        seen(&mut watch, &[("a.yaml", "edited")]).await;
+    }
+    std::fs::remove_file(root.join("a.yaml")).unwrap();
+    seen(&mut watch, &[]).await;
+
+    assert_eq!(watch.scans.borrow().incomplete, Some(Incomplete::SuddenlyEmpty));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn regular_look_finds_what_raises_no_event() {
+    let folder = tempfile::tempdir().unwrap();
+    // The link that is swapped is neither the root nor its parent.
+    write(folder.path(), "v1/manifests/a.yaml", "1");
+    write(folder.path(), "v2/manifests/a.yaml", "2");
+    symlink("v1", folder.path().join("current")).unwrap();
+    let options = Watch {
+        rescan: Duration::from_millis(100),
+        ..Watch::new(folder.path().join("current/manifests"), false)
+    };
+    let mut watch = watch(options).await.unwrap();
+    seen(&mut watch, &[("a.yaml", "1")]).await;
+
+    symlink("v2", folder.path().join("tmp")).unwrap();
+    std::fs::rename(folder.path().join("tmp"), folder.path().join("current")).unwrap();
+    seen(&mut watch, &[("a.yaml", "2")]).await;
+
+    assert_eq!(watch.detections.by_rescan.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn burst_of_writes_is_few_looks() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut watch = watched(folder.path()).await;
+    let started = Instant::now();
+
+    for number in 0..2_000 {
+        write(folder.path(), &format!("{}.yaml", number % 10), &number.to_string());
+    }
+    let texts: Vec<_> = (0..10).map(|n| (format!("{n}.yaml"), (1_990 + n).to_string())).collect();
+    let expected: Vec<_> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    seen(&mut watch, &expected).await;
+
+    let scans = watch.detections.scans.load(Ordering::Relaxed);
+    let bound = 4 + started.elapsed().as_secs();
+    assert!(scans <= bound, "{scans} scans, {bound} allowed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looking_causes_no_look() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "1");
+    let options = Watch {
+        settle: Duration::from_millis(1),
+        rescan: Duration::from_millis(500),
+        ..Watch::new(folder.path(), false)
+    };
+    let started = Instant::now();
+    let watch = watch(options).await.unwrap();
+
+    while watch.detections.scans.load(Ordering::Relaxed) < 4 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+
+    // Three looks of the clock: were reading an event, they would follow each other at once.
+    assert!(started.elapsed() >= Duration::from_millis(1_400), "{:?}", started.elapsed());
+    assert!(!watch.scans.has_changed().unwrap());
+}
