@@ -39,7 +39,7 @@ pub struct Meeting {
     pub connection: Connection,
     nonce: [u8; 32],
     /// Kept alive: the connection's socket.
-    endpoint: Endpoint,
+    pub endpoint: Endpoint,
 }
 
 /// Dials and checks. `hello` wraps the first message, `welcome` unwraps the answer.

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use horizon_api::{assignment::GatewayConfig, wire::link::Accept};
 use ipnet::IpNet;
 
-use crate::apply::{Firewall, HostState, Interface, InterfaceName, Link, Masquerade, Route, SysctlKey};
+use crate::apply::{Firewall, HostState, Interface, InterfaceName, Link, Masquerade, Route};
 
 /// Frames that the kernel may queue towards us. The queue that can be ordered is ours, so this one is short.
 const TUN_QUEUE_FRAMES: u32 = 32;
 /// The least that IPv6 asks of a link (RFC 8200 §5).
 const MTU_MIN: u16 = 1280;
 
-/// Returns what a gateway's host must look like.
+/// Returns what a gateway's host must look like, but for the settings behind [`forwards`], which depend on the host.
 pub fn gateway_host(config: &GatewayConfig, tun: &InterfaceName) -> HostState {
     let networks = config.networks.values();
     let mtu = networks.clone().map(|network| network.mtu).max().unwrap_or(MTU_MIN);
@@ -35,7 +35,7 @@ pub fn gateway_host(config: &GatewayConfig, tun: &InterfaceName) -> HostState {
     HostState {
         interfaces: [(tun.clone(), interface(mtu, addresses.collect()))].into(),
         routes: BTreeSet::new(),
-        sysctls: forwarding(config),
+        sysctls: BTreeMap::new(),
         firewall: has_routes.then(|| Firewall { tuns: [tun.clone()].into(), masquerades }),
     }
 }
@@ -67,14 +67,17 @@ fn interface(mtu: u16, addresses: BTreeSet<IpNet>) -> Interface {
     Interface { link, addresses }
 }
 
-/// The kernel forwards only where something lies behind the gateway.
-fn forwarding(config: &GatewayConfig) -> BTreeMap<SysctlKey, String> {
+/// Returns whether the kernel must forward IPv4, and whether IPv6: only where something lies behind the gateway.
+pub fn forwards(config: &GatewayConfig) -> Forwards {
     let has = |is_v4: bool| config.routes.iter().any(|route| route.prefix.addr().is_ipv4() == is_v4);
-    let keys = [("net.ipv4.ip_forward", has(true)), ("net.ipv6.conf.all.forwarding", has(false))];
-    keys.into_iter()
-        .filter(|(_, is_wanted)| *is_wanted)
-        .filter_map(|(key, _)| Some((key.parse().ok()?, "1".to_owned())))
-        .collect()
+    Forwards { ipv4: has(true), ipv6: has(false) }
+}
+
+/// Which IP versions the kernel forwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forwards {
+    pub ipv4: bool,
+    pub ipv6: bool,
 }
 
 #[cfg(test)]
@@ -112,18 +115,20 @@ mod tests {
         let expected = [prefix("10.77.0.1/24"), prefix("fd77:1::1/64")].into();
         assert_eq!(host.interfaces[&tun()].addresses, expected);
         assert_eq!(host.interfaces[&tun()].link.mtu, 1380);
-        assert!(host.sysctls.is_empty() && host.firewall.is_none());
+        assert_eq!(host.firewall, None);
+        assert_eq!(forwards(&config(vec![])), Forwards { ipv4: false, ipv6: false });
     }
 
     #[test]
     fn a_subnet_route_forwards_and_hides_its_own_family() {
         let route = SubnetRoute { network: office().id, prefix: prefix("198.51.100.0/24"), masquerade: true };
 
-        let host = gateway_host(&config(vec![route]), &tun());
+        let config = config(vec![route]);
+        let host = gateway_host(&config, &tun());
 
         let hidden = Masquerade::new(prefix("10.77.0.0/24"), prefix("198.51.100.0/24")).expect("one family");
         assert_eq!(host.firewall.expect("wanted").masquerades, [hidden].into());
-        assert_eq!(host.sysctls.len(), 1);
+        assert_eq!(forwards(&config), Forwards { ipv4: true, ipv6: false });
     }
 
     #[test]

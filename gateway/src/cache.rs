@@ -1,0 +1,106 @@
+//! The last good configuration on disk: what a gateway runs while the controller is away.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::ErrorKind,
+    path::PathBuf,
+};
+
+use anyhow::Context;
+use horizon_api::{
+    assignment::{Assignment, GatewayConfig, VerifiedAssignment},
+    delegation::{Pin, Trust},
+    key::PublicKey,
+    section::ContentHash,
+    signed::Signed,
+};
+use horizon_node::{data_folder::DataFolder, durable};
+
+use crate::disk::Current;
+
+/// The files of one gateway's configuration.
+pub(crate) struct Cache {
+    folder: PathBuf,
+}
+
+/// A configuration that was checked, whole.
+#[derive(Clone)]
+pub(crate) struct Running {
+    pub(crate) trust: Trust,
+    pub(crate) delegation: Signed,
+    pub(crate) signed: Signed,
+    pub(crate) verified: VerifiedAssignment,
+    pub(crate) config: GatewayConfig,
+}
+
+/// Sections by their hash.
+pub(crate) type Sections = BTreeMap<ContentHash, Vec<u8>>;
+
+impl Cache {
+    pub(crate) fn open(data: &DataFolder) -> anyhow::Result<Self> {
+        Ok(Self { folder: data.folder("config")? })
+    }
+
+    /// Reads the last configuration and checks it as if it had just arrived. `None` before the first.
+    pub(crate) fn load(&self, pin: &Pin, gateway: &PublicKey) -> anyhow::Result<Option<(Running, i64)>> {
+        let path = self.folder.join("current");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e).with_context(|| format!("read {}", path.display())),
+        };
+        let current = Current::read(&bytes).with_context(|| format!("read {}", path.display()))?;
+        // A stale configuration is never dropped by itself: the delegation's end is for links, not for what it signed.
+        let trust = Trust::establish(&current.delegation, pin, i64::MIN).context("check the cached delegation")?;
+        let verified = Assignment::verify(&current.assignment, &trust, gateway, None)
+            .context("check the cached assignment")?;
+        let config = verified.assemble(|hash| self.section(hash)).context("read the cached sections")?;
+        let Current { delegation, assignment: signed, time_floor_ms, .. } = current;
+        Ok(Some((Running { trust, delegation, signed, verified, config }, time_floor_ms)))
+    }
+
+    /// Returns a section that is on disk.
+    pub(crate) fn section(&self, hash: &ContentHash) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(hash.to_string())).ok()
+    }
+
+    /// Makes a configuration the one that the next start runs: sections first, then the file that names them.
+    pub(crate) fn store(
+        &self,
+        running: &Running,
+        sections: &Sections,
+        time_floor_ms: i64,
+    ) -> anyhow::Result<()> {
+        for (hash, bytes) in sections {
+            let path = self.folder.join(hash.to_string());
+            if !path.exists() {
+                durable::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
+            }
+        }
+        self.store_current(running, time_floor_ms)?;
+        self.forget_others(running);
+        Ok(())
+    }
+
+    /// Remembers the time with the configuration that runs.
+    pub(crate) fn store_current(&self, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
+        let named = running.verified.sections().iter().map(|section| section.hash).collect();
+        let version = running.verified.version();
+        let (delegation, signed) = (running.delegation.clone(), running.signed.clone());
+        let current = Current::new(delegation, signed, version, named, time_floor_ms);
+        let path = self.folder.join("current");
+        durable::write(&path, &current.to_bytes()).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// Sections that nothing names are only wasted space: failing to remove one is no fault.
+    fn forget_others(&self, running: &Running) {
+        let named: Vec<_> = running.verified.sections().iter().map(|s| s.hash.to_string()).collect();
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name != "current" && !named.contains(&name) {
+                drop(fs::remove_file(entry.path()));
+            }
+        }
+    }
+}

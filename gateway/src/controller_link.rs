@@ -1,0 +1,257 @@
+//! The gateway's end of `hzn-cfg/1`: dial, attach, fetch what is lacking, and try again for ever.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use horizon_api::{
+    assignment::{Assignment, Version},
+    delegation::Pin,
+    key::SecretKey,
+    section::ContentHash,
+    signed::Signed,
+    wire::{
+        ALPN_CFG, Refusal,
+        cfg::{Attach, Heartbeat, Nack, ToController, ToGateway},
+    },
+};
+use horizon_node::{
+    controller::{self, Meeting},
+    failure::Failure,
+    framed::{ReceiveError, Receiver},
+    random,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tracing::{debug, info, warn};
+
+use crate::cache::{Cache, Running, Sections};
+
+/// What the link tells the event loop.
+pub(crate) enum LinkToController {
+    /// The controller is there.
+    Up,
+    /// The controller is away: standby.
+    Down,
+    /// A new configuration, checked and whole. The answer goes to the controller.
+    Candidate { running: Box<Running>, sections: Sections, answer: oneshot::Sender<Result<(), String>> },
+    /// The controller does not want this gateway.
+    Dismissed(Refusal),
+}
+
+/// What the event loop says of the state that it owns.
+#[derive(Clone, Default)]
+pub(crate) struct Report {
+    pub(crate) running: Option<Version>,
+    pub(crate) assignment: Option<ContentHash>,
+    pub(crate) heartbeat: Heartbeat,
+}
+
+/// The task's own parts.
+pub(crate) struct ControllerLink {
+    pub(crate) key: Arc<SecretKey>,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) pin: Pin,
+    pub(crate) cache: Arc<Cache>,
+    pub(crate) events: mpsc::Sender<LinkToController>,
+    pub(crate) reports: watch::Receiver<Report>,
+}
+
+/// Full jitter between these two, so that a herd that lost its controller does not come back as one.
+const BACKOFF_MIN: Duration = Duration::from_millis(500);
+const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// Messages that wait for the loop below.
+const INBOX_MAX: usize = 16;
+/// What the controller is asked for must come within this time.
+const FETCH_PATIENCE: Duration = Duration::from_secs(30);
+
+impl ControllerLink {
+    /// Runs until the event loop is gone.
+    pub(crate) async fn run(mut self) {
+        let mut backoff = BACKOFF_MIN;
+        loop {
+            let started = tokio::time::Instant::now();
+            match self.session().await {
+                Ok(()) => info!("controller link ended"),
+                Err(error) => debug!(reason = %format!("{error:#}"), "controller link ended"),
+            }
+            if self.events.send(LinkToController::Down).await.is_err() {
+                return;
+            }
+            if started.elapsed() > BACKOFF_MAX {
+                backoff = BACKOFF_MIN;
+            }
+            tokio::time::sleep(jittered(backoff)).await;
+            backoff = (backoff * 2).min(BACKOFF_MAX);
+        }
+    }
+
+    async fn session(&mut self) -> anyhow::Result<()> {
+        let address = controller::Address { host: &self.host, port: self.port };
+        let met = controller::meet(&self.key, ALPN_CFG, address, &self.pin, ToController::Hello, |answer| {
+            if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
+        })
+        .await;
+        let mut meeting = match met {
+            Ok(meeting) => meeting,
+            Err(error) => {
+                if error.downcast_ref::<Failure>().is_some_and(|f| matches!(f, Failure::Refused(_))) {
+                    warn!(reason = %format!("{error:#}"), "the controller is not believed");
+                }
+                return Err(error);
+            }
+        };
+        self.pin = meeting.trust.pin();
+        let attestation = meeting.attest(&self.key)?;
+        let (running, assignment) = {
+            let report = self.reports.borrow();
+            (report.running, report.assignment)
+        };
+        meeting.sender.send(&ToController::Attach(Attach { running, assignment, attestation })).await?;
+        match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
+            ToGateway::Joined { .. } => {}
+            ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
+            other => anyhow::bail!("the controller answered {other:?}"),
+        }
+        meeting.receiver.accept_long_frames();
+        self.events.send(LinkToController::Up).await?;
+        self.follow(meeting).await
+    }
+
+    async fn dismissed(&self, refusal: Refusal) -> anyhow::Result<()> {
+        warn!(code = ?refusal.code, reason = %refusal, "the controller refuses this gateway");
+        if refusal.code.is_final() {
+            self.events.send(LinkToController::Dismissed(refusal)).await?;
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
+        let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } = meeting;
+        let mut inbox = read_ahead(receiver);
+        loop {
+            tokio::select! {
+                changed = self.reports.changed() => {
+                    changed.context("the gateway stops")?;
+                    let heartbeat = Signed::new(&self.reports.borrow_and_update().heartbeat, &self.key);
+                    sender.send(&ToController::Heartbeat(heartbeat)).await?;
+                }
+                message = inbox.recv() => match message {
+                    Some(Ok(ToGateway::Assignment(signed))) => {
+                        let answer = self.take(&trust, &delegation, signed, &mut sender, &mut inbox).await?;
+                        sender.send(&answer).await?;
+                    }
+                    Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
+                    // A section that was asked for before a newer assignment came.
+                    Some(Ok(ToGateway::Section(_))) => {}
+                    Some(Ok(other)) => anyhow::bail!("the controller said {other:?}"),
+                    Some(Err(error)) => return Err(error.into()),
+                    None => return Ok(()),
+                },
+                reason = connection.closed() => return Err(reason.into()),
+            }
+        }
+    }
+
+    /// Checks an assignment, fetches what is lacking, and has it applied. A refusal keeps the old one.
+    async fn take(
+        &self,
+        trust: &horizon_api::delegation::Trust,
+        delegation: &Signed,
+        signed: Signed,
+        sender: &mut horizon_node::framed::Sender,
+        inbox: &mut Inbox,
+    ) -> anyhow::Result<ToController> {
+        let running = self.reports.borrow().running;
+        let verified = match Assignment::verify(&signed, trust, &self.key.public(), running) {
+            Ok(verified) => verified,
+            Err(error) => {
+                let section = error.section().map(str::to_owned);
+                return Ok(nack(Version::default(), section, &anyhow::Error::from(error), running));
+            }
+        };
+        let version = verified.version();
+        let named = verified.sections().iter().map(|section| section.hash);
+        let cached = named.filter_map(|hash| Some((hash, self.cache.section(&hash)?)));
+        let mut sections: Sections = cached.filter(|(hash, bytes)| ContentHash::of(bytes) == *hash).collect();
+        let lacking = verified.lacking(|hash| sections.contains_key(hash));
+        fetch(lacking, &mut sections, sender, inbox).await?;
+        let config = match verified.assemble(|hash| sections.get(hash).cloned()) {
+            Ok(config) => config,
+            Err(error) => {
+                let section = error.section().map(str::to_owned);
+                return Ok(nack(version, section, &anyhow::Error::from(error), running));
+            }
+        };
+        let hash = verified.hash();
+        let running_new =
+            Running { trust: trust.clone(), delegation: delegation.clone(), signed, verified, config };
+        let (answer, applied) = oneshot::channel();
+        self.events
+            .send(LinkToController::Candidate { running: Box::new(running_new), sections, answer })
+            .await
+            .ok()
+            .context("the gateway stops")?;
+        match applied.await.context("the gateway stops")? {
+            Ok(()) => Ok(ToController::Ack { version, assignment: hash }),
+            Err(reason) => Ok(nack(version, None, &anyhow::anyhow!(reason), running)),
+        }
+    }
+}
+
+fn nack(
+    version: Version,
+    section: Option<String>,
+    error: &anyhow::Error,
+    running: Option<Version>,
+) -> ToController {
+    let reason = format!("{error:#}");
+    warn!(?version, %reason, "assignment refused");
+    ToController::Nack(Nack { version, section, objects: vec![], reason, running })
+}
+
+type Inbox = mpsc::Receiver<Result<ToGateway, ReceiveError>>;
+
+async fn fetch(
+    lacking: Vec<ContentHash>,
+    sections: &mut Sections,
+    sender: &mut horizon_node::framed::Sender,
+    inbox: &mut Inbox,
+) -> anyhow::Result<()> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let mut missing: std::collections::BTreeSet<_> = lacking.iter().copied().collect();
+    sender.send(&ToController::Want { hashes: lacking }).await?;
+    while !missing.is_empty() {
+        let message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()).await;
+        match message.context("the controller does not send a section")?.context("the link is gone")?? {
+            ToGateway::Section(section) => {
+                let hash = ContentHash::of(&section.bytes);
+                anyhow::ensure!(missing.remove(&hash), "the controller sent a section that nobody asked for");
+                sections.insert(hash, section.bytes);
+            }
+            other => anyhow::bail!("the controller said {other:?} instead of a section"),
+        }
+    }
+    Ok(())
+}
+
+/// Receiving cannot be cancelled without losing bytes, so a task of its own reads ahead.
+fn read_ahead(mut receiver: Receiver) -> Inbox {
+    let (sender, inbox) = mpsc::channel(INBOX_MAX);
+    tokio::spawn(async move {
+        loop {
+            let received = receiver.receive().await;
+            let is_end = received.is_err();
+            if sender.send(received).await.is_err() || is_end {
+                return;
+            }
+        }
+    });
+    inbox
+}
+
+fn jittered(most: Duration) -> Duration {
+    let fraction = f64::from(u32::from_le_bytes(random::bytes())) / f64::from(u32::MAX);
+    most.mul_f64(fraction)
+}

@@ -1,0 +1,77 @@
+//! The gateway's own files, versioned. Only this program reads them.
+
+use horizon_api::{
+    assignment::Version, cbor, delegation::Pin, section::ContentHash, signed::Signed,
+};
+use serde::{Deserialize, Serialize};
+
+/// The version that is written.
+const VERSION: u32 = 1;
+
+/// `enrolment`: which controller this gateway belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Enrolment {
+    version: u32,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) pin: Pin,
+    pub(crate) namespace: String,
+    pub(crate) server: String,
+}
+
+/// `config/current`: the last assignment that was taken, and what proves it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Current {
+    version: u32,
+    pub(crate) delegation: Signed,
+    pub(crate) assignment: Signed,
+    pub(crate) running: Version,
+    pub(crate) sections: Vec<ContentHash>,
+    /// Unix milliseconds: the highest time ever seen.
+    pub(crate) time_floor_ms: i64,
+}
+
+/// Why a file of ours cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    #[error("it is damaged ({0})")]
+    Damaged(#[from] cbor::DecodeError),
+    #[error("it is of version {0}, this program knows version {VERSION}: upgrade the gateway")]
+    Newer(u32),
+}
+
+impl Enrolment {
+    pub(crate) fn new(host: String, port: u16, pin: Pin, namespace: String, server: String) -> Self {
+        Self { version: VERSION, host, port, pin, namespace, server }
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
+        let read: Self = cbor::decode(bytes)?;
+        if read.version > VERSION { Err(DiskError::Newer(read.version)) } else { Ok(read) }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+}
+
+impl Current {
+    pub(crate) fn new(
+        delegation: Signed,
+        assignment: Signed,
+        running: Version,
+        sections: Vec<ContentHash>,
+        time_floor_ms: i64,
+    ) -> Self {
+        Self { version: VERSION, delegation, assignment, running, sections, time_floor_ms }
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
+        let read: Self = cbor::decode(bytes)?;
+        if read.version > VERSION { Err(DiskError::Newer(read.version)) } else { Ok(read) }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+}

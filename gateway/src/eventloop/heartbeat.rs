@@ -1,0 +1,61 @@
+//! What the gateway says of itself every few seconds: signed to the controller, plain to its own status socket.
+
+use horizon_api::wire::cfg::{Heartbeat, LinkReport};
+use horizon_link::{LinkStatus, ShardStatus};
+use horizon_node::clock;
+
+use super::EventLoop;
+use crate::{controller_link::Report, status::Status};
+
+impl EventLoop {
+    pub(super) fn beat(&mut self) {
+        self.heartbeats += 1;
+        let shard = self.shard.as_ref().map(|shard| shard.handle.status());
+        let running = self.running.as_ref().map(|running| running.verified.version());
+        let assignment = self.running.as_ref().map(|running| running.verified.hash());
+        let heartbeat = Heartbeat {
+            boot_id: self.parts.boot_id,
+            counter: self.heartbeats,
+            time_ms: clock::unix_ms(),
+            running,
+            assignment,
+            links: shard.iter().flat_map(|shard| &shard.links).map(report_of).collect(),
+            drops: shard.as_deref().map(drops_of).unwrap_or_default(),
+            warnings: self.warnings.clone(),
+        };
+        let status = Status {
+            namespace: self.parts.enrolment.namespace.clone(),
+            server: self.parts.enrolment.server.clone(),
+            key: self.parts.key.public().to_string(),
+            revision: running.map(|version| version.revision),
+            standby_since_ms: self.standby_since_ms,
+            dismissed: self.dismissed.as_ref().map(ToString::to_string),
+            links: heartbeat.links.clone(),
+            drops: heartbeat.drops.clone(),
+            warnings: self.warnings.clone(),
+        };
+        self.parts.statuses.send_replace(status);
+        self.parts.reports.send_replace(Report { running, assignment, heartbeat });
+    }
+}
+
+fn drops_of(shard: &ShardStatus) -> std::collections::BTreeMap<String, u64> {
+    let happened = shard.drops.iter().filter(|(_, count)| **count > 0);
+    happened.map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
+}
+
+fn report_of(link: &LinkStatus) -> LinkReport {
+    LinkReport {
+        device: link.peer,
+        name: link.name.clone(),
+        user: link.user.clone(),
+        network: link.network.clone(),
+        since_ms: link.since_ms,
+        remote: link.remote.to_string(),
+        inbound_bytes: link.inbound_bytes,
+        outbound_bytes: link.outbound_bytes,
+        rtt_us: link.rtt_us,
+        key_exchange: link.key_exchange.clone(),
+        is_in_grace: link.is_in_grace,
+    }
+}

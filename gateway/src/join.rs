@@ -1,0 +1,70 @@
+//! `horizon-gateway join`: binds this host's key to a declared Server, once.
+
+use anyhow::Context;
+use horizon_api::{
+    delegation::Pin,
+    join::JoinString,
+    token::TokenKind,
+    wire::{
+        ALPN_CFG,
+        cfg::{Join, ToController, ToGateway},
+    },
+};
+use horizon_node::{
+    clock, controller,
+    data_folder::DataFolder,
+    durable,
+    failure::Failure,
+    secret_file,
+};
+
+use crate::{args::JoinArgs, disk::Enrolment};
+
+pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
+    let join = args.join_string().map_err(|e| Failure::Usage(e.to_string()))?;
+    if join.token.kind() != TokenKind::Registration {
+        let text = "this is a link for a person, not a join string for a gateway; run `horizon-controller invite server NAME`";
+        return Err(Failure::Usage(text.into()).into());
+    }
+    clock::check(clock::unix_s()).map_err(Failure::Failed)?;
+    let data = DataFolder::open(&args.data.folder)?;
+    let key = secret_file::node_key(&data.file("node.key"))?;
+    let (pin, namespace, server) = enrol(&key, &join, args.name).await?;
+    let enrolment = Enrolment::new(join.host, join.port, pin, namespace.clone(), server.clone());
+    durable::write(&data.file("enrolment"), &enrolment.to_bytes()).context("write the enrolment")?;
+    #[expect(clippy::print_stdout, reason = "what the command is for")]
+    {
+        println!("joined as Server {namespace}/{server} with key {}", key.public());
+        println!("start it with `horizon-gateway run`");
+    }
+    Ok(())
+}
+
+async fn enrol(
+    key: &horizon_api::key::SecretKey,
+    join: &JoinString,
+    name: Option<String>,
+) -> anyhow::Result<(Pin, String, String)> {
+    let pin = Pin { root: join.root, epoch: 0 };
+    let address = controller::Address { host: &join.host, port: join.port };
+    let mut meeting =
+        controller::meet(key, ALPN_CFG, address, &pin, ToController::Hello, |answer| match answer {
+            ToGateway::Welcome(welcome) => Some(welcome),
+            ToGateway::Joined { .. }
+            | ToGateway::Refused(_)
+            | ToGateway::Assignment(_)
+            | ToGateway::Section(_) => None,
+        })
+        .await?;
+    let attestation = meeting.attest(key)?;
+    let token = join.token.reveal().to_owned();
+    meeting.sender.send(&ToController::Join(Join { token, name, attestation })).await?;
+    let answer = meeting.receiver.receive().await.context("wait for the controller's answer; run the same command again, it uses the key only once")?;
+    let pin = meeting.trust.pin();
+    meeting.end("joined").await;
+    match answer {
+        ToGateway::Joined { namespace, server } => Ok((pin, namespace, server)),
+        ToGateway::Refused(refusal) => Err(Failure::from(refusal).into()),
+        other => anyhow::bail!("the controller answered {other:?}; upgrade this gateway"),
+    }
+}

@@ -1,0 +1,130 @@
+//! `horizon-gateway status`: what the running gateway does, read from its socket as one JSON document.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::Context;
+use horizon_api::wire::cfg::LinkReport;
+use horizon_node::{data_folder::DataFolder, failure::Failure};
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::watch,
+};
+
+use crate::args::StatusArgs;
+
+const SOCKET: &str = "gateway.sock";
+
+/// What a person at the host wants to know.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) namespace: String,
+    pub(crate) server: String,
+    pub(crate) key: String,
+    pub(crate) revision: Option<u64>,
+    /// Unix milliseconds since when the controller is away.
+    pub(crate) standby_since_ms: Option<i64>,
+    /// Why the controller does not want this gateway.
+    pub(crate) dismissed: Option<String>,
+    pub(crate) links: Vec<LinkReport>,
+    pub(crate) drops: BTreeMap<String, u64>,
+    pub(crate) warnings: Vec<String>,
+}
+
+/// The socket's file, removed with the value.
+pub(crate) struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        drop(fs::remove_file(&self.0));
+    }
+}
+
+/// Answers each connection with the newest status.
+pub(crate) fn serve(data: &DataFolder, statuses: watch::Receiver<Status>) -> anyhow::Result<Socket> {
+    let path = data.file(SOCKET);
+    // The folder is locked, so a socket that is there is of a process that is gone.
+    drop(fs::remove_file(&path));
+    let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let json = serde_json::to_vec(&*statuses.borrow()).unwrap_or_default();
+            let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&json)).await;
+            tracing::trace!(?written, "status told");
+        }
+    });
+    Ok(Socket(path))
+}
+
+pub(crate) async fn print(args: StatusArgs) -> anyhow::Result<()> {
+    loop {
+        let status = ask(&args.data.folder.join(SOCKET)).await?;
+        #[expect(clippy::print_stdout, reason = "what the command is for")]
+        if args.json {
+            println!("{}", serde_json::to_string(&status)?);
+        } else {
+            print!("{}", text(&status));
+        }
+        if !args.watch {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn ask(socket: &Path) -> anyhow::Result<Status> {
+    let mut stream = UnixStream::connect(socket).await.map_err(|e| {
+        Failure::Unreachable(format!(
+            "no gateway answers on {} ({e}); start it with `horizon-gateway run`, or name its folder with --data DIR",
+            socket.display()
+        ))
+    })?;
+    let mut json = Vec::new();
+    stream.read_to_end(&mut json).await?;
+    serde_json::from_slice(&json).context("read the status")
+}
+
+fn text(status: &Status) -> String {
+    let mut lines = vec![format!("server      {}/{}", status.namespace, status.server)];
+    lines.push(format!("key         {}", status.key));
+    lines.push(match status.revision {
+        Some(revision) => format!("revision    {revision}"),
+        None => "revision    none yet".to_owned(),
+    });
+    lines.push(match (status.standby_since_ms, &status.dismissed) {
+        (_, Some(reason)) => format!("controller  refuses this gateway: {reason}"),
+        (Some(since_ms), None) => format!("controller  away since {}", moment(since_ms)),
+        (None, None) => "controller  connected".to_owned(),
+    });
+    lines.extend(status.warnings.iter().map(|warning| format!("warning     {warning}")));
+    lines.push(format!("links       {}", status.links.len()));
+    for link in &status.links {
+        let grace = if link.is_in_grace { ", grant in grace" } else { "" };
+        lines.push(format!(
+            "  {} ({}) on {} from {}: {} B in, {} B out, rtt {:.1} ms, {}{grace}",
+            link.name,
+            link.user,
+            link.network,
+            link.remote,
+            link.inbound_bytes,
+            link.outbound_bytes,
+            Duration::from_micros(link.rtt_us).as_secs_f64() * 1000.0,
+            link.key_exchange,
+        ));
+    }
+    lines.extend(status.drops.iter().map(|(reason, count)| format!("dropped     {count} × {reason}")));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn moment(unix_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |at| at.to_string())
+}
