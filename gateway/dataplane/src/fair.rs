@@ -13,14 +13,13 @@
 
 mod codel;
 mod frame;
-mod hash;
 
 pub use frame::Frame;
 
 use crate::drop_reason::{DropReason, Drops};
+use crate::flow_hash::FlowHash;
 use crate::packet::Packet;
 use codel::Codel;
-use hash::FlowHash;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,7 @@ pub mod fair;
 pub mod flow;
 mod flow_hash;
 pub mod forwarder;
+pub mod icmp;
 pub mod link;
 pub mod offload;
 pub mod packet;

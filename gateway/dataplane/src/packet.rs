@@ -121,6 +121,27 @@ impl Packet {
         }
     }
 
+    /// Tells whether this can only begin a flow, never answer in one: a TCP SYN without ACK, an ICMP query.
+    #[inline]
+    pub const fn begins_flow(&self) -> bool {
+        match self.transport {
+            Transport::Tcp { flags, .. } => flags & (transport::SYN | transport::ACK) == transport::SYN,
+            Transport::Icmp { kind, .. } if self.protocol == ICMP => matches!(kind, 8 | 13 | 15 | 17),
+            Transport::Icmp { kind, .. } => kind == 128,
+            Transport::Udp { .. } | Transport::Opaque => false,
+        }
+    }
+
+    /// Tells whether this is a control message for one subnet only: redirects, router and neighbour discovery, MLD.
+    #[inline]
+    pub const fn is_link_scoped(&self) -> bool {
+        match self.transport {
+            Transport::Icmp { kind, .. } if self.protocol == ICMP => matches!(kind, 5 | 9 | 10),
+            Transport::Icmp { kind, .. } => matches!(kind, 130..=137 | 141..=143 | 148 | 149 | 151..=153),
+            Transport::Tcp { .. } | Transport::Udp { .. } | Transport::Opaque => false,
+        }
+    }
+
     /// Returns the packet that an ICMP error quotes.
     pub fn quoted(&self, bytes: &[u8]) -> Option<Self> {
         if !self.is_icmp_error() || self.fragment != Fragment::Whole {

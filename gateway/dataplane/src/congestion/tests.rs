@@ -49,7 +49,7 @@ impl Path {
             let Some((sent, arrives)) = self.flight.pop_front() else { break };
             self.now = self.now.max(arrives);
             self.acked += 1;
-            if self.acked % self.lose_every == 0 {
+            if self.acked.is_multiple_of(self.lose_every) {
                 self.controller.handle_congestion(false, PACKET);
             } else {
                 self.controller.handle_ack(self.now, sent, PACKET);

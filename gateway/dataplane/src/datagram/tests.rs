@@ -14,10 +14,8 @@ fn cut(packet: &[u8], datagram_max: usize, packet_id: u16) -> Vec<Bytes> {
 }
 
 fn part(datagram: &Bytes) -> Part {
-    match decode(datagram.clone()).unwrap() {
-        Datagram::Part(part) => part,
-        other => panic!("{other:?}"),
-    }
+    let Datagram::Part(part) = decode(datagram.clone()).unwrap() else { panic!("not a part") };
+    part
 }
 
 struct World {

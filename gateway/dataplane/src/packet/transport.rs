@@ -2,6 +2,9 @@
 
 use super::{Extent, Fragment, ICMP, ICMPV6, ParseError, TCP, UDP, be16};
 
+pub(super) const SYN: u8 = 0x02;
+pub(super) const ACK: u8 = 0x10;
+
 /// What is known about the protocol above IP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
