@@ -10,6 +10,7 @@ mod key_text;
 mod kind;
 mod metadata;
 mod network;
+pub mod pattern;
 mod period;
 mod personal_key;
 mod port_range;

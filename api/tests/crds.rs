@@ -65,6 +65,16 @@ fn names_are_those_of_the_kind() {
     }
 }
 
+/// An API server refuses a definition that says `additionalProperties: false`.
+#[test]
+fn nothing_forbids_additional_properties() {
+    for kind in Kind::ALL {
+        let text = serde_yaml::to_string(&definition(kind)).expect("a definition is plain data");
+
+        assert!(!text.contains("additionalProperties: false"), "{kind}");
+    }
+}
+
 /// Kubernetes estimates the cost of rules by these bounds, and we promise that every input has a limit.
 #[test]
 fn every_string_and_list_is_bounded() {

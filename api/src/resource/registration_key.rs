@@ -72,6 +72,7 @@ pub enum RegistrationRole {
 /// Asks the controller to make the token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", schemars(transform = super::schema::without_additional_properties))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Generate {}
 

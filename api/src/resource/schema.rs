@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Period, PortRange, TokenHash};
+use super::{Period, PortRange, TokenHash, pattern};
 use crate::name::Name;
 
 macro_rules! text_schema {
@@ -33,17 +33,22 @@ text_schema! {
     /// A [`Name`].
     Label: {"type": "string", "minLength": 1, "maxLength": Name::CHARS_MAX, "pattern": Name::PATTERN},
     /// A prefix such as `10.77.0.0/16`. The longest is an IPv6 prefix with an IPv4 tail.
-    Cidr: {"type": "string", "minLength": 1, "maxLength": 49, "pattern": "^[0-9a-fA-F:.]+/[0-9]{1,3}$"},
+    Cidr: {"type": "string", "minLength": 1, "maxLength": 49, "pattern": pattern::CIDR},
     /// An IPv4 or IPv6 address.
-    Ip: {"type": "string", "minLength": 1, "maxLength": 45, "pattern": "^[0-9a-fA-F:.]+$"},
+    Ip: {"type": "string", "minLength": 1, "maxLength": 45, "pattern": pattern::IP},
     /// A moment (RFC 3339).
     Time: {"type": "string", "format": "date-time", "maxLength": 64},
     /// An ed25519 public key.
-    PublicKey: {"type": "string", "maxLength": 52, "pattern": "^ed25519:[A-Za-z0-9+/]{43}=$"},
+    PublicKey: {"type": "string", "maxLength": 52, "pattern": pattern::PUBLIC_KEY},
     /// A [`TokenHash`].
     Hash: {"type": "string", "maxLength": 71, "pattern": TokenHash::PATTERN},
     /// A [`Period`].
     Duration: {"type": "string", "minLength": 1, "maxLength": 20, "pattern": Period::PATTERN},
     /// A [`PortRange`].
     Ports: {"type": "string", "maxLength": 11, "pattern": PortRange::PATTERN},
+}
+
+/// Takes away what a Kubernetes schema may not say: it prunes unknown fields, it does not refuse them.
+pub(super) fn without_additional_properties(schema: &mut Schema) {
+    schema.remove("additionalProperties");
 }
