@@ -1,1 +1,23 @@
-//! Skeleton.
+//! Resources in, revision and statuses out: parse → resolve → allocate → compile.
+//!
+//! Pure: no I/O, no clock, no randomness. The same input gives the same bytes, in any order of files and documents.
+//! Nothing here fails as a whole: what is wrong becomes a [`Problem`](horizon_api::problem::Problem) with its place,
+//! and everything else goes on.
+
+pub mod allocate;
+pub mod check;
+pub mod compile;
+pub mod excerpt;
+pub mod manifest;
+pub mod node;
+pub mod parse;
+pub mod schema;
+pub mod status;
+
+mod conflict;
+mod formats;
+mod resolve;
+mod rules;
+mod secret;
+mod validate;
+mod world;

@@ -1,0 +1,223 @@
+//! The one pure snapshot compiler: everything that is known in, one revision out.
+//!
+//! An object with a problem keeps its last good, the others go on; what is missing from a source that cannot be
+//! read completely stays. A mistake anywhere never shrinks what is published.
+
+mod conditions;
+mod effective;
+mod facts;
+mod gateway;
+mod policy;
+mod standing;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use horizon_api::{
+    condition::Condition,
+    key::PublicKey,
+    problem::Problem,
+    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
+    section::EncodedSection,
+};
+
+pub use self::{
+    effective::{
+        Effective, EffectiveDevice, EffectivePersonalKey, EffectiveRegistrationKey, EffectiveServer,
+        EffectiveUser,
+    },
+    facts::{Blocked, Facts},
+    standing::Standing,
+};
+use crate::{
+    allocate::{Allocations, Claim, Exhausted},
+    conflict::{self, network_id},
+    manifest::{Origin, Parsed},
+    resolve,
+    world::World,
+};
+
+/// Everything that a revision depends on, beside the time.
+#[derive(Clone, Debug, Default)]
+pub struct Input {
+    /// What is in force.
+    pub previous: Vec<Committed>,
+    pub sources: Vec<SourceSnapshot>,
+    pub facts: Facts,
+    pub allocations: Allocations,
+}
+
+/// What a source says at one moment.
+#[derive(Clone, Debug)]
+pub struct SourceSnapshot {
+    /// Its name, such as `files:/etc/horizon` or `api`.
+    pub source: String,
+    pub parsed: Parsed,
+    /// Everything that there is was read. If not, nothing of this source is removed.
+    pub is_complete: bool,
+}
+
+/// Who declares an object, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    pub source: String,
+    pub origin: Origin,
+}
+
+/// An object in force, as the store keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    pub key: ObjectKey,
+    pub metadata: Metadata,
+    pub spec: ResourceSpec,
+    pub owner: Owner,
+    /// Rises by one with every change of the spec.
+    pub generation: i64,
+    pub conditions: Vec<Condition>,
+    /// Its text says something else, or cannot be read.
+    pub stale: Option<Stale>,
+}
+
+/// Why the last good is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    pub reason: StaleReason,
+    /// One sentence, with the place.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StaleReason {
+    /// The text of the object is wrong, or the file that it stood in is.
+    SourceInvalid,
+    /// The source is gone or cannot be read completely.
+    SourceMissing,
+    /// It is declared twice.
+    Conflicted,
+}
+
+/// One revision, before it is committed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Compiled {
+    /// What is in force with it, each with its conditions as far as they do not depend on gateways.
+    pub objects: BTreeMap<ObjectKey, Committed>,
+    pub pruned: Vec<ObjectKey>,
+    /// In the order of files.
+    pub problems: Vec<Problem>,
+    pub allocations: Allocations,
+    /// What each server must run.
+    pub sections: BTreeMap<ObjectKey, Vec<EncodedSection>>,
+    /// Keys that no gateway may let in.
+    pub revoked: BTreeSet<PublicKey>,
+    /// Objects that cannot do what they are for, and why.
+    pub blocked: BTreeMap<ObjectKey, Blocked>,
+    pub effective: Effective,
+    /// When time alone changes the result (unix seconds).
+    pub next_wake: Option<i64>,
+}
+
+/// Compiles one revision. `now` is unix seconds.
+pub fn compile(input: &Input, now: i64) -> Compiled {
+    let mut world = World::merge(input);
+    conflict::settle(&mut world, input);
+    let unresolved = resolve::unresolved(&world);
+    let (allocations, exhausted) = allocate(&world, &input.allocations);
+    let effective = effective::effective(&world, &input.facts, &allocations, now);
+    let revoked = revoked(&world, &input.facts, &effective);
+    let sections = gateway::sections(&world, &allocations, &revoked);
+    let blocked = facts::blocked(&effective, &exhausted);
+    let mut problems = std::mem::take(&mut world.problems);
+    problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));
+    problems.extend(unresolved.iter().map(|problem| problem.clone().warning()));
+    problems.sort();
+    problems.dedup();
+    Compiled {
+        objects: conditions::objects(&world, &unresolved, &effective, now),
+        pruned: world.pruned.iter().map(|committed| committed.key.clone()).collect(),
+        problems,
+        allocations,
+        sections,
+        revoked,
+        blocked,
+        next_wake: effective.next_wake(now),
+        effective,
+    }
+}
+
+impl Stale {
+    pub(crate) fn of(reason: StaleReason, problem: &Problem) -> Self {
+        Self { reason, message: format!("{problem}; the last good stays") }
+    }
+}
+
+impl StaleReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SourceInvalid => "SourceInvalid",
+            Self::SourceMissing => "SourceMissing",
+            Self::Conflicted => "Conflicted",
+        }
+    }
+}
+
+fn allocate(world: &World<'_>, previous: &Allocations) -> (Allocations, Vec<Exhausted>) {
+    let mut claims: BTreeMap<ObjectKey, Vec<Claim<'_>>> = BTreeMap::new();
+    for kind in [Kind::Server, Kind::Device] {
+        for (owner, member) in world.members.iter().filter(|(key, _)| key.kind == kind) {
+            let (networks, wanted) = match member.spec {
+                ResourceSpec::Server(spec) => (&spec.network_refs, [].as_slice()),
+                ResourceSpec::Device(spec) => (&spec.network_refs, spec.addresses.as_slice()),
+                ResourceSpec::Network(_)
+                | ResourceSpec::RegistrationKey(_)
+                | ResourceSpec::User(_)
+                | ResourceSpec::PersonalKey(_)
+                | ResourceSpec::AccessPolicy(_) => continue,
+            };
+            for network in networks {
+                let network = owner.sibling(Kind::Network, network.name.as_str());
+                claims.entry(network).or_default().push(Claim { owner, wanted });
+            }
+        }
+    }
+    let mut allocations = Allocations::default();
+    let mut exhausted = Vec::new();
+    for (network, claims) in &claims {
+        if let Some(ResourceSpec::Network(spec)) = world.members.get(network).map(|member| member.spec) {
+            exhausted.extend(allocations.allocate(&network_id(network), spec, claims, previous));
+        }
+    }
+    (allocations, exhausted)
+}
+
+fn pool_exhausted(world: &World<'_>, exhausted: &Exhausted) -> Option<Problem> {
+    let Exhausted { network, owner, is_ipv4 } = exhausted;
+    let family = if *is_ipv4 { "IPv4" } else { "IPv6" };
+    let message = format!("no {family} address of {network} is left for it");
+    let problem = world.members.get(owner)?.problem(owner, "spec.networkRefs", "PoolExhausted", message);
+    Some(problem.fix("add a pool to the network").warning())
+}
+
+/// Returns every key that was revoked or belongs to something without access, unless something has access with it.
+fn revoked(world: &World<'_>, facts: &Facts, effective: &Effective) -> BTreeSet<PublicKey> {
+    let device_key = |committed: &&Committed| match &committed.spec {
+        ResourceSpec::Device(spec) => spec.public_key,
+        ResourceSpec::Network(_)
+        | ResourceSpec::Server(_)
+        | ResourceSpec::RegistrationKey(_)
+        | ResourceSpec::User(_)
+        | ResourceSpec::PersonalKey(_)
+        | ResourceSpec::AccessPolicy(_) => None,
+    };
+    // A key that a device had before, whether the device is gone or has another key.
+    let former = world.members.values().filter_map(|member| member.last_good);
+    let former = world.pruned.iter().copied().chain(former).filter_map(|committed| device_key(&committed));
+    let of_devices = |is_active: bool| {
+        let devices = effective.devices.values();
+        devices.filter(move |d| (d.standing == Standing::Active) == is_active).filter_map(|d| d.public_key)
+    };
+    let mut revoked: BTreeSet<_> =
+        facts.revoked.iter().copied().chain(former).chain(of_devices(false)).collect();
+    for key in of_devices(true) {
+        revoked.remove(&key);
+    }
+    revoked
+}

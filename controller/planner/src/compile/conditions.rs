@@ -1,0 +1,102 @@
+//! What can be said about each object before any gateway answers.
+
+use std::collections::BTreeMap;
+
+use horizon_api::{
+    condition::Condition,
+    problem::Problem,
+    resource::{Kind, ObjectKey},
+};
+
+use super::{Committed, Effective, StaleReason, Standing};
+use crate::{
+    resolve::has_references,
+    world::{Member, World},
+};
+
+/// Returns the objects in force with their conditions.
+pub(super) fn objects(
+    world: &World<'_>,
+    unresolved: &[Problem],
+    effective: &Effective,
+    now: i64,
+) -> BTreeMap<ObjectKey, Committed> {
+    let mut missing: BTreeMap<&ObjectKey, &Problem> = BTreeMap::new();
+    for problem in unresolved {
+        if let Some(key) = &problem.object {
+            missing.entry(key).or_insert(problem);
+        }
+    }
+    let standings: BTreeMap<_, _> = effective.standings().collect();
+    world
+        .members
+        .iter()
+        .map(|(key, member)| {
+            let generation = generation(member);
+            let facts = [
+                Some(accepted(member, now)),
+                resolved_refs(key, missing.get(key).copied(), now),
+                stale(member, now),
+                usable(key, standings.get(key).copied(), now),
+            ];
+            let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
+            let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));
+            let committed = Committed {
+                key: key.clone(),
+                metadata: member.metadata.clone(),
+                spec: member.spec.clone(),
+                owner: member.owner.clone(),
+                generation,
+                conditions: conditions.collect(),
+                stale: member.stale.clone(),
+            };
+            (key.clone(), committed)
+        })
+        .collect()
+}
+
+fn generation(member: &Member<'_>) -> i64 {
+    match member.last_good {
+        None => 1,
+        Some(committed) if committed.spec == *member.spec => committed.generation,
+        Some(committed) => committed.generation + 1,
+    }
+}
+
+fn accepted(member: &Member<'_>, now: i64) -> Condition {
+    match &member.stale {
+        Some(stale) => match stale.reason {
+            StaleReason::SourceInvalid => Condition::fails("Accepted", "Invalid", &stale.message, now),
+            StaleReason::Conflicted => Condition::fails("Accepted", "Conflicted", &stale.message, now),
+            // Nothing was said against it.
+            StaleReason::SourceMissing => {
+                Condition::holds("Accepted", "Accepted", "it was fine when it was last seen", now)
+            }
+        },
+        None => Condition::holds("Accepted", "Accepted", format!("declared in {}", member.owner.origin), now),
+    }
+}
+
+fn resolved_refs(key: &ObjectKey, missing: Option<&Problem>, now: i64) -> Option<Condition> {
+    if !has_references(key.kind) {
+        return None;
+    }
+    Some(match missing {
+        Some(problem) => Condition::fails("ResolvedRefs", "RefNotFound", problem.to_string(), now),
+        None => Condition::holds("ResolvedRefs", "ResolvedRefs", "every reference exists", now),
+    })
+}
+
+fn stale(member: &Member<'_>, now: i64) -> Option<Condition> {
+    let stale = member.stale.as_ref()?;
+    Some(Condition::holds("Stale", stale.reason.as_str(), &stale.message, now))
+}
+
+fn usable(key: &ObjectKey, standing: Option<Standing>, now: i64) -> Option<Condition> {
+    let standing = standing.filter(|_| matches!(key.kind, Kind::RegistrationKey | Kind::PersonalKey))?;
+    Some(if standing == Standing::Active {
+        Condition::holds("Usable", standing.as_str(), standing.sentence(), now)
+    } else {
+        Condition::fails("Usable", standing.as_str(), standing.sentence(), now)
+    })
+}

@@ -1,0 +1,230 @@
+//! What the objects come to: who may enrol, sign in and connect, as which identity, with which addresses.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use horizon_api::{
+    grant::NetworkGrant,
+    key::PublicKey,
+    name::Name,
+    resource::{
+        DeviceSpec, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec, ResourceSpec,
+        ServerSpec, TokenHash, UserSpec,
+    },
+    section::{Endpoint, NetworkId},
+    verdict::Identity,
+};
+use ipnet::IpNet;
+
+use super::{Facts, Standing, gateway};
+use crate::{allocate::Allocations, conflict::network_id, world::World};
+
+/// The summary that enrolment, logins and grants are decided by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effective {
+    pub servers: BTreeMap<ObjectKey, EffectiveServer>,
+    pub users: BTreeMap<ObjectKey, EffectiveUser>,
+    pub devices: BTreeMap<ObjectKey, EffectiveDevice>,
+    pub registration_keys: BTreeMap<ObjectKey, EffectiveRegistrationKey>,
+    pub personal_keys: BTreeMap<ObjectKey, EffectivePersonalKey>,
+    /// Moments at which something expires (unix seconds).
+    expiries: BTreeSet<i64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveServer {
+    /// Declared, or bound when it joined.
+    pub public_key: Option<PublicKey>,
+    /// The key that binds it, when it has no public key yet.
+    pub registration_key: Option<ObjectKey>,
+    pub endpoints: Vec<Endpoint>,
+    /// Empty when it is disabled.
+    pub networks: Vec<NetworkId>,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveUser {
+    pub groups: BTreeSet<String>,
+    pub max_devices: u32,
+    /// How many devices there are.
+    pub devices: u32,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveDevice {
+    pub public_key: Option<PublicKey>,
+    pub user: ObjectKey,
+    /// What a grant says.
+    pub identity: Identity,
+    /// Networks that exist and gave it an address.
+    pub networks: Vec<NetworkGrant>,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectiveRegistrationKey {
+    /// `None` when the controller makes the token.
+    pub hash: Option<TokenHash>,
+    pub max_uses: u32,
+    /// From everywhere when empty.
+    pub source_cidrs: Vec<IpNet>,
+    pub standing: Standing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EffectivePersonalKey {
+    pub user: ObjectKey,
+    pub networks: Vec<Name>,
+    /// `None` when the controller makes the token.
+    pub hash: Option<TokenHash>,
+    pub max_uses: Option<u32>,
+    /// From everywhere when empty.
+    pub source_cidrs: Vec<IpNet>,
+    pub standing: Standing,
+}
+
+impl Effective {
+    /// Returns the keys of the gateways that carry any of these networks: whom a grant is for.
+    pub fn audience(&self, networks: &[NetworkGrant]) -> BTreeSet<PublicKey> {
+        let carries = |server: &&EffectiveServer| {
+            server.networks.iter().any(|id| networks.iter().any(|network| network.network == *id))
+        };
+        self.servers.values().filter(carries).filter_map(|server| server.public_key).collect()
+    }
+
+    /// Returns every object that can be out of effect, with its standing.
+    pub fn standings(&self) -> impl Iterator<Item = (&ObjectKey, Standing)> {
+        let servers = self.servers.iter().map(|(key, server)| (key, server.standing));
+        let users = self.users.iter().map(|(key, user)| (key, user.standing));
+        let devices = self.devices.iter().map(|(key, device)| (key, device.standing));
+        let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.standing));
+        let personal_keys = self.personal_keys.iter().map(|(key, k)| (key, k.standing));
+        servers.chain(users).chain(devices).chain(registration_keys).chain(personal_keys)
+    }
+
+    pub(super) fn next_wake(&self, now: i64) -> Option<i64> {
+        self.expiries.range(now + 1..).next().copied()
+    }
+}
+
+pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocations, now: i64) -> Effective {
+    let mut builder = Builder { effective: Effective::default(), world, facts, allocations, now };
+    // Users come first, because the standing of the others depends on theirs.
+    for (key, member) in &world.members {
+        if let ResourceSpec::User(spec) = member.spec {
+            builder.user(key, spec);
+        }
+    }
+    for (key, member) in &world.members {
+        match member.spec {
+            ResourceSpec::Server(spec) => builder.server(key, spec),
+            ResourceSpec::Device(spec) => builder.device(key, spec),
+            ResourceSpec::RegistrationKey(spec) => builder.registration_key(key, spec),
+            ResourceSpec::PersonalKey(spec) => builder.personal_key(key, spec),
+            ResourceSpec::User(_) | ResourceSpec::Network(_) | ResourceSpec::AccessPolicy(_) => {}
+        }
+    }
+    builder.effective
+}
+
+struct Builder<'a> {
+    effective: Effective,
+    world: &'a World<'a>,
+    facts: &'a Facts,
+    allocations: &'a Allocations,
+    now: i64,
+}
+
+impl Builder<'_> {
+    fn user(&mut self, key: &ObjectKey, spec: &UserSpec) {
+        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        let user = EffectiveUser {
+            groups: spec.groups.iter().map(ToString::to_string).collect(),
+            max_devices: spec.max_devices,
+            devices: 0,
+            standing: Standing::of(spec.disabled, spec.expires_at, self.now),
+        };
+        self.effective.users.insert(key.clone(), user);
+    }
+
+    fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
+        let registration_key = spec.identity.registration_key_ref.as_ref();
+        let server = EffectiveServer {
+            public_key: spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied()),
+            registration_key: registration_key.map(|r| key.sibling(Kind::RegistrationKey, r.name.as_str())),
+            endpoints: gateway::endpoints(spec),
+            networks: if spec.disabled { vec![] } else { self.networks(key, &spec.network_refs) },
+            standing: Standing::of(spec.disabled, None, self.now),
+        };
+        self.effective.servers.insert(key.clone(), server);
+    }
+
+    fn device(&mut self, key: &ObjectKey, spec: &DeviceSpec) {
+        let user_key = key.sibling(Kind::User, spec.user_ref.name.as_str());
+        let user = self.effective.users.get_mut(&user_key);
+        let groups = user.as_ref().map(|user| user.groups.clone()).unwrap_or_default();
+        let user_standing = user.as_ref().map(|user| user.standing);
+        if let Some(user) = user {
+            user.devices += 1;
+        }
+        let networks = self.networks(key, &spec.network_refs).into_iter().filter_map(|network| {
+            let addresses = self.allocations.of(&network, key).to_vec();
+            (!addresses.is_empty()).then_some(NetworkGrant { network, addresses })
+        });
+        let device = EffectiveDevice {
+            public_key: spec.public_key,
+            identity: Identity {
+                device: key.name.clone(),
+                user: user_key.name.clone(),
+                groups,
+                tags: spec.tags.iter().map(ToString::to_string).collect(),
+            },
+            user: user_key,
+            networks: networks.collect(),
+            standing: Standing::of(spec.disabled, None, self.now).under(user_standing),
+        };
+        self.effective.devices.insert(key.clone(), device);
+    }
+
+    fn registration_key(&mut self, key: &ObjectKey, spec: &RegistrationKeySpec) {
+        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        let standing = Standing::of(spec.disabled, spec.expires_at, self.now);
+        let registration_key = EffectiveRegistrationKey {
+            hash: spec.hash.clone(),
+            max_uses: spec.max_uses,
+            source_cidrs: spec.source_cidrs.clone(),
+            standing: self.exhaustible(key, standing, Some(spec.max_uses)),
+        };
+        self.effective.registration_keys.insert(key.clone(), registration_key);
+    }
+
+    fn personal_key(&mut self, key: &ObjectKey, spec: &PersonalKeySpec) {
+        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        let user = key.sibling(Kind::User, spec.user_ref.name.as_str());
+        let user_standing = self.effective.users.get(&user).map(|user| user.standing);
+        let standing = Standing::of(spec.disabled, spec.expires_at, self.now).under(user_standing);
+        let personal_key = EffectivePersonalKey {
+            user,
+            networks: spec.network_refs.iter().map(|network| network.name.clone()).collect(),
+            hash: spec.hash.clone(),
+            max_uses: spec.max_uses,
+            source_cidrs: spec.source_cidrs.clone(),
+            standing: self.exhaustible(key, standing, spec.max_uses),
+        };
+        self.effective.personal_keys.insert(key.clone(), personal_key);
+    }
+
+    fn exhaustible(&self, key: &ObjectKey, standing: Standing, max_uses: Option<u32>) -> Standing {
+        let uses = self.facts.uses.get(key).copied().unwrap_or(0);
+        let is_exhausted = max_uses.is_some_and(|max| uses >= max);
+        if standing == Standing::Active && is_exhausted { Standing::Exhausted } else { standing }
+    }
+
+    /// Returns the networks that exist.
+    fn networks(&self, key: &ObjectKey, references: &[Reference]) -> Vec<NetworkId> {
+        let networks = references.iter().map(|network| key.sibling(Kind::Network, network.name.as_str()));
+        let existing = networks.filter(|network| self.world.members.contains_key(network));
+        existing.map(|network| network_id(&network)).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! What is known from running: bindings, uses, revocations; and what keeps an object from its purpose.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use horizon_api::{key::PublicKey, resource::ObjectKey};
+
+use super::{Effective, Standing};
+use crate::allocate::Exhausted;
+
+/// What the store knows beside resources.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The key with which each server joined.
+    pub servers: BTreeMap<ObjectKey, PublicKey>,
+    /// How often each RegistrationKey and PersonalKey was used.
+    pub uses: BTreeMap<ObjectKey, u32>,
+    /// Keys that were revoked before, such as those of devices that are gone.
+    pub revoked: BTreeSet<PublicKey>,
+}
+
+/// Why an object cannot do what it is for: the reason of `Ready=False`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    pub reason: String,
+    pub message: String,
+}
+
+pub(super) fn blocked(effective: &Effective, exhausted: &[Exhausted]) -> BTreeMap<ObjectKey, Blocked> {
+    let pools = exhausted.iter().map(|exhausted| {
+        let message = format!("no address of {} is left for it", exhausted.network);
+        (exhausted.owner.clone(), Blocked { reason: "PoolExhausted".into(), message })
+    });
+    let standings =
+        effective.standings().filter(|(_, standing)| *standing != Standing::Active).map(|(key, standing)| {
+            let (reason, message) = (standing.as_str().to_owned(), standing.sentence().to_owned());
+            (key.clone(), Blocked { reason, message })
+        });
+    pools.chain(standings).collect()
+}

@@ -1,0 +1,80 @@
+//! AccessPolicies of a network to the one table that its gateways evaluate.
+
+use std::collections::BTreeMap;
+
+use horizon_api::{
+    resource::{
+        AccessPolicySpec, Action, DestinationSelector, Kind, ObjectKey, PolicyRule, Protocol, ResourceSpec,
+        SourceSelector,
+    },
+    section::{EncodedSection, NetworkId, Policy, Section},
+    verdict::{self, Rule, Selector, Table},
+};
+
+use crate::{conflict::network_id, world::World};
+
+/// Returns the policy section of every network; a network without policies has an empty one.
+pub(super) fn sections(world: &World<'_>) -> BTreeMap<NetworkId, EncodedSection> {
+    tables(world)
+        .into_iter()
+        .map(|(network, table)| (network.clone(), Section::Policy(Policy { network, table }).encode()))
+        .collect()
+}
+
+fn tables(world: &World<'_>) -> BTreeMap<NetworkId, Table> {
+    let networks = world.members.keys().filter(|key| key.kind == Kind::Network);
+    let mut tables: BTreeMap<_, _> = networks.map(|key| (network_id(key), Table::default())).collect();
+    for (key, member) in &world.members {
+        let ResourceSpec::AccessPolicy(spec) = member.spec else { continue };
+        let network = network_id(&key.sibling(Kind::Network, spec.network_ref.name.as_str()));
+        if let Some(table) = tables.get_mut(&network) {
+            table.rules.extend(rules(key, spec));
+        }
+    }
+    tables
+}
+
+fn rules(key: &ObjectKey, spec: &AccessPolicySpec) -> impl Iterator<Item = Rule> {
+    let from: Vec<_> = spec.from.iter().filter_map(source).collect();
+    spec.rules.iter().enumerate().map(move |(index, rule)| Rule {
+        id: format!("{}#{index}", key.name),
+        action: match spec.action {
+            Action::Allow => verdict::Action::Allow,
+            Action::Deny => verdict::Action::Deny,
+        },
+        from: from.clone(),
+        to: rule.to.iter().filter_map(destination).collect(),
+        protocol: protocol(rule),
+        ports: rule.ports.iter().map(|range| range.ports()).collect(),
+        valid_until: None,
+    })
+}
+
+fn protocol(rule: &PolicyRule) -> verdict::Protocol {
+    match rule.protocol {
+        Protocol::Any => verdict::Protocol::Any,
+        Protocol::Tcp => verdict::Protocol::Tcp,
+        Protocol::Udp => verdict::Protocol::Udp,
+        Protocol::Icmp => verdict::Protocol::Icmp,
+    }
+}
+
+fn source(selector: &SourceSelector) -> Option<Selector> {
+    let SourceSelector { user, group, tag, device, cidr, any } = selector;
+    let named = [
+        user.as_ref().map(|name| Selector::User(name.to_string())),
+        group.as_ref().map(|name| Selector::Group(name.to_string())),
+        tag.as_ref().map(|name| Selector::Tag(name.to_string())),
+        device.as_ref().map(|name| Selector::Device(name.to_string())),
+        cidr.map(Selector::Cidr),
+        any.filter(|any| *any).map(|_| Selector::Any),
+    ];
+    named.into_iter().flatten().next()
+}
+
+fn destination(selector: &DestinationSelector) -> Option<Selector> {
+    let DestinationSelector { user, group, tag, device, cidr, server, network, any } = selector.clone();
+    let server = server.map(|name| Selector::Server(name.to_string()));
+    let network = network.map(|_| Selector::Members);
+    source(&SourceSelector { user, group, tag, device, cidr, any }).or(server).or(network)
+}

@@ -1,0 +1,67 @@
+//! Whether something has effect at a moment, and if not, why.
+
+use jiff::Timestamp;
+
+/// Whether a user, device or key may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    Active,
+    Disabled,
+    Expired,
+    /// Used as often as it may be.
+    Exhausted,
+    /// The user that it belongs to is not there.
+    NoUser,
+    /// The user that it belongs to is disabled.
+    UserDisabled,
+    /// The user that it belongs to has expired.
+    UserExpired,
+}
+
+impl Standing {
+    pub(crate) fn of(is_disabled: bool, expires_at: Option<Timestamp>, now: i64) -> Self {
+        if is_disabled {
+            Self::Disabled
+        } else if expires_at.is_some_and(|end| end.as_second() <= now) {
+            Self::Expired
+        } else {
+            Self::Active
+        }
+    }
+
+    /// Takes the standing of the user into account.
+    pub(crate) fn under(self, user: Option<Self>) -> Self {
+        match (self, user) {
+            (Self::Active, None) => Self::NoUser,
+            (Self::Active, Some(Self::Disabled)) => Self::UserDisabled,
+            (Self::Active, Some(Self::Expired)) => Self::UserExpired,
+            (standing, _) => standing,
+        }
+    }
+
+    /// Returns the reason for conditions.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "Usable",
+            Self::Disabled => "Disabled",
+            Self::Expired => "Expired",
+            Self::Exhausted => "Exhausted",
+            Self::NoUser => "NoUser",
+            Self::UserDisabled => "UserDisabled",
+            Self::UserExpired => "UserExpired",
+        }
+    }
+
+    /// Returns one sentence for people.
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Self::Active => "it may be used",
+            Self::Disabled => "it is disabled",
+            Self::Expired => "it has expired",
+            Self::Exhausted => "it was used as often as it may be",
+            Self::NoUser => "its user does not exist",
+            Self::UserDisabled => "its user is disabled",
+            Self::UserExpired => "its user has expired",
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! What two objects may not both have: pools, public keys, addresses. The established one stays.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use horizon_api::{
+    key::PublicKey,
+    problem::Problem,
+    resource::{Kind, NetworkSpec, ObjectKey, ResourceSpec},
+    section::NetworkId,
+};
+use ipnet::IpNet;
+
+use crate::{
+    allocate::{Allocations, pool_of},
+    compile::{Facts, Input},
+    rules::overlap,
+    world::{Member, World},
+};
+
+/// Refuses whatever collides with something older.
+pub(crate) fn settle(world: &mut World<'_>, input: &Input) {
+    let mut claimed = Claimed::default();
+    for key in in_seniority(world, |kind| kind == Kind::Network) {
+        settle_one(world, &key, |key, member| claimed.network(key, member, &input.allocations));
+    }
+    claimed.seed(world, input);
+    for key in in_seniority(world, |kind| matches!(kind, Kind::Server | Kind::Device)) {
+        settle_one(world, &key, |key, member| claimed.endpoint(key, member, &input.facts));
+    }
+}
+
+/// Claims for one object; if that fails, for its last good, which stays whatever happens.
+fn settle_one(
+    world: &mut World<'_>,
+    key: &ObjectKey,
+    mut claim: impl FnMut(&ObjectKey, &Member<'_>) -> Result<(), Box<Problem>>,
+) {
+    let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) else { return };
+    let was_kept = world.members.get(key).is_some_and(|member| member.manifest.is_none());
+    if was_kept {
+        world.problems.push(*problem);
+        return;
+    }
+    world.refuse(key, *problem);
+    if let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) {
+        world.problems.push(*problem);
+    }
+}
+
+fn in_seniority(world: &World<'_>, of: impl Fn(Kind) -> bool) -> Vec<ObjectKey> {
+    let mut keys: Vec<_> = world
+        .members
+        .iter()
+        .filter(|(key, _)| of(key.kind))
+        .map(|(key, member)| (member.seniority(), key.clone()))
+        .collect();
+    keys.sort();
+    keys.into_iter().map(|(_, key)| key).collect()
+}
+
+/// What is taken so far, and by whom.
+#[derive(Default)]
+struct Claimed<'a> {
+    pools: BTreeMap<String, Vec<(IpNet, ObjectKey)>>,
+    keys: BTreeMap<PublicKey, ObjectKey>,
+    addresses: BTreeMap<(NetworkId, IpAddr), ObjectKey>,
+    networks: BTreeMap<ObjectKey, &'a NetworkSpec>,
+}
+
+impl<'a> Claimed<'a> {
+    fn network(
+        &mut self,
+        key: &ObjectKey,
+        member: &Member<'_>,
+        allocations: &Allocations,
+    ) -> Result<(), Box<Problem>> {
+        let ResourceSpec::Network(spec) = member.spec else { return Ok(()) };
+        let pools = self.pools.entry(key.namespace.clone()).or_default();
+        for (index, pool) in spec.address_pools.iter().enumerate() {
+            if let Some((cidr, other)) = pools.iter().find(|(cidr, _)| overlap(cidr, &pool.cidr)) {
+                let message = format!("overlaps with {cidr} of {other}");
+                let path = format!("spec.addressPools[{index}].cidr");
+                return Err(member
+                    .problem(key, &path, "Overlap", message)
+                    .fix("choose another range")
+                    .into());
+            }
+        }
+        check_shrinking(key, member, spec, allocations)?;
+        pools.extend(spec.address_pools.iter().map(|pool| (pool.cidr, key.clone())));
+        Ok(())
+    }
+
+    /// Takes over the networks as they are settled, and the addresses that objects have already.
+    fn seed(&mut self, world: &World<'a>, input: &Input) {
+        for (key, member) in &world.members {
+            if let ResourceSpec::Network(spec) = member.spec {
+                self.networks.insert(key.clone(), spec);
+            }
+        }
+        for (network, owner, addresses) in input.allocations.iter() {
+            if world.members.contains_key(owner) {
+                for address in addresses {
+                    self.addresses.insert((network.clone(), *address), owner.clone());
+                }
+            }
+        }
+        for (server, public_key) in &input.facts.servers {
+            if world.members.contains_key(server) {
+                self.keys.insert(*public_key, server.clone());
+            }
+        }
+    }
+
+    fn endpoint(&mut self, key: &ObjectKey, member: &Member<'_>, facts: &Facts) -> Result<(), Box<Problem>> {
+        let (path, public_key) = match member.spec {
+            ResourceSpec::Server(spec) => ("spec.identity.publicKey", spec.identity.public_key),
+            ResourceSpec::Device(spec) => ("spec.publicKey", spec.public_key),
+            ResourceSpec::Network(_)
+            | ResourceSpec::RegistrationKey(_)
+            | ResourceSpec::User(_)
+            | ResourceSpec::PersonalKey(_)
+            | ResourceSpec::AccessPolicy(_) => return Ok(()),
+        };
+        let other =
+            public_key.and_then(|public_key| self.keys.get(&public_key)).filter(|other| *other != key);
+        if let Some(other) = other {
+            let message = format!("is the key of {other} already");
+            let fix = "every host has a key of its own; if this one was copied, rotate it";
+            return Err(member.problem(key, path, "DuplicateKey", message).fix(fix).into());
+        }
+        if let (Some(declared), Some(bound)) = (public_key, facts.servers.get(key))
+            && declared != *bound
+        {
+            let message = format!("the server is bound to {bound} since it joined");
+            return Err(member
+                .problem(key, path, "KeyChanged", message)
+                .fix("declare that key, or use another name")
+                .into());
+        }
+        let addresses = self.static_addresses(key, member)?;
+        self.keys.extend(public_key.map(|public_key| (public_key, key.clone())));
+        self.addresses.extend(addresses.into_iter().map(|address| (address, key.clone())));
+        Ok(())
+    }
+
+    fn static_addresses(
+        &self,
+        key: &ObjectKey,
+        member: &Member<'_>,
+    ) -> Result<Vec<(NetworkId, IpAddr)>, Box<Problem>> {
+        let ResourceSpec::Device(spec) = member.spec else { return Ok(vec![]) };
+        let networks: Vec<_> = spec
+            .network_refs
+            .iter()
+            .filter_map(|network| {
+                let network = key.sibling(Kind::Network, network.name.as_str());
+                self.networks.get(&network).map(|spec| (network_id(&network), *spec))
+            })
+            .collect();
+        // A network that is missing is a missing reference, and whether an address is in it is not known yet.
+        let is_whole = networks.len() == spec.network_refs.len();
+        let mut found = Vec::new();
+        for (index, address) in spec.addresses.iter().enumerate() {
+            let path = format!("spec.addresses[{index}]");
+            let holder = networks.iter().find(|(_, spec)| pool_of(&spec.address_pools, address).is_some());
+            match holder {
+                Some((network, _)) => {
+                    let slot = (network.clone(), *address);
+                    if let Some(other) = self.addresses.get(&slot).filter(|other| *other != key) {
+                        let message = format!("{address} is the address of {other} already");
+                        return Err(member
+                            .problem(key, &path, "AddressTaken", message)
+                            .fix("choose another")
+                            .into());
+                    }
+                    found.push(slot);
+                }
+                None if is_whole => {
+                    let message =
+                        format!("{address} is in no pool of the device's networks, or is reserved there");
+                    return Err(member
+                        .problem(key, &path, "OutsidePool", message)
+                        .fix("choose another")
+                        .into());
+                }
+                None => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Refuses to take a pool away under the feet of those who live in it.
+fn check_shrinking(
+    key: &ObjectKey,
+    member: &Member<'_>,
+    spec: &NetworkSpec,
+    allocations: &Allocations,
+) -> Result<(), Box<Problem>> {
+    if member.seniority() == 0 {
+        return Ok(());
+    }
+    let network = network_id(key);
+    let is_lost = |address: &IpAddr| !spec.address_pools.iter().any(|pool| pool.cidr.contains(address));
+    let losers: Vec<_> = allocations
+        .in_network(&network)
+        .filter(|(_, addresses)| addresses.iter().any(is_lost))
+        .map(|(owner, _)| owner.to_string())
+        .collect();
+    if losers.is_empty() {
+        return Ok(());
+    }
+    let named = losers.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
+    let more = if losers.len() > 5 { ", …" } else { "" };
+    let message = format!("{} addresses in use would be lost ({named}{more})", losers.len());
+    let fix = "keep the pool, and reserve its addresses first";
+    Err(member.problem(key, "spec.addressPools", "PoolInUse", message).fix(fix).into())
+}
+
+pub(crate) fn network_id(key: &ObjectKey) -> NetworkId {
+    NetworkId::new(&key.namespace, &key.name)
+}

@@ -1,0 +1,227 @@
+//! Files to objects: what each document declares, and every reason why one is refused.
+
+mod header;
+
+use std::collections::BTreeSet;
+
+use horizon_api::{
+    problem::{Problem, Severity},
+    resource::{Metadata, ObjectKey, ResourceSpec},
+};
+
+use crate::{
+    node::{Node, Place, Value},
+    parse::{PROBLEMS_MAX, parse},
+    rules,
+    schema::Schema,
+    secret,
+    validate::{Complaint, validate},
+};
+
+/// A file with its name, which is relative to the root of its source.
+pub type File<'a> = (&'a str, &'a [u8]);
+
+/// Where an object is declared.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    pub file: String,
+    pub place: Place,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.file, self.place.line)
+    }
+}
+
+/// An object that is fine by itself.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    pub key: ObjectKey,
+    pub metadata: Metadata,
+    pub spec: ResourceSpec,
+    pub origin: Origin,
+    root: Option<Node>,
+}
+
+/// An object of which is known which one it is, but not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    pub key: ObjectKey,
+    pub origin: Origin,
+    /// The first reason.
+    pub problem: Problem,
+}
+
+/// What a source says.
+#[derive(Clone, Debug, Default)]
+pub struct Parsed {
+    pub manifests: Vec<Manifest>,
+    pub rejected: Vec<Rejected>,
+    pub problems: Vec<Problem>,
+    /// Files in which objects may be declared that could not be recognised.
+    pub broken_files: BTreeSet<String>,
+    pub files: usize,
+}
+
+impl Manifest {
+    /// Makes the manifest of an object that stands in no file, such as a device that a login made.
+    pub fn without_file(metadata: Metadata, spec: ResourceSpec, locator: &str) -> Self {
+        let key = ObjectKey::new(spec.kind(), metadata.namespace.clone(), metadata.name.clone());
+        let origin = Origin { file: locator.to_owned(), place: Place::default() };
+        Self { key, metadata, spec, origin, root: None }
+    }
+
+    /// Returns a problem of this object at the place of a path in it.
+    pub fn problem(&self, path: &str, code: &str, message: impl Into<String>) -> Problem {
+        let place = self.root.as_ref().map_or(self.origin.place, |root| root.place_of(path));
+        Problem::error(&self.origin.file, code, message)
+            .at(place.line, place.column)
+            .about(self.key.clone(), path)
+    }
+}
+
+/// Reads all files of a source. The order of the files does not matter.
+pub fn parse_folder(files: &[File<'_>]) -> Parsed {
+    let mut files = files.to_vec();
+    files.sort_unstable();
+    let mut parsed = Parsed { files: files.len(), ..Parsed::default() };
+    for (file, bytes) in files {
+        parsed.read_file(file, bytes);
+    }
+    parsed
+}
+
+impl Parsed {
+    fn read_file(&mut self, file: &str, bytes: &[u8]) {
+        let read = parse(file, bytes);
+        if read.is_broken {
+            self.broken_files.insert(file.to_owned());
+        }
+        let mut problems = read.problems;
+        for root in read.documents {
+            self.read_document(file, root, &mut problems);
+        }
+        problems.sort();
+        problems.dedup();
+        if problems.len() > PROBLEMS_MAX {
+            let left_out = problems.len() - PROBLEMS_MAX;
+            problems.truncate(PROBLEMS_MAX);
+            let message = format!("{left_out} more problems in this file are not listed");
+            problems.push(Problem::error(file, "TooManyProblems", message));
+        }
+        self.problems.append(&mut problems);
+    }
+
+    fn read_document(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
+        let items = (root.field("kind").and_then(Node::text) == Some("List"))
+            .then(|| root.field("items").map(|items| items.value.clone()))
+            .flatten();
+        if let Some(Value::List(items)) = items {
+            items.into_iter().for_each(|item| self.read_object(file, item, problems));
+        } else {
+            self.read_object(file, root, problems);
+        }
+    }
+
+    fn read_object(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
+        let header = match header::read(&root) {
+            Ok(header) => header,
+            Err(header::Refusal { complaints, is_foreign }) => {
+                if !is_foreign {
+                    self.broken_files.insert(file.to_owned());
+                }
+                problems.extend(complaints.into_iter().map(|complaint| complaint.problem(file, None)));
+                return;
+            }
+        };
+        let origin = Origin { file: file.to_owned(), place: root.place };
+        let key = header.key;
+        let mut complaints = header.complaints;
+        let spec = read_spec(&key, &root, &mut complaints);
+        let mut found: Vec<_> = complaints.into_iter().map(|c| c.problem(file, Some(&key))).collect();
+        found.sort();
+        let first_error = found.iter().find(|problem| problem.is_error()).cloned();
+        match (first_error, spec) {
+            (None, Some(spec)) => {
+                self.manifests.push(Manifest {
+                    key,
+                    metadata: header.metadata,
+                    spec,
+                    origin,
+                    root: Some(root),
+                });
+            }
+            (Some(problem), _) => self.rejected.push(Rejected { key, origin, problem }),
+            (None, None) => {}
+        }
+        problems.append(&mut found);
+    }
+}
+
+impl Complaint {
+    fn problem(self, file: &str, key: Option<&ObjectKey>) -> Problem {
+        Problem {
+            file: file.to_owned(),
+            line: self.place.line,
+            column: self.place.column,
+            severity: self.severity,
+            object: key.cloned(),
+            path: self.path,
+            code: self.code.to_owned(),
+            message: self.message,
+            fix: self.fix,
+        }
+    }
+}
+
+/// Checks the spec, first its structure and, when that is fine, its rules.
+fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> Option<ResourceSpec> {
+    if let Some(sops) = secret::sops_block(root) {
+        let (message, fix) =
+            ("the document is still encrypted with SOPS", "decrypt it before Horizon reads it");
+        complaints.push(Complaint::error(sops.place, "sops", "Secret", message, fix));
+        return None;
+    }
+    let Some(spec) = root.field("spec") else {
+        complaints.push(Complaint::error(root.place, "", "Required", "`spec` is required", "add `spec:`"));
+        return None;
+    };
+    let structural = validate(spec, Schema::of(key.kind), "spec");
+    let is_sound = structural.iter().all(|complaint| complaint.severity != Severity::Error);
+    complaints.extend(structural);
+    if !is_sound {
+        return None;
+    }
+    let read = match ResourceSpec::from_json(key.kind, without_nulls(spec.to_json())) {
+        Ok(read) => read,
+        Err(error) => {
+            complaints.push(Complaint::error(spec.place, "spec", "Invalid", error.to_string(), ""));
+            return None;
+        }
+    };
+    for violation in rules::check(&read) {
+        let place = root.place_of(&violation.path);
+        let error =
+            Complaint::error(place, &violation.path, violation.code, violation.message, violation.fix);
+        let severity = if violation.is_warning { Severity::Warning } else { Severity::Error };
+        complaints.push(Complaint { severity, ..error });
+    }
+    Some(read)
+}
+
+/// An explicit null is an absent field, as it is for an API server.
+fn without_nulls(json: serde_json::Value) -> serde_json::Value {
+    match json {
+        serde_json::Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect(),
+        serde_json::Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        other @ (serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_)) => other,
+    }
+}

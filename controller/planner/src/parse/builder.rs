@@ -1,0 +1,175 @@
+//! Events of one document to one tree, without recursion.
+
+use std::{borrow::Cow, collections::BTreeMap};
+
+use granit_parser::{Event, ScalarStyle, Span, Tag};
+use horizon_api::problem::{is_invisible, printable};
+
+use super::{DEPTH_MAX, Fault, place};
+use crate::node::{Entry, Node, Place, Value};
+
+/// The open collections of a document and what is wrong with it so far.
+#[derive(Debug, Default)]
+pub(super) struct Builder {
+    open: Vec<Open>,
+    root: Option<Node>,
+    faults: Vec<Fault>,
+    /// The shape is lost; only the end of the document is waited for.
+    is_lost: bool,
+}
+
+#[derive(Debug)]
+enum Open {
+    List { place: Place, items: Vec<Node> },
+    Map { place: Place, entries: Vec<Entry>, places: BTreeMap<String, Place>, key: Option<(String, Place)> },
+}
+
+impl Builder {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; the other events carry no data")]
+    pub(super) fn handle_event(&mut self, event: Event<'_>, span: &Span) {
+        let at = place(&span.start);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.refuse_extras(at, anchor, tag.as_ref(), span);
+                self.handle_scalar(&text, style, at);
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.refuse_extras(at, anchor, tag.as_ref(), span);
+                self.open(Open::List { place: at, items: vec![] }, at);
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.refuse_extras(at, anchor, tag.as_ref(), span);
+                self.open(Open::Map { place: at, entries: vec![], places: BTreeMap::new(), key: None }, at);
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(_) | Event::UnresolvedAlias(_) => {
+                self.refuse_once(anchors(at));
+                self.handle_scalar("", ScalarStyle::Plain, at);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn is_too_deep(&self) -> bool {
+        self.open.len() > DEPTH_MAX
+    }
+
+    /// Returns the tree, or nothing for a document without content.
+    pub(super) fn finish(self) -> Result<Option<Node>, Vec<Fault>> {
+        if !self.faults.is_empty() {
+            return Err(self.faults);
+        }
+        Ok(self.root.filter(|root| root.value != Value::Null))
+    }
+
+    fn handle_scalar(&mut self, text: &str, style: ScalarStyle, at: Place) {
+        if self.is_lost {
+            return;
+        }
+        if let Some(c) =
+            text.chars().find(|c| is_invisible(*c) || (c.is_control() && *c != '\n' && *c != '\t'))
+        {
+            let message = format!("the invisible character `{}` is not allowed", printable(&c.to_string()));
+            self.faults.push(Fault::new(at, "Invisible", message, "remove it"));
+        }
+        let is_plain = style == ScalarStyle::Plain;
+        if let Some(Open::Map { key: key @ None, places, .. }) = self.open.last_mut() {
+            let duplicate = places.insert(text.to_owned(), at);
+            *key = Some((text.to_owned(), at));
+            self.check_key(text, is_plain, at, duplicate);
+        } else {
+            self.put(Node { place: at, value: Value::of_scalar(text, is_plain) });
+        }
+    }
+
+    fn check_key(&mut self, text: &str, is_plain: bool, at: Place, duplicate: Option<Place>) {
+        if is_plain && text == "<<" {
+            self.faults.push(Fault::new(
+                at,
+                "MergeKey",
+                "merge keys (`<<`) are not allowed",
+                "write the fields out",
+            ));
+        } else if is_plain && (text.starts_with("//") || text.starts_with("/*")) {
+            self.faults.push(Fault::new(
+                at,
+                "Comment",
+                "`//` and `/*` begin no comment",
+                "use `#`, or remove it",
+            ));
+        } else if text.is_empty() {
+            self.faults.push(complex_key(at));
+        } else if let Some(first) = duplicate {
+            let message = format!(
+                "`{}` is set twice, here and in line {} column {}",
+                printable(text),
+                first.line,
+                first.column
+            );
+            self.faults.push(Fault::new(at, "DuplicateKey", message, "remove one of them"));
+        }
+    }
+
+    fn open(&mut self, open: Open, at: Place) {
+        if self.is_lost {
+            return;
+        }
+        if let Some(Open::Map { key: None, .. }) = self.open.last() {
+            self.faults.push(complex_key(at));
+            self.is_lost = true;
+            self.open.clear();
+            return;
+        }
+        self.open.push(open);
+    }
+
+    fn close(&mut self) {
+        match self.open.pop() {
+            Some(Open::List { place, items }) => self.put(Node { place, value: Value::List(items) }),
+            Some(Open::Map { place, entries, .. }) => self.put(Node { place, value: Value::Map(entries) }),
+            None => {}
+        }
+    }
+
+    fn put(&mut self, node: Node) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List { items, .. }) => items.push(node),
+            Some(Open::Map { entries, key, .. }) => {
+                if let Some((key, place)) = key.take() {
+                    entries.push(Entry { key, place, node });
+                }
+            }
+        }
+    }
+
+    fn refuse_extras(&mut self, at: Place, anchor: usize, tag: Option<&Cow<'_, Tag>>, span: &Span) {
+        if anchor != 0 {
+            self.refuse_once(anchors(at));
+        }
+        if tag.is_some() {
+            let at = span.tag_start().map_or(at, |mark| place(&mark));
+            self.refuse_once(Fault::new(
+                at,
+                "Tag",
+                "tags (`!Foo`, `!!binary`) are not allowed",
+                "remove the tag",
+            ));
+        }
+    }
+
+    /// One complaint of a sort is enough: nine levels of laughs are one mistake.
+    fn refuse_once(&mut self, fault: Fault) {
+        if !self.faults.iter().any(|known| known.code == fault.code) {
+            self.faults.push(fault);
+        }
+    }
+}
+
+fn anchors(at: Place) -> Fault {
+    Fault::new(at, "Anchor", "anchors and aliases (`&a`, `*a`) are not allowed", "write the value out")
+}
+
+fn complex_key(at: Place) -> Fault {
+    Fault::new(at, "ComplexKey", "keys must be plain strings", "write `name: value`")
+}

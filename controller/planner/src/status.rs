@@ -1,0 +1,183 @@
+//! Conditions from two sides: what the compiler found, and what the gateways answered.
+
+use std::collections::BTreeMap;
+
+use horizon_api::{
+    condition::Condition,
+    resource::{Kind, ObjectKey, ResourceSpec},
+    wire::cfg::Nack,
+};
+use jiff::Timestamp;
+
+use crate::compile::{Committed, Compiled};
+
+/// What is known of a gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayReport {
+    pub is_connected: bool,
+    /// When it connected, or when it was lost (unix seconds).
+    pub since: i64,
+    pub answer: Answer,
+}
+
+/// What a gateway said to its newest assignment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Nothing yet.
+    Pending,
+    Applied,
+    Refused(Nack),
+}
+
+/// Returns the conditions of every object in force. A server without a report never connected.
+pub fn statuses(
+    compiled: &Compiled,
+    gateways: &BTreeMap<ObjectKey, GatewayReport>,
+    previous: &BTreeMap<ObjectKey, Vec<Condition>>,
+    now: i64,
+) -> BTreeMap<ObjectKey, Vec<Condition>> {
+    let statuses = Statuses { compiled, gateways, now };
+    compiled
+        .objects
+        .iter()
+        .map(|(key, object)| {
+            let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
+            let conditions = statuses.of(key, object).into_iter();
+            (key.clone(), conditions.map(|c| c.at_generation(object.generation).since(earlier)).collect())
+        })
+        .collect()
+}
+
+struct Statuses<'a> {
+    compiled: &'a Compiled,
+    gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
+    now: i64,
+}
+
+impl Statuses<'_> {
+    fn of(&self, key: &ObjectKey, object: &Committed) -> Vec<Condition> {
+        let mut conditions = object.conditions.clone();
+        if key.kind == Kind::Server {
+            conditions.extend([self.enrolled(key), self.connected(key)]);
+        }
+        conditions.extend(self.programmed(key, object));
+        conditions.push(self.ready(key, &conditions));
+        conditions
+    }
+
+    fn enrolled(&self, server: &ObjectKey) -> Condition {
+        let public_key = self.compiled.effective.servers.get(server).and_then(|server| server.public_key);
+        match public_key {
+            Some(key) => Condition::holds("Enrolled", "Enrolled", format!("its key is {key}"), self.now),
+            None => {
+                let message = "no gateway has joined as it; run `horizon-controller invite server`";
+                Condition::fails("Enrolled", "NotEnrolled", message, self.now)
+            }
+        }
+    }
+
+    fn connected(&self, server: &ObjectKey) -> Condition {
+        match self.gateways.get(server) {
+            Some(report) if report.is_connected => Condition::holds(
+                "Connected",
+                "Connected",
+                format!("since {}", moment(report.since)),
+                self.now,
+            ),
+            Some(report) => {
+                let message = format!("not seen since {}", moment(report.since));
+                Condition::fails("Connected", "Disconnected", message, self.now)
+            }
+            None => Condition::fails("Connected", "NeverConnected", "it was never seen", self.now),
+        }
+    }
+
+    fn programmed(&self, key: &ObjectKey, object: &Committed) -> Option<Condition> {
+        let targets = self.targets(key, &object.spec)?;
+        let refused = targets.iter().find_map(|server| match &self.gateways.get(*server)?.answer {
+            Answer::Refused(nack) if concerns(nack, key, object, server) => Some((*server, nack)),
+            Answer::Refused(_) | Answer::Pending | Answer::Applied => None,
+        });
+        if let Some((server, nack)) = refused {
+            let message = format!("{server} refused it: {}; it runs what it had before", nack.reason);
+            return Some(Condition::fails("Programmed", "RejectedByGateway", message, self.now));
+        }
+        let is_online = |server: &&&ObjectKey| self.gateways.get(**server).is_some_and(|r| r.is_connected);
+        let (online, offline): (Vec<_>, Vec<_>) = targets.iter().partition(is_online);
+        if online.is_empty() {
+            let message = "no gateway that carries it is connected";
+            return Some(Condition::fails("Programmed", "NoGateways", message, self.now));
+        }
+        let is_pending =
+            |server: &&&&ObjectKey| self.gateways.get(***server).is_some_and(|r| r.answer != Answer::Applied);
+        if let Some(server) = online.iter().find(is_pending) {
+            let message = format!("{server} has not applied it yet");
+            return Some(Condition::fails("Programmed", "Pending", message, self.now));
+        }
+        Some(match offline.first() {
+            None => Condition::holds("Programmed", "Programmed", "every gateway applied it", self.now),
+            Some(first) => {
+                let message =
+                    format!("{} of {} gateways applied it; {first} is away", online.len(), targets.len());
+                Condition::holds("Programmed", "PartiallyProgrammed", message, self.now)
+            }
+        })
+    }
+
+    /// Returns the servers that must run something because of an object; nothing for kinds that reach no gateway.
+    fn targets(&self, key: &ObjectKey, spec: &ResourceSpec) -> Option<Vec<&ObjectKey>> {
+        let network = match spec {
+            ResourceSpec::Server(_) => {
+                return Some(
+                    self.compiled.effective.servers.keys().filter(|server| *server == key).collect(),
+                );
+            }
+            ResourceSpec::Network(_) => crate::conflict::network_id(key),
+            ResourceSpec::AccessPolicy(spec) => {
+                crate::conflict::network_id(&key.sibling(Kind::Network, spec.network_ref.name.as_str()))
+            }
+            ResourceSpec::RegistrationKey(_)
+            | ResourceSpec::User(_)
+            | ResourceSpec::PersonalKey(_)
+            | ResourceSpec::Device(_) => return None,
+        };
+        let servers = self.compiled.effective.servers.iter();
+        Some(servers.filter(|(_, server)| server.networks.contains(&network)).map(|(key, _)| key).collect())
+    }
+
+    /// Sums up: the first thing that stands in the way.
+    fn ready(&self, key: &ObjectKey, conditions: &[Condition]) -> Condition {
+        const IN_ORDER: [&str; 6] =
+            ["Accepted", "ResolvedRefs", "Usable", "Enrolled", "Connected", "Programmed"];
+        let failing = |kind: &str| conditions.iter().find(|c| c.kind == kind && !c.is_true());
+        if let Some(blocked) = self.compiled.blocked.get(key) {
+            return Condition::fails("Ready", &blocked.reason, &blocked.message, self.now);
+        }
+        match IN_ORDER.iter().find_map(|kind| failing(kind)) {
+            Some(first) => Condition::fails("Ready", &first.reason, &first.message, self.now),
+            None => Condition::holds("Ready", "Ready", "it does what it is for", self.now),
+        }
+    }
+}
+
+/// Returns whether a refusal is about an object: it is named, or the refused section is made of its kind.
+fn concerns(nack: &Nack, key: &ObjectKey, object: &Committed, server: &ObjectKey) -> bool {
+    let is_named = nack.objects.iter().any(|named| named.parse::<ObjectKey>().as_ref() == Ok(key));
+    if is_named || key == server {
+        return true;
+    }
+    if !nack.objects.is_empty() {
+        return false;
+    }
+    match (nack.section.as_deref(), &object.spec) {
+        (Some("networks"), ResourceSpec::Network(_)) => true,
+        (Some(section), ResourceSpec::AccessPolicy(spec)) => {
+            section == format!("policy/{}/{}", key.namespace, spec.network_ref.name)
+        }
+        _ => false,
+    }
+}
+
+fn moment(unix_s: i64) -> String {
+    Timestamp::from_second(unix_s).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
+}

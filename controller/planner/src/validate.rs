@@ -1,0 +1,342 @@
+//! The structural check: a tree against a schema. It complains about everything, each thing once.
+
+use std::collections::BTreeMap;
+
+use horizon_api::problem::{Severity, printable};
+
+use crate::{
+    formats,
+    node::{Entry, Node, Place, Value},
+    schema::{ListType, Schema, Type},
+    secret::Secret,
+};
+
+/// Something wrong with an object, before it is known with which.
+#[derive(Clone, Debug)]
+pub(crate) struct Complaint {
+    pub place: Place,
+    pub path: String,
+    pub severity: Severity,
+    pub code: &'static str,
+    pub message: String,
+    pub fix: String,
+}
+
+/// Plain words that YAML 1.1 readers, Kubernetes among them, take for booleans.
+const BOOLEAN_WORDS: [&str; 8] = ["yes", "no", "on", "off", "y", "n", "true", "false"];
+/// What `kubectl get -o yaml` prints and people paste back.
+const SERVER_FIELDS: [&str; 7] = [
+    "uid",
+    "generation",
+    "resourceVersion",
+    "managedFields",
+    "creationTimestamp",
+    "selfLink",
+    "deletionTimestamp",
+];
+
+/// Checks a tree against a schema.
+pub(crate) fn validate(node: &Node, schema: &Schema, path: &str) -> Vec<Complaint> {
+    let mut check = Check::default();
+    check.value(node, schema, path);
+    check.complaints
+}
+
+/// Checks `metadata`: fields that only the server writes are ignored with a warning.
+pub(crate) fn validate_metadata(node: &Node) -> Vec<Complaint> {
+    let mut check = Check::default();
+    let mut written = node.clone();
+    if let Value::Map(entries) = &mut written.value {
+        let (theirs, ours) = entries.drain(..).partition(|e| !SERVER_FIELDS.contains(&e.key.as_str()));
+        *entries = theirs;
+        for entry in ours {
+            check.server_field(&entry);
+        }
+    }
+    check.value(&written, Schema::of_metadata(), "metadata");
+    for (field, entry) in ["labels", "annotations"]
+        .iter()
+        .filter_map(|field| written.field(field).map(|map| (field, map)))
+        .flat_map(|(field, map)| map.entries().iter().map(move |entry| (field, entry)))
+    {
+        check.metadata_key(field, entry);
+    }
+    check.complaints
+}
+
+#[derive(Default)]
+struct Check {
+    complaints: Vec<Complaint>,
+}
+
+impl Check {
+    fn add(
+        &mut self,
+        place: Place,
+        path: &str,
+        code: &'static str,
+        message: impl Into<String>,
+        fix: impl Into<String>,
+    ) {
+        let (path, message, fix) = (path.to_owned(), message.into(), fix.into());
+        self.complaints.push(Complaint { place, path, severity: Severity::Error, code, message, fix });
+    }
+
+    fn value(&mut self, node: &Node, schema: &Schema, path: &str) {
+        if node.value == Value::Null && schema.nullable {
+            return;
+        }
+        match schema.kind {
+            Type::Object => self.object(node, schema, path),
+            Type::Array => self.list(node, schema, path),
+            Type::String => self.string(node, schema, path),
+            Type::Integer => self.integer(node, schema, path),
+            Type::Boolean => self.boolean(node, path),
+        }
+    }
+
+    fn wrong_type(&mut self, node: &Node, path: &str, wanted: &str) {
+        self.add(node.place, path, "Type", format!("must be {wanted}, not {}", node.value.describe()), "");
+    }
+
+    fn object(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let Value::Map(entries) = &node.value else {
+            return self.wrong_type(node, path, "a mapping");
+        };
+        for entry in entries {
+            let path = join(path, &entry.key);
+            match schema.properties.get(&entry.key).or(schema.additional_properties.as_deref()) {
+                Some(schema) => self.value(&entry.node, schema, &path),
+                None => self.unknown_field(entry, schema, &path),
+            }
+        }
+        for name in &schema.required {
+            if node.field(name).is_none() {
+                let message = format!("`{name}` is required");
+                self.add(node.place, path, "Required", message, format!("add `{name}:`"));
+            }
+        }
+    }
+
+    fn unknown_field(&mut self, entry: &Entry, schema: &Schema, path: &str) {
+        let known = schema.properties.keys().map(String::as_str);
+        let fix = match nearest(&entry.key, known.clone()) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None if schema.properties.is_empty() => "it has no fields".to_owned(),
+            None => {
+                format!("known fields are {}", known.map(|k| format!("`{k}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        let message = format!("unknown field `{}`", printable(&entry.key));
+        self.add(entry.place, path, "UnknownField", message, fix);
+    }
+
+    fn list(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let Value::List(items) = &node.value else {
+            return self.wrong_type(node, path, "a list");
+        };
+        let (least, most) = (schema.min_items.unwrap_or(0), schema.max_items.unwrap_or(usize::MAX));
+        if items.len() < least {
+            self.add(node.place, path, "TooShort", format!("must have at least {least} entry"), "add one");
+        }
+        if items.len() > most {
+            let message = format!("must have at most {most} entries, not {}", items.len());
+            return self.add(node.place, path, "TooLong", message, "split the object");
+        }
+        if let Some(schema) = &schema.items {
+            for (index, item) in items.iter().enumerate() {
+                self.value(item, schema, &format!("{path}[{index}]"));
+            }
+        }
+        self.duplicates(items, schema, path);
+    }
+
+    fn duplicates(&mut self, items: &[Node], schema: &Schema, path: &str) {
+        let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, item) in items.iter().enumerate() {
+            let Some(identity) = identity(item, schema) else { continue };
+            if let Some(first) = seen.get(&identity) {
+                let what = match schema.list {
+                    ListType::Map => format!("the same {}", schema.list_keys.join(" and ")),
+                    ListType::Set | ListType::Atomic => "the same value".to_owned(),
+                };
+                let message = format!("has {what} as `{path}[{first}]`");
+                self.add(item.place, &format!("{path}[{index}]"), "Duplicate", message, "remove one of them");
+            } else {
+                seen.insert(identity, index);
+            }
+        }
+    }
+
+    fn string(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let (text, is_plain) = match &node.value {
+            Value::Text { text, is_plain } => (text, *is_plain),
+            Value::Integer(_) | Value::OddNumber(_) | Value::Bool(_) => {
+                return self.unquoted(node, schema, path);
+            }
+            Value::Null | Value::List(_) | Value::Map(_) => return self.wrong_type(node, path, "a string"),
+        };
+        if let Some(secret) = Secret::find(last(path), text) {
+            return self.add(node.place, path, "Secret", secret.message(), secret.fix());
+        }
+        if !schema.values.is_empty() {
+            return self.choice(node, schema, path, text);
+        }
+        let (length, most) = (text.chars().count(), schema.max_length.unwrap_or(usize::MAX));
+        if length > most {
+            let message = format!("must have at most {most} characters, not {length}");
+            return self.add(node.place, path, "TooLong", message, "");
+        }
+        if length < schema.min_length.unwrap_or(0) {
+            return self.add(node.place, path, "TooShort", "must not be empty", "");
+        }
+        if let Err((message, fix)) = formats::check(schema, text) {
+            return self.add(node.place, path, "Format", message, fix);
+        }
+        if is_plain && is_boolean_word(text) {
+            let message = format!("Kubernetes reads the word `{text}` as a boolean");
+            self.add(node.place, path, "BooleanWord", message, "put it in quotes");
+            self.complaints.iter_mut().last().into_iter().for_each(|c| c.severity = Severity::Warning);
+        }
+    }
+
+    /// A number or boolean where text belongs: quotes help only if the text would do.
+    fn unquoted(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let text = match &node.value {
+            Value::OddNumber(text) => text.clone(),
+            Value::Integer(value) => value.to_string(),
+            Value::Null | Value::Bool(_) | Value::Text { .. } | Value::List(_) | Value::Map(_) => {
+                String::new()
+            }
+        };
+        match formats::check(schema, &text) {
+            Err((message, fix)) if !text.is_empty() => self.add(node.place, path, "Format", message, fix),
+            Ok(()) | Err(_) => {
+                let message = format!("must be a string, not {}", node.value.describe());
+                self.add(node.place, path, "Type", message, "put it in quotes");
+            }
+        }
+    }
+
+    fn choice(&mut self, node: &Node, schema: &Schema, path: &str, text: &str) {
+        if schema.values.iter().any(|value| value == text) {
+            return;
+        }
+        let known = schema.values.iter().map(String::as_str);
+        let list = known.clone().map(|value| format!("`{value}`")).collect::<Vec<_>>().join(", ");
+        let fix =
+            nearest(text, known).map(|nearest| format!("did you mean `{nearest}`?")).unwrap_or_default();
+        self.add(node.place, path, "Enum", format!("must be one of {list}"), fix);
+    }
+
+    fn integer(&mut self, node: &Node, schema: &Schema, path: &str) {
+        let bounds = bounds(schema);
+        let message = format!("must be an integer{bounds}");
+        match &node.value {
+            Value::Integer(value) if is_within(*value, schema) => {}
+            Value::Text { text, is_plain: false } if text.parse::<i64>().is_ok() => {
+                self.add(node.place, path, "Type", message, "remove the quotes");
+            }
+            Value::OddNumber(_) => self.add(node.place, path, "Type", message, "write it with plain digits"),
+            Value::Integer(_) => self.add(node.place, path, "Range", message, ""),
+            Value::Text { .. } | Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+                self.add(node.place, path, "Type", format!("{message}, not {}", node.value.describe()), "");
+            }
+        }
+    }
+
+    fn boolean(&mut self, node: &Node, path: &str) {
+        let fix = match &node.value {
+            Value::Bool(_) => return,
+            Value::Text { text, .. } => match text.to_ascii_lowercase().as_str() {
+                "yes" | "on" | "y" => "write `true`",
+                "no" | "off" | "n" => "write `false`",
+                "true" | "false" => "remove the quotes",
+                _ => "",
+            },
+            Value::Null | Value::Integer(_) | Value::OddNumber(_) | Value::List(_) | Value::Map(_) => "",
+        };
+        self.add(node.place, path, "Type", "must be `true` or `false`", fix);
+    }
+
+    fn server_field(&mut self, entry: &Entry) {
+        let path = join("metadata", &entry.key);
+        self.add(entry.place, &path, "Ignored", "is written by the server and ignored here", "remove it");
+        self.complaints.iter_mut().last().into_iter().for_each(|c| c.severity = Severity::Warning);
+    }
+
+    fn metadata_key(&mut self, field: &str, entry: &Entry) {
+        let path = format!("metadata.{field}.{}", entry.key);
+        let (prefix, name) = entry.key.rsplit_once('/').unwrap_or(("", &entry.key));
+        if prefix == horizon_api::resource::GROUP || prefix.ends_with(".horizon.dev") {
+            let message = format!("keys with `{prefix}/` are reserved for Horizon");
+            return self.add(entry.place, &path, "Reserved", message, "use a prefix of your own");
+        }
+        let is_word = |text: &str| {
+            text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        };
+        if name.len() > 63 || !is_word(name) || prefix.len() > 253 || !(prefix.is_empty() || is_word(prefix))
+        {
+            let message =
+                "must be a name of at most 63 characters, with an optional prefix such as `example.net/`";
+            self.add(entry.place, &path, "Format", message, "");
+        }
+    }
+}
+
+/// Returns what must be unique about an item, if anything.
+fn identity(item: &Node, schema: &Schema) -> Option<String> {
+    match schema.list {
+        ListType::Atomic => None,
+        ListType::Set => Some(item.to_json().to_string()),
+        ListType::Map => {
+            let properties = &schema.items.as_ref()?.properties;
+            let keys = schema.list_keys.iter().map(|key| {
+                let default = || properties.get(key).and_then(|schema| schema.default.clone());
+                item.field(key).map(Node::to_json).or_else(default).map(|value| value.to_string())
+            });
+            keys.collect::<Option<Vec<_>>>().map(|keys| keys.join("\n"))
+        }
+    }
+}
+
+fn is_within(value: i64, schema: &Schema) -> bool {
+    // Bounds of our schemas are far below 2^53, so nothing is lost.
+    #[expect(clippy::cast_precision_loss, reason = "a value beyond 2^53 is out of every bound either way")]
+    let value = value as f64;
+    schema.minimum.is_none_or(|least| value >= least) && schema.maximum.is_none_or(|most| value <= most)
+}
+
+fn bounds(schema: &Schema) -> String {
+    match (schema.minimum, schema.maximum) {
+        (Some(least), Some(most)) => format!(" from {least} to {most}"),
+        (Some(least), None) => format!(" of at least {least}"),
+        (None, Some(most)) => format!(" of at most {most}"),
+        (None, None) => String::new(),
+    }
+}
+
+fn is_boolean_word(text: &str) -> bool {
+    BOOLEAN_WORDS.contains(&text.to_ascii_lowercase().as_str())
+}
+
+fn join(path: &str, key: &str) -> String {
+    let key = printable(key);
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or_default()
+}
+
+/// Returns the known word that a person probably meant.
+pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = text.to_ascii_lowercase();
+    let (distance, word) = known
+        .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase()), word))
+        .min_by_key(|(distance, _)| *distance)?;
+    let is_start = text.len() >= 3 && word.to_ascii_lowercase().starts_with(&lower);
+    (is_start || distance <= 2.min(text.chars().count() / 2)).then_some(word)
+}

@@ -1,0 +1,123 @@
+//! What people and machines feed us, and what they are told: `bad-input/NAME` beside `bad-input/NAME.out`.
+//! `UPDATE=1` rewrites the answers; read the difference as you would read code.
+
+use std::{fs, path::PathBuf};
+
+use horizon_api::problem::Problem;
+use horizon_planner::check::{check, to_json_lines, to_text};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/bad-input")
+}
+
+fn check_one(name: &str, bytes: &[u8]) -> Vec<Problem> {
+    check(&[(name, bytes)], 0)
+}
+
+#[test]
+fn every_input_gets_its_answer() {
+    let mut names: Vec<_> = fs::read_dir(folder())
+        .expect("the corpus exists")
+        .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.ends_with(".out"))
+        .collect();
+    names.sort();
+    assert!(names.len() > 30, "the corpus is there");
+    for name in names {
+        let bytes = fs::read(folder().join(&name)).expect("readable");
+        let answer = to_text(&check_one(&name, &bytes), &[(&name, &bytes)]);
+        let golden = folder().join(format!("{name}.out"));
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(&golden, &answer).expect("writable");
+        }
+
+        assert_eq!(answer, fs::read_to_string(golden).unwrap_or_default(), "{name}");
+    }
+}
+
+#[test]
+fn no_problem_is_told_twice() {
+    for entry in fs::read_dir(folder()).expect("the corpus exists") {
+        let path = entry.expect("readable").path();
+        let problems = check_one("a.yaml", &fs::read(&path).expect("readable"));
+
+        for (index, problem) in problems.iter().enumerate() {
+            assert!(!problems[..index].contains(problem), "{}: {problem}", path.display());
+        }
+    }
+}
+
+#[track_caller]
+fn first(bytes: &[u8]) -> String {
+    check_one("a.yaml", bytes).first().map(ToString::to_string).unwrap_or_default()
+}
+
+#[test]
+fn what_is_not_utf8_text_is_named() {
+    let utf16: Vec<u8> = "kind: User\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let with_mark = [&[0xff, 0xfe], utf16.as_slice()].concat();
+
+    assert_eq!(first(&utf16), "a.yaml:1:1: error: the file is UTF-16; save it as UTF-8");
+    assert_eq!(first(&with_mark), "a.yaml:1:1: error: the file is UTF-16; save it as UTF-8");
+    assert_eq!(
+        first(b"kind: User\nname: M\xfcller\n"),
+        "a.yaml:2:8: error: byte 0xfc is not UTF-8; save the file as UTF-8"
+    );
+    assert_eq!(first(b"a: b\nc: \0d\n"), "a.yaml:2:4: error: a NUL character is not text; remove it");
+    assert_eq!(
+        first(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\x01\0\0\0\x01\0\x08\x02"),
+        "a.yaml:1:1: error: the file is not text; give it another ending or move it away"
+    );
+}
+
+#[test]
+fn a_byte_order_mark_of_utf8_is_nothing() {
+    let text = "\u{feff}apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: alice}\nspec: {}\n";
+
+    assert_eq!(check_one("a.yaml", text.as_bytes()), []);
+}
+
+#[test]
+fn nesting_ends_at_its_limit() {
+    let deep = |open: &str, levels: usize| first(open.repeat(levels).as_bytes());
+
+    for (open, levels) in [("[", 100_000), ("{a: ", 50_000), ("- ", 10_000)] {
+        let message = deep(open, levels);
+        assert!(message.contains("nesting deeper than 32 is not allowed"), "{open}: {message}");
+    }
+    let closed = |levels: usize| first(format!("{}{}", "[".repeat(levels), "]".repeat(levels)).as_bytes());
+    assert!(closed(33).contains("nesting"), "{}", closed(33));
+    assert!(!closed(32).contains("nesting"), "{}", closed(32));
+}
+
+#[test]
+fn large_documents_are_refused_and_their_file_only() {
+    let large = format!("a: {}\n", "x".repeat(2 * 1024 * 1024));
+    let good = "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: alice}\nspec: {}\n";
+
+    let problems = check(&[("a.yaml", large.as_bytes()), ("b.yaml", good.as_bytes())], 0);
+
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].code, "TooLarge");
+}
+
+#[test]
+fn many_documents_and_many_problems_are_bounded() {
+    let documents = "a: b\n---\n".repeat(20_000);
+
+    let problems = check_one("a.yaml", documents.as_bytes());
+
+    assert!(problems.len() <= 101, "{}", problems.len());
+    assert!(problems.iter().any(|problem| problem.code == "TooManyProblems"));
+}
+
+#[test]
+fn json_lines_have_the_documented_fields() {
+    let line = to_json_lines(&check_one("a.yaml", b"- a\n"));
+
+    let json: serde_json::Value = serde_json::from_str(line.trim_end()).expect("one object a line");
+    let fields: Vec<_> = json.as_object().expect("an object").keys().cloned().collect();
+    let mut documented = ["file", "line", "column", "severity", "object", "path", "code", "message", "fix"];
+    documented.sort_unstable();
+    assert_eq!(fields, documented);
+}

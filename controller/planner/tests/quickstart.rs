@@ -1,0 +1,68 @@
+//! What `manifests/` shows is right, and means what its comments say.
+
+use std::{fs, path::Path};
+
+use horizon_api::{
+    resource::{Kind, ObjectKey},
+    section::Section,
+};
+use horizon_planner::{
+    check::{check, to_text},
+    compile::{Input, SourceSnapshot, compile},
+    manifest::parse_folder,
+};
+
+fn folder(name: &str) -> Vec<(String, Vec<u8>)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests").join(name);
+    let mut files: Vec<_> = fs::read_dir(root)
+        .expect("the folder exists")
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .map(|path| {
+            (
+                path.file_name().expect("a file").to_string_lossy().into_owned(),
+                fs::read(&path).expect("readable"),
+            )
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
+    files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
+}
+
+#[test]
+fn every_folder_of_manifests_is_fine() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests");
+    let folders: Vec<_> = fs::read_dir(root).expect("manifests/ exists").collect();
+    assert!(!folders.is_empty());
+    for entry in folders {
+        let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+        let files = folder(&name);
+
+        let problems = check(&borrowed(&files), 0);
+
+        assert!(problems.is_empty(), "{name}:\n{}", to_text(&problems, &borrowed(&files)));
+    }
+}
+
+#[test]
+fn the_quickstart_gives_its_gateway_everything_it_needs() {
+    let files = folder("quickstart");
+    let source =
+        SourceSnapshot { source: "files".into(), parsed: parse_folder(&borrowed(&files)), is_complete: true };
+
+    let compiled = compile(&Input { sources: vec![source], ..Input::default() }, 0);
+
+    let sections = &compiled.sections[&ObjectKey::new(Kind::Server, "default", "gw-1")];
+    let names: Vec<_> = sections.iter().map(|s| (s.header.name.as_str(), s.header.count)).collect();
+    assert_eq!(
+        names,
+        [("identity", 1), ("networks", 1), ("policy/default/office", 4), ("revocations", 0), ("routes", 1)]
+    );
+    let Ok(Section::Networks(networks)) = Section::decode(&sections[1].bytes) else { panic!("networks") };
+    let addresses: Vec<_> = networks[0].addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["10.77.0.1", "fd77:1::1"]);
+}
