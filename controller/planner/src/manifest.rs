@@ -108,7 +108,8 @@ impl Parsed {
             let left_out = problems.len() - PROBLEMS_MAX;
             problems.truncate(PROBLEMS_MAX);
             let message = format!("{left_out} more problems in this file are not listed");
-            problems.push(Problem::error(file, "TooManyProblems", message));
+            let line = problems.last().map_or(0, |problem| problem.line);
+            problems.push(Problem::error(file, "TooManyProblems", message).at(line + 1, 1));
         }
         self.problems.append(&mut problems);
     }

@@ -331,12 +331,15 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
 
-/// Returns the known word that a person probably meant.
-pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+/// Returns the known word that a person probably meant: one that begins so, or one that is spelt nearly so.
+pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = text.to_ascii_lowercase();
+    let begins = |word: &&str| text.len() >= 3 && word.to_ascii_lowercase().starts_with(&lower);
+    if let Some(word) = known.clone().find(begins) {
+        return Some(word);
+    }
     let (distance, word) = known
         .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase()), word))
         .min_by_key(|(distance, _)| *distance)?;
-    let is_start = text.len() >= 3 && word.to_ascii_lowercase().starts_with(&lower);
-    (is_start || distance <= 2.min(text.chars().count() / 2)).then_some(word)
+    (distance <= 2.min(text.chars().count() / 2)).then_some(word)
 }

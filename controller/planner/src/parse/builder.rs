@@ -70,7 +70,7 @@ impl Builder {
             text.chars().find(|c| is_invisible(*c) || (c.is_control() && *c != '\n' && *c != '\t'))
         {
             let message = format!("the invisible character `{}` is not allowed", printable(&c.to_string()));
-            self.faults.push(Fault::new(at, "Invisible", message, "remove it"));
+            self.refuse(Fault::new(at, "Invisible", message, "remove it"));
         }
         let is_plain = style == ScalarStyle::Plain;
         if let Some(Open::Map { key: key @ None, places, .. }) = self.open.last_mut() {
@@ -84,21 +84,16 @@ impl Builder {
 
     fn check_key(&mut self, text: &str, is_plain: bool, at: Place, duplicate: Option<Place>) {
         if is_plain && text == "<<" {
-            self.faults.push(Fault::new(
+            self.refuse(Fault::new(
                 at,
                 "MergeKey",
                 "merge keys (`<<`) are not allowed",
                 "write the fields out",
             ));
         } else if is_plain && (text.starts_with("//") || text.starts_with("/*")) {
-            self.faults.push(Fault::new(
-                at,
-                "Comment",
-                "`//` and `/*` begin no comment",
-                "use `#`, or remove it",
-            ));
+            self.refuse(Fault::new(at, "Comment", "`//` and `/*` begin no comment", "use `#`, or remove it"));
         } else if text.is_empty() {
-            self.faults.push(complex_key(at));
+            self.refuse(complex_key(at));
         } else if let Some(first) = duplicate {
             let message = format!(
                 "`{}` is set twice, here and in line {} column {}",
@@ -106,7 +101,7 @@ impl Builder {
                 first.line,
                 first.column
             );
-            self.faults.push(Fault::new(at, "DuplicateKey", message, "remove one of them"));
+            self.refuse(Fault::new(at, "DuplicateKey", message, "remove one of them"));
         }
     }
 
@@ -115,7 +110,7 @@ impl Builder {
             return;
         }
         if let Some(Open::Map { key: None, .. }) = self.open.last() {
-            self.faults.push(complex_key(at));
+            self.refuse(complex_key(at));
             self.is_lost = true;
             self.open.clear();
             return;
@@ -158,13 +153,22 @@ impl Builder {
         }
     }
 
-    /// One complaint of a sort is enough: nine levels of laughs are one mistake.
-    fn refuse_once(&mut self, fault: Fault) {
-        if !self.faults.iter().any(|known| known.code == fault.code) {
+    fn refuse(&mut self, fault: Fault) {
+        if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault);
         }
     }
+
+    /// One complaint of a sort is enough: nine levels of laughs are one mistake.
+    fn refuse_once(&mut self, fault: Fault) {
+        if !self.faults.iter().any(|known| known.code == fault.code) {
+            self.refuse(fault);
+        }
+    }
 }
+
+/// More than a file may list; a million duplicate keys cost no memory.
+const FAULTS_MAX: usize = 1000;
 
 fn anchors(at: Place) -> Fault {
     Fault::new(at, "Anchor", "anchors and aliases (`&a`, `*a`) are not allowed", "write the value out")
