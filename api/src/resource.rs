@@ -5,7 +5,11 @@
 
 #![cfg_attr(
     feature = "crd",
-    allow(clippy::duplicated_attributes, reason = "every print column has a name, a type and a path")
+    allow(clippy::duplicated_attributes, reason = "every print column has a name, a type and a path"),
+    allow(
+        unreachable_pub,
+        reason = "the derive copies each type, as public as it is, to where nobody reaches it"
+    )
 )]
 
 mod access_policy;
@@ -30,6 +34,11 @@ mod user;
 
 use serde::Serialize;
 
+#[cfg(feature = "crd")]
+pub use self::{
+    access_policy::AccessPolicy, device::Device, network::Network, personal_key::PersonalKey,
+    registration_key::RegistrationKey, server::Server, user::User,
+};
 pub use self::{
     access_policy::{AccessPolicySpec, Action, DestinationSelector, PolicyRule, Protocol, SourceSelector},
     device::DeviceSpec,
@@ -46,11 +55,6 @@ pub use self::{
     status::Status,
     token_hash::{TokenHash, TokenHashError},
     user::UserSpec,
-};
-#[cfg(feature = "crd")]
-pub use self::{
-    access_policy::AccessPolicy, device::Device, network::Network, personal_key::PersonalKey,
-    registration_key::RegistrationKey, server::Server, user::User,
 };
 
 /// The group of all kinds.
