@@ -1,0 +1,132 @@
+//! The house rules that no compiler knows: who may import whom, what pure crates may not touch, how files look.
+//! Changing a table here is an architecture change.
+
+mod tidy {
+    pub(crate) mod edges;
+    pub(crate) mod sources;
+}
+
+use tidy::{
+    edges::{ONLY, PURE, TABLE, Workspace},
+    sources::{Source, sources},
+};
+
+#[test]
+fn crates_import_only_what_the_table_allows() {
+    let workspace = Workspace::read().unwrap();
+    let mut wrong = Vec::new();
+
+    for package in &workspace.packages {
+        let Some((_, allowed)) = TABLE.iter().find(|(name, _)| *name == package.name) else {
+            wrong.push(format!("{} is not in the table", package.name));
+            continue;
+        };
+        for dependency in package.dependencies.iter().filter(|name| workspace.is_ours(name)) {
+            if !allowed.contains(&dependency.as_str()) {
+                wrong.push(format!("{} imports {dependency}", package.name));
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (name, _) in TABLE {
+        assert!(workspace.is_ours(name), "the table names {name}, which is no crate of ours");
+    }
+}
+
+#[test]
+fn heavy_libraries_stay_in_their_rooms() {
+    let workspace = Workspace::read().unwrap();
+    let mut wrong = Vec::new();
+
+    for package in &workspace.packages {
+        for (library, rooms) in ONLY {
+            if package.dependencies.iter().any(|name| name == library) && !rooms.contains(&package.name.as_str())
+            {
+                wrong.push(format!("{} imports {library}, which only {rooms:?} may", package.name));
+            }
+        }
+        for library in &package.always {
+            if PURE.contains(&package.name.as_str()) && IMPURE.contains(&library.as_str()) {
+                wrong.push(format!("{} is pure and imports {library}", package.name));
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn pure_crates_reach_no_file_clock_thread_or_socket() {
+    let folders = ["api/src/", "controller/planner/src/", "gateway/dataplane/src/"];
+    let sources = sources().unwrap();
+    let pure = || sources.iter().filter(|source| folders.iter().any(|folder| source.path.starts_with(folder)));
+    let mut wrong = Vec::new();
+
+    for source in pure().filter(|source| !source.is_test) {
+        for (number, line) in source.product_lines() {
+            let found = EFFECTS.iter().find(|effect| line.contains(*effect));
+            wrong.extend(found.map(|effect| format!("{}:{number} uses {effect}", source.path)));
+        }
+    }
+
+    assert!(pure().count() > 20, "the pure crates were not found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn files_keep_to_the_style() {
+    let sources = sources().unwrap();
+
+    let wrong: Vec<String> = sources.iter().flat_map(complaints).collect();
+
+    assert!(sources.len() > 100, "the sources were not found");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn complaints(source: &Source) -> Vec<String> {
+    let path = &source.path;
+    let mut wrong = Vec::new();
+    let mut complain = |text: &str| wrong.push(format!("{path} {text}"));
+    if !source.text.starts_with("//!") {
+        complain("does not begin with //!, which says what the file is for");
+    }
+    if !source.is_test && source.product_lines().count() > 600 {
+        complain("has more than 600 lines: split it");
+    }
+    if path.ends_with("/main.rs") && !source.is_test && source.text.lines().count() > 40 {
+        complain("has more than 40 lines: a main reads arguments, starts the log and runs");
+    }
+    let names: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
+    for bad in ["mod", "utils", "util", "common", "helpers", "types", "misc"] {
+        if names.contains(&bad) {
+            complain(&format!("is called `{bad}`, which says nothing"));
+        }
+    }
+    // In two pieces, so that this file does not complain of itself.
+    let mark = concat!("TO", "DO");
+    for line in source.text.lines() {
+        if let Some((_, rest)) = line.split_once(mark)
+            && !rest.trim_start_matches("(#").starts_with(|c: char| c.is_ascii_digit())
+        {
+            complain(&format!("has a {mark} without the number of an issue: {}", line.trim()));
+        }
+    }
+    wrong
+}
+
+const IMPURE: [&str; 9] =
+    ["getrandom", "libc", "libsql", "notify", "quinn", "quinn-udp", "rand", "socket2", "tokio"];
+
+const EFFECTS: [&str; 10] = [
+    "std::fs",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "UdpSocket",
+    "TcpStream",
+    "TcpListener",
+    "SystemTime::now",
+    "Instant::now",
+    "Timestamp::now",
+];

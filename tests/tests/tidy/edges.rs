@@ -1,0 +1,99 @@
+//! Who may import whom, and what Cargo says of who does.
+
+use std::{collections::BTreeSet, process::Command};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+/// Each crate of ours with those it may import.
+pub(crate) const TABLE: &[(&str, &[&str])] = &[
+    ("horizon-api", &[]),
+    ("horizon-node", &["horizon-api"]),
+    ("horizon-planner", &["horizon-api"]),
+    ("horizon-dataplane", &["horizon-api"]),
+    ("horizon-host", &["horizon-api", "horizon-dataplane"]),
+    ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
+    ("horizon-gateway", GATEWAY),
+    ("horizon", GATEWAY),
+    ("horizon-api-server", &["horizon-api", "horizon-web-dist"]),
+    ("horizon-controller", &["horizon-api", "horizon-api-server", "horizon-node", "horizon-planner"]),
+    ("horizon-web", &["horizon-api"]),
+    ("horizon-web-bundle", &[]),
+    ("horizon-web-dist", &["horizon-web-bundle"]),
+    ("horizon-tests", EVERYTHING_BUT_WEB),
+];
+
+const GATEWAY: &[&str] =
+    &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node"];
+
+const EVERYTHING_BUT_WEB: &[&str] = &[
+    "horizon-api",
+    "horizon-api-server",
+    "horizon-controller",
+    "horizon-dataplane",
+    "horizon-host",
+    "horizon-link",
+    "horizon-node",
+    "horizon-planner",
+];
+
+/// The crates that decide and do nothing else.
+pub(crate) const PURE: &[&str] = &["horizon-api", "horizon-planner", "horizon-dataplane"];
+
+/// Libraries that only some crates may import.
+pub(crate) const ONLY: &[(&str, &[&str])] = &[
+    ("axum", &["horizon-api-server", "horizon", "horizon-web-dist"]),
+    ("kube", &["horizon-api"]),
+    ("k8s-openapi", &["horizon-api"]),
+    ("leptos", &["horizon-web"]),
+    ("libsql", &["horizon-controller"]),
+    ("notify", &["horizon-controller"]),
+    ("rtnetlink", &["horizon-host"]),
+    ("tun", &["horizon-host"]),
+];
+
+/// What `cargo metadata` says.
+pub(crate) struct Workspace {
+    pub(crate) packages: Vec<Package>,
+}
+
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// All declared dependencies: of tests and builds too, optional ones too.
+    pub(crate) dependencies: BTreeSet<String>,
+    /// Those of the library itself that no feature turns off.
+    pub(crate) always: BTreeSet<String>,
+}
+
+impl Workspace {
+    pub(crate) fn read() -> anyhow::Result<Self> {
+        let output = Command::new(env!("CARGO"))
+            .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .output()
+            .context("run cargo metadata")?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let metadata: Value = serde_json::from_slice(&output.stdout)?;
+        let packages = metadata["packages"].as_array().context("no packages")?;
+        Ok(Self { packages: packages.iter().map(Package::read).collect::<anyhow::Result<_>>()? })
+    }
+
+    pub(crate) fn is_ours(&self, name: &str) -> bool {
+        self.packages.iter().any(|package| package.name == name)
+    }
+}
+
+impl Package {
+    fn read(package: &Value) -> anyhow::Result<Self> {
+        let name = package["name"].as_str().context("a package without a name")?.to_owned();
+        let declared = package["dependencies"].as_array().context("no dependencies")?;
+        let name_of = |dependency: &Value| dependency["name"].as_str().map(str::to_owned);
+        let is_always =
+            |dependency: &&Value| dependency["kind"].is_null() && dependency["optional"] != Value::Bool(true);
+        Ok(Self {
+            name,
+            dependencies: declared.iter().filter_map(name_of).collect(),
+            always: declared.iter().filter(is_always).filter_map(name_of).collect(),
+        })
+    }
+}
