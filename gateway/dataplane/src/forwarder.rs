@@ -16,6 +16,7 @@ use crate::flow::{Ask, FlowTable, Moment, Passage, Stamp};
 use crate::packet::Packet;
 use horizon_api::section::{Network, NetworkId, Policy, SubnetRoute};
 use horizon_api::verdict::{Decision, Party, Query, Who, evaluate};
+use link_table::Member;
 use network::{Carried, Networks};
 use std::net::IpAddr;
 
@@ -98,10 +99,10 @@ impl Forwarder {
         if !is_forwardable(packet.destination) || packet.is_link_scoped() {
             return Verdict::Drop(DropReason::NotForwardable);
         }
-        let Some(network) = self.networks.of(&sender.network) else {
+        let Some(network) = links.network(sender.network).and_then(|id| self.networks.of(id)) else {
             return Verdict::Drop(DropReason::NoRoute);
         };
-        let source = self.end(packet.source, network, links);
+        let source = End::member(packet.source, sender);
         let destination = self.end(packet.destination, network, links);
         if destination.is_host()
             && let Err(verdict) = network.routes_to(packet.destination)
@@ -131,7 +132,7 @@ impl Forwarder {
                 None => Verdict::Drop(DropReason::NoRoute),
             };
         };
-        let Some(network) = self.networks.of(&receiver.network) else {
+        let Some(network) = links.network(receiver.network).and_then(|id| self.networks.of(id)) else {
             return Verdict::Drop(DropReason::NoRoute);
         };
         // The address of a device can only come from its link.
@@ -139,7 +140,7 @@ impl Forwarder {
             return Verdict::Drop(DropReason::SourceMismatch);
         }
         let source = self.end(packet.source, network, links);
-        let destination = self.end(packet.destination, network, links);
+        let destination = End::member(packet.destination, receiver);
         self.pass(packet, bytes, network, [source, destination], links, flows, at)
     }
 
@@ -167,13 +168,15 @@ impl Forwarder {
     /// Looks up one end: a member of the network, the gateway itself, or a host known by its address only.
     #[inline]
     fn end<'a>(&'a self, address: IpAddr, network: &Carried, links: &'a LinkTable) -> End<'a> {
-        let member = links.member(address).filter(|member| member.network == network.id);
-        let (who, stamp, exit) = match member {
-            Some(member) => (Who::Device(&member.identity), member.stamp, Verdict::ToLink(member.link)),
-            None if network.is_own(address) => (Who::Server(&self.server), 0, Verdict::ToTun),
-            None => (Who::Host, 0, Verdict::ToTun),
-        };
-        End { party: Party { who, address }, stamp, exit }
+        match links.member(address) {
+            Some(member) if links.network(member.network) == Some(&network.id) => {
+                End::member(address, member)
+            }
+            Some(_) | None => {
+                let who = if network.is_own(address) { Who::Server(&self.server) } else { Who::Host };
+                End { party: Party { who, address }, stamp: 0, exit: Verdict::ToTun }
+            }
+        }
     }
 
     #[expect(clippy::too_many_arguments, reason = "the two callers pass on what they were given")]
@@ -231,7 +234,16 @@ impl Forwarder {
     }
 }
 
-impl End<'_> {
+impl<'a> End<'a> {
+    #[inline]
+    fn member(address: IpAddr, member: &'a Member) -> Self {
+        End {
+            party: Party { who: Who::Device(&member.identity), address },
+            stamp: member.stamp,
+            exit: Verdict::ToLink(member.link),
+        }
+    }
+
     const fn is_host(&self) -> bool {
         matches!(self.party.who, Who::Host)
     }
