@@ -1,6 +1,6 @@
 //! Super-packets: the kernel hands over and takes up to 64 KiB of one flow at once, with a virtio-net header in front.
 //!
-//! [`split`] cuts what was read from a TUN queue into packets; [`Coalescer`] joins packets of a flow for one write.
+//! [`split()`] cuts what was read from a TUN queue into packets; [`Coalescer`] joins packets of a flow for one write.
 //! This is where most of the speed comes from: one trip through the kernel's stack for about 47 packets.
 
 pub mod coalesce;
