@@ -1,6 +1,18 @@
-//! The controller's hands: what it stores, and where its resources come from.
+//! The controller's hands: sources, store, reconciler, push.
 //!
 //! Decisions live in `horizon-planner`; what is here reads, writes and waits.
 
+pub mod args;
+pub mod certificate;
+pub mod check;
+pub mod console;
+pub mod event;
+pub mod identity;
+pub mod metrics;
+pub mod push;
+pub mod reconciler;
+pub mod run;
+pub mod snapshot;
 pub mod source;
 pub mod store;
+pub mod verbs;

@@ -1,2 +1,30 @@
-//! Skeleton.
-fn main() {}
+//! `horizon-controller`: the broker.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use horizon_controller::{
+    args::{Args, Command},
+    check, run, verbs,
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Command::Check(check) = args.command {
+        return check::check(&check);
+    }
+    horizon_node::log::start();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return horizon_node::failure::exit(Err(error.into())),
+    };
+    horizon_node::failure::exit(runtime.block_on(async {
+        match args.command {
+            Command::Run(run) => run::run(run).await,
+            Command::Status(status) => verbs::status(status).await,
+            Command::Invite(invite) => verbs::invite(invite).await,
+            Command::SignIn(sign_in) => verbs::sign_in(sign_in).await,
+            Command::Check(_) => Ok(()),
+        }
+    }))
+}

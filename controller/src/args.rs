@@ -1,0 +1,96 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// The Horizon controller: turns declared resources into signed configuration for gateways.
+#[derive(Parser)]
+#[command(version, about)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run the controller.
+    Run(RunArgs),
+    /// Check folders of manifests, without a controller.
+    Check(CheckArgs),
+    /// Say what is in force, what gateways run, and what is wrong with the manifests.
+    Status(StatusArgs),
+    /// Print the join string of a server or the link of a user, once.
+    Invite(InviteArgs),
+    /// Print a link that opens the console once.
+    SignIn(SignInArgs),
+}
+
+#[derive(clap::Args)]
+pub struct RunArgs {
+    /// Folders of manifests.
+    #[arg(long, env = "HORIZON_MANIFESTS", required = true, num_args = 1.., value_delimiter = ',')]
+    pub manifests: Vec<PathBuf>,
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Console and API (HTTPS, TCP).
+    #[arg(long, env = "HORIZON_HTTP", default_value = "[::]:7443")]
+    pub http: SocketAddr,
+    /// Gateways and devices (QUIC, UDP).
+    #[arg(long, env = "HORIZON_QUIC", default_value = "[::]:7443")]
+    pub quic: SocketAddr,
+    /// HOST:PORT under which gateways, devices and browsers reach this controller; it goes into join strings.
+    /// The default is this host's name and the port of `--quic`.
+    #[arg(long, env = "HORIZON_ADVERTISE")]
+    pub advertise: Option<String>,
+}
+
+#[derive(clap::Args)]
+pub struct CheckArgs {
+    /// Folders of manifests.
+    #[arg(required = true)]
+    pub folders: Vec<PathBuf>,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(clap::Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(clap::Args)]
+pub struct InviteArgs {
+    /// Whom to invite.
+    pub kind: Invited,
+    /// Name of the Server or User.
+    pub name: String,
+    #[arg(long, default_value = horizon_api::resource::DEFAULT_NAMESPACE)]
+    pub namespace: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct SignInArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct DataArgs {
+    /// The controller's data folder.
+    #[arg(long = "data", env = "HORIZON_DATA", default_value = "/var/lib/horizon/controller")]
+    pub folder: PathBuf,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Invited {
+    Server,
+    User,
+}

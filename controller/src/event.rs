@@ -1,0 +1,87 @@
+//! Everything that can wake the reconciler.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use horizon_api::{
+    assignment::Version,
+    http,
+    key::PublicKey,
+    section::ContentHash,
+    wire::{
+        Evidence, Refusal,
+        cfg::{Heartbeat, Nack},
+        dev::Granted,
+    },
+};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use crate::source::files::FolderScan;
+
+/// One thing that happened. Closed: the reconciler handles each.
+pub enum Event {
+    /// A source was read.
+    Scanned { source: String, scan: Arc<FolderScan> },
+    /// A gateway presents a registration token.
+    Join(JoinRequest, oneshot::Sender<Result<ServerName, Refusal>>),
+    /// An enrolled gateway is back.
+    Attach(AttachRequest, oneshot::Sender<Result<ServerName, Refusal>>),
+    /// A gateway said something about itself.
+    Report(GatewayReport),
+    /// A person's device presents a personal token.
+    Login(LoginRequest, oneshot::Sender<Result<Granted, Refusal>>),
+    /// A known device asks for its next grant.
+    Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
+    /// An operator asks for a join string or a link.
+    Invite(http::InviteRequest, oneshot::Sender<Result<http::InviteAnswer, horizon_api_server::Refusal>>),
+}
+
+/// Namespace and name of a Server.
+pub type ServerName = (String, String);
+
+pub struct JoinRequest {
+    pub token: Zeroizing<String>,
+    pub name: Option<String>,
+    pub gateway: PublicKey,
+    pub remote: IpAddr,
+    pub evidence: Evidence,
+}
+
+pub struct AttachRequest {
+    pub gateway: PublicKey,
+    pub remote: IpAddr,
+    pub evidence: Evidence,
+}
+
+pub struct LoginRequest {
+    pub token: Zeroizing<String>,
+    pub device_name: String,
+    pub device: PublicKey,
+    pub remote: IpAddr,
+    pub evidence: Evidence,
+}
+
+pub struct RefreshRequest {
+    pub device: PublicKey,
+    pub remote: IpAddr,
+}
+
+/// What a gateway's session tells.
+pub struct GatewayReport {
+    pub gateway: PublicKey,
+    /// Names the connection: the end of an old one must not hide a new one.
+    pub session: usize,
+    pub at_ms: i64,
+    pub kind: ReportKind,
+}
+
+pub enum ReportKind {
+    Connected { remote: SocketAddr, version: String },
+    Disconnected,
+    Ack { version: Version, assignment: ContentHash },
+    Nack(Nack),
+    Heartbeat(Heartbeat),
+}

@@ -1,0 +1,95 @@
+//! `/metrics`: Prometheus text (exposition format 0.0.4), made of the newest view and the store's counters.
+
+use std::{
+    fmt::{Display, Write},
+    sync::{Arc, atomic::Ordering},
+};
+
+use horizon_api::{http::View, problem::Severity};
+
+use crate::{source::files::Detections, store::StoreCounters};
+
+/// Renders all metrics.
+pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detections>)]) -> String {
+    let mut page = Page(String::new());
+    let connected = view.servers.iter().filter(|server| server.connected).count();
+    let errors = view.problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+    page.family("horizon_revision", "gauge", "Revision in force.");
+    page.sample("horizon_revision", "", view.revision);
+    page.family("horizon_epoch", "gauge", "Epoch of the store.");
+    page.sample("horizon_epoch", "", view.epoch);
+    page.family("horizon_source_complete", "gauge", "Whether every source was read whole.");
+    page.sample("horizon_source_complete", "", u8::from(view.complete));
+    page.family("horizon_source_problems", "gauge", "Errors in the sources.");
+    page.sample("horizon_source_problems", "", errors);
+    page.family("horizon_source_change_detected_total", "counter", "Changes of a folder, by what found them.");
+    for (source, found) in folders {
+        for (via, count) in [("event", &found.by_event), ("rescan", &found.by_rescan)] {
+            let labels = format!("source=\"{}\",via=\"{via}\"", escaped(source));
+            page.sample("horizon_source_change_detected_total", &labels, count.load(Ordering::Relaxed));
+        }
+    }
+    page.family("horizon_gateways_connected", "gauge", "Gateways that are connected.");
+    page.sample("horizon_gateways_connected", "", connected);
+    page.family("horizon_gateway_ready", "gauge", "Whether a gateway does what it is for.");
+    page.per_server(view, "horizon_gateway_ready", |server| u64::from(server.ready));
+    page.family("horizon_gateway_applied_revision", "gauge", "Revision that a gateway runs.");
+    page.per_server(view, "horizon_gateway_applied_revision", |server| server.applied_revision);
+    page.family("horizon_gateway_links", "gauge", "Links of devices on a gateway.");
+    page.per_server(view, "horizon_gateway_links", |server| u64::from(server.links));
+    page.family("horizon_gateway_bytes", "gauge", "Bytes of the links that a gateway carries, both ways.");
+    page.per_server(view, "horizon_gateway_bytes", |server| server.rx_bytes + server.tx_bytes);
+    page.family("horizon_store_commits_total", "counter", "Transactions of the store.");
+    page.sample("horizon_store_commits_total", "", store.commits);
+    page.family("horizon_store_waiting", "gauge", "Writes that wait for the store.");
+    page.sample("horizon_store_waiting", "", store.waiting);
+    page.family("horizon_store_refused_total", "counter", "Writes refused because the queue was full.");
+    page.sample("horizon_store_refused_total", "", store.refused_busy);
+    page.0
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing into a String cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+
+    fn per_server(&mut self, view: &View, name: &str, value: impl Fn(&horizon_api::http::ServerView) -> u64) {
+        for server in &view.servers {
+            let labels = format!("namespace=\"{}\",server=\"{}\"", server.namespace, server.name);
+            self.sample(name, &labels, value(server));
+        }
+    }
+}
+
+/// Backslash, quote and line feed (exposition format, "Comments, help text, and type information").
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_sample_has_a_family() {
+        let view = View { revision: 7, ..View::default() };
+
+        let text = render(&view, StoreCounters::default(), &[("files:/a\"b".into(), Arc::default())]);
+
+        assert!(text.contains("\nhorizon_revision 7\n"), "{text}");
+        assert!(text.contains("source=\"files:/a\\\"b\""), "{text}");
+        let samples = text.lines().filter(|line| !line.starts_with('#'));
+        for sample in samples {
+            let name: String = sample.chars().take_while(|c| *c != '{' && *c != ' ').collect();
+            assert!(text.contains(&format!("# TYPE {name} ")), "{sample}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The one owner of the controller's state. One loop, one event at a time; everyone else holds a snapshot.
+//!
+//! What was scanned, enrolled or reported goes in; one transaction and one published [`Snapshot`] come out.
+
+mod api_object;
+mod compile;
+mod enrol;
+mod gateways;
+mod grants;
+mod invite;
+mod login;
+mod state;
+mod view;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use horizon_api::{assignment::Version, http::View};
+use horizon_node::clock;
+use tokio::sync::{mpsc, watch};
+use tracing::error;
+
+pub use state::Advertised;
+use state::State;
+
+use crate::{
+    event::Event,
+    identity::ControllerIdentity,
+    snapshot::{GatewaySnapshot, Snapshot},
+    store::Store,
+};
+
+/// What the reconciler is made of.
+pub struct Parts {
+    pub store: Store,
+    pub identity: ControllerIdentity,
+    /// Names of the sources that will be scanned: until each was, nothing is pruned.
+    pub sources: Vec<String>,
+    pub advertised: Advertised,
+}
+
+/// What others watch.
+pub struct Published {
+    pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    pub views: watch::Receiver<Arc<View>>,
+}
+
+/// The owner of the state.
+pub struct Reconciler {
+    store: Store,
+    identity: ControllerIdentity,
+    advertised: Advertised,
+    state: State,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    views: watch::Sender<Arc<View>>,
+    view_is_due: bool,
+}
+
+/// The page shows changes twice a second at most.
+const VIEW_EVERY: Duration = Duration::from_millis(500);
+/// How soon something that expires takes effect.
+const WAKE_EVERY: Duration = Duration::from_secs(1);
+
+impl Reconciler {
+    /// Reads the store and publishes what was committed last.
+    ///
+    /// # Errors
+    /// When the store cannot be read or holds what this version does not know.
+    pub async fn new(parts: Parts) -> anyhow::Result<(Self, Published)> {
+        let Parts { store, identity, sources, advertised } = parts;
+        let stored = store.load().await.context("read the store")?;
+        let state = State::from_stored(stored, sources, clock::unix_ms())?;
+        let snapshot = Snapshot {
+            version: state.version,
+            delegation: identity.delegate(state.version.epoch, clock::unix_s()),
+            gateways: state.gateway_snapshots(),
+        };
+        let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
+        let (views, views_seen) = watch::channel(Arc::new(View::default()));
+        let mut reconciler =
+            Self { store, identity, advertised, state, snapshots, views, view_is_due: true };
+        reconciler.foresee();
+        reconciler.read_events().await;
+        reconciler.publish_view();
+        Ok((reconciler, Published { snapshots: snapshots_seen, views: views_seen }))
+    }
+
+    /// Runs until nobody can send events any more.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let mut view_timer = tokio::time::interval(VIEW_EVERY);
+        let mut wake_timer = tokio::time::interval(WAKE_EVERY);
+        loop {
+            tokio::select! {
+                event = inbox.recv() => match event {
+                    Some(event) => self.handle(event).await,
+                    None => return,
+                },
+                _ = view_timer.tick() => {
+                    if self.view_is_due {
+                        self.publish_view();
+                    }
+                }
+                _ = wake_timer.tick() => self.wake().await,
+            }
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        self.view_is_due = true;
+        match event {
+            Event::Scanned { source, scan } => {
+                self.state.scanned(&source, &scan);
+                self.recompile_or_log("scan").await;
+            }
+            // Whoever asked may be gone by the time of the answer.
+            Event::Join(request, reply) => drop(reply.send(self.join(request).await)),
+            Event::Attach(request, reply) => drop(reply.send(self.attach(&request).await)),
+            Event::Report(report) => self.report(report).await,
+            Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
+            Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
+            Event::Invite(request, reply) => drop(reply.send(self.invite(request).await)),
+        }
+    }
+
+    /// Compiles again when time alone has changed something.
+    async fn wake(&mut self) {
+        if self.state.next_wake.is_some_and(|at| at <= clock::unix_s()) {
+            self.view_is_due = true;
+            self.recompile_or_log("time").await;
+        }
+    }
+
+    /// A store that refuses keeps the old revision in force; the next event tries again.
+    async fn recompile_or_log(&mut self, cause: &str) {
+        match self.recompile(cause).await {
+            Ok(()) => self.state.stalled = None,
+            Err(error) => {
+                let reason = format!("{error:#}");
+                error!(%reason, "nothing was committed; the old revision stays in force");
+                self.state.stalled = Some(reason);
+            }
+        }
+    }
+
+    fn publish_snapshot(&self) {
+        let old = self.snapshots.borrow().clone();
+        let gateways = self.state.gateway_snapshots();
+        let snapshot =
+            Snapshot { version: self.state.version, delegation: old.delegation.clone(), gateways };
+        self.snapshots.send_replace(Arc::new(snapshot));
+    }
+
+    fn publish_view(&mut self) {
+        self.view_is_due = false;
+        let view = view::view(&mut self.state, clock::unix_ms());
+        self.views.send_replace(Arc::new(view));
+    }
+
+    async fn read_events(&mut self) {
+        match self.store.recent_events(view::EVENTS_SHOWN).await {
+            Ok(events) => self.state.events = events,
+            Err(error) => error!(%error, "cannot read the security events"),
+        }
+    }
+}
+
+impl State {
+    fn gateway_snapshots(&self) -> std::collections::BTreeMap<horizon_api::key::PublicKey, GatewaySnapshot> {
+        self.assignments.values().map(|assigned| (assigned.gateway, assigned.snapshot.clone())).collect()
+    }
+}
+
+/// Returns the version that follows.
+fn next(version: Version) -> Version {
+    Version { revision: version.revision + 1, ..version }
+}

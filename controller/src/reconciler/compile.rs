@@ -1,0 +1,408 @@
+//! From what is known to a committed revision: compile, one transaction, publish.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use horizon_api::{
+    assignment::{Assignment, Version},
+    cbor,
+    condition::Condition,
+    resource::ObjectKey,
+    section::{ContentHash, EncodedSection},
+};
+use horizon_node::clock;
+use horizon_planner::{
+    compile::{Committed, Compiled, Input, compile},
+    status,
+};
+use serde_json::json;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{
+    Reconciler, next,
+    state::{Assigned, State, StoredText, Uid},
+};
+use crate::{
+    identity::ControllerIdentity,
+    snapshot::GatewaySnapshot,
+    store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision, Revoke},
+};
+
+impl Reconciler {
+    /// Works out who may do what from the last commit, before any source was read. Nothing is committed.
+    pub(super) fn foresee(&mut self) {
+        self.state.compiled = self.compile();
+        self.state.next_wake = None;
+    }
+
+    fn compile(&self) -> Compiled {
+        let input = Input {
+            previous: self.state.committed.values().cloned().collect(),
+            sources: self.state.source_snapshots(),
+            facts: self.state.facts.clone(),
+            allocations: self.state.allocations.clone(),
+        };
+        compile(&input, clock::unix_s())
+    }
+
+    /// Compiles everything; commits and publishes what has changed.
+    ///
+    /// # Errors
+    /// When the store refuses: then nothing has changed.
+    pub(super) async fn recompile(&mut self, cause: &str) -> anyhow::Result<()> {
+        let compiled = self.compile();
+        if !self.state.is_complete {
+            self.state.compiled = compiled;
+            return Ok(());
+        }
+        self.revoke_former(&compiled).await?;
+        let change = Change::between(&self.state, &compiled, &self.identity);
+        if change.is_empty() {
+            self.state.compiled = compiled;
+        } else {
+            self.commit(compiled, change, cause).await?;
+        }
+        self.state.next_wake = self.state.compiled.next_wake;
+        self.refresh_conditions().await
+    }
+
+    /// Keys of devices that are gone are remembered for ever, before the commit that forgets the devices.
+    async fn revoke_former(&mut self, compiled: &Compiled) -> anyhow::Result<()> {
+        let of_devices: BTreeSet<_> = compiled.effective.devices.values().filter_map(|d| d.public_key).collect();
+        let new: Vec<_> = compiled
+            .revoked
+            .iter()
+            .filter(|key| !of_devices.contains(key) && !self.state.facts.revoked.contains(key))
+            .copied()
+            .collect();
+        for key in new {
+            let now = clock::unix_ms();
+            let reason = "the device is gone or has another key".to_owned();
+            let revoke =
+                Revoke { public_key: key.as_bytes().to_vec(), owner: key.to_string(), reason, now };
+            let audit = AuditEntry {
+                at: now,
+                actor: "controller".into(),
+                action: "revoke".into(),
+                object: key.to_string(),
+                detail: json!({}),
+            };
+            self.store.revoke(revoke, audit).await.context("store a revocation")?;
+            self.state.facts.revoked.insert(key);
+        }
+        Ok(())
+    }
+
+    async fn commit(&mut self, compiled: Compiled, change: Change, cause: &str) -> anyhow::Result<()> {
+        let version = next(self.state.version);
+        let signed = change.sign(version, &self.identity);
+        let uids = new_uids(&self.state, &compiled);
+        let all_uids: BTreeMap<_, _> = self.state.uids.iter().chain(&uids).collect();
+        let summary = change.summary();
+        let commit = CommitRevision {
+            revision: Revision {
+                number: i64::try_from(version.revision)?,
+                epoch: i64::try_from(version.epoch)?,
+                hash: hash_of(&compiled).as_bytes().to_vec(),
+                created_at: clock::unix_ms(),
+                summary: summary.clone(),
+            },
+            objects: change.objects(&compiled, &all_uids, version)?,
+            deleted: uid_list(&change.deleted, &self.state.uids),
+            conditions: vec![],
+            released: allocations(&change.released, &all_uids),
+            allocated: allocations(&change.allocated, &all_uids),
+            sections: change.sections(),
+            assignments: stored_assignments(&signed, &all_uids),
+            audit: AuditEntry {
+                at: clock::unix_ms(),
+                actor: "reconciler".into(),
+                action: "commit".into(),
+                object: format!("revision/{}", version.revision),
+                detail: json!({ "cause": cause, "summary": summary }),
+            },
+        };
+        self.store.commit_revision(commit).await.context("commit the revision")?;
+        info!(revision = version.revision, %summary, "revision committed");
+        self.adopt(compiled, version, uids, change, signed);
+        self.publish_snapshot();
+        Ok(())
+    }
+
+    /// The commit is done: what was decided is what is in force.
+    fn adopt(
+        &mut self,
+        compiled: Compiled,
+        version: Version,
+        uids: BTreeMap<ObjectKey, Uid>,
+        change: Change,
+        signed: BTreeMap<ObjectKey, Assigned>,
+    ) {
+        let state = &mut self.state;
+        state.version = version;
+        state.uids.extend(uids);
+        for key in &change.deleted {
+            state.uids.remove(key);
+            state.facts.servers.remove(key);
+            state.facts.uses.remove(key);
+        }
+        let mut committed = compiled.objects.clone();
+        for (key, object) in &mut committed {
+            if let Some(old) = state.committed.get(key) {
+                object.conditions.clone_from(&old.conditions);
+            }
+        }
+        state.committed = committed;
+        state.allocations = compiled.allocations.clone();
+        state.assignments.retain(|server, _| !change.unassigned.contains(server));
+        state.assignments.extend(signed);
+        state.compiled = compiled;
+    }
+
+    /// Writes the conditions that are not what they were. An idle hour writes nothing.
+    pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
+        let previous: BTreeMap<ObjectKey, Vec<Condition>> =
+            self.state.committed.iter().map(|(key, object)| (key.clone(), object.conditions.clone())).collect();
+        let reports = self.state.gateway_reports();
+        let statuses = status::statuses(&self.state.compiled, &reports, &previous, clock::unix_s());
+        let mut changed = Vec::new();
+        for (key, conditions) in statuses {
+            let Some(object) = self.state.committed.get_mut(&key) else { continue };
+            if object.conditions == conditions {
+                continue;
+            }
+            if let Some(uid) = self.state.uids.get(&key) {
+                let conditions = serde_json::to_string(&conditions)?;
+                changed.push(ObjectConditions { uid: uid.uid.clone(), conditions });
+            }
+            object.conditions = conditions;
+        }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.view_is_due = true;
+        self.store.set_conditions(changed).await.context("store conditions")
+    }
+}
+
+/// What a compilation changes against what is in force.
+struct Change {
+    changed: Vec<ObjectKey>,
+    deleted: Vec<ObjectKey>,
+    allocated: Vec<OwnedAddress>,
+    released: Vec<OwnedAddress>,
+    /// Servers that must run something else, with their key.
+    assigned: Vec<(ObjectKey, horizon_api::key::PublicKey, Vec<EncodedSection>)>,
+    unassigned: Vec<ObjectKey>,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct OwnedAddress {
+    network: String,
+    owner: ObjectKey,
+    address: std::net::IpAddr,
+}
+
+impl Change {
+    fn between(state: &State, compiled: &Compiled, identity: &ControllerIdentity) -> Self {
+        let changed = compiled.objects.iter().filter(|(key, object)| {
+            state.committed.get(*key).is_none_or(|old| !is_same(old, object))
+        });
+        let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
+        let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
+        let mut change = Self {
+            changed: changed.map(|(key, _)| key.clone()).collect(),
+            deleted: deleted.cloned().collect(),
+            allocated: new.difference(&old).cloned().collect(),
+            released: old.difference(&new).cloned().collect(),
+            assigned: vec![],
+            unassigned: vec![],
+        };
+        change.compare_assignments(state, compiled, identity);
+        change
+    }
+
+    /// An assignment is made again only when its sections differ: a changed object re-sends what it touches.
+    fn compare_assignments(&mut self, state: &State, compiled: &Compiled, identity: &ControllerIdentity) {
+        use horizon_planner::compile::Standing;
+        let online = identity.online().public();
+        for (server, effective) in &compiled.effective.servers {
+            let Some(gateway) = effective.public_key.filter(|_| effective.standing == Standing::Active) else {
+                continue;
+            };
+            let sections = compiled.sections.get(server).cloned().unwrap_or_default();
+            let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
+            let is_same = state.assignments.get(server).is_some_and(|assigned| {
+                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online);
+                signed.is_ok_and(|old| {
+                    old.gateway == gateway && old.sections == headers && old.epoch == state.version.epoch
+                })
+            });
+            if !is_same {
+                self.assigned.push((server.clone(), gateway, sections));
+            }
+        }
+        let has_gateway = |server: &&ObjectKey| {
+            compiled
+                .effective
+                .servers
+                .get(*server)
+                .is_some_and(|s| s.public_key.is_some() && s.standing == Standing::Active)
+        };
+        self.unassigned = state.assignments.keys().filter(|server| !has_gateway(server)).cloned().collect();
+    }
+
+    fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+            && self.deleted.is_empty()
+            && self.allocated.is_empty()
+            && self.released.is_empty()
+            && self.assigned.is_empty()
+            && self.unassigned.is_empty()
+    }
+
+    fn summary(&self) -> String {
+        let (changed, deleted) = (self.changed.len(), self.deleted.len());
+        format!("{changed} objects changed, {deleted} removed, {} gateways to program", self.assigned.len())
+    }
+
+    fn sign(&self, version: Version, identity: &ControllerIdentity) -> BTreeMap<ObjectKey, Assigned> {
+        let sign = |(server, gateway, sections): &(ObjectKey, _, Vec<EncodedSection>)| {
+            let assignment = Assignment {
+                epoch: version.epoch,
+                revision: version.revision,
+                gateway: *gateway,
+                sections: sections.iter().map(|section| section.header.clone()).collect(),
+            };
+            let signed = assignment.sign(identity.online());
+            let hash = ContentHash::from_bytes(signed.hash());
+            let sections = sections.iter().map(|s| (s.header.hash, Arc::from(s.bytes.as_slice()))).collect();
+            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
+            (server.clone(), Assigned { gateway: *gateway, revision: version.revision, snapshot })
+        };
+        self.assigned.iter().map(sign).collect()
+    }
+
+    fn objects(
+        &self,
+        compiled: &Compiled,
+        uids: &BTreeMap<&ObjectKey, &Uid>,
+        version: Version,
+    ) -> anyhow::Result<Vec<store::Object>> {
+        let objects = self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
+        objects.map(|(object, uid)| stored_object(object, uid, version)).collect()
+    }
+
+    fn sections(&self) -> Vec<store::Section> {
+        let all = self.assigned.iter().flat_map(|(_, _, sections)| sections);
+        let by_hash: BTreeMap<_, _> = all.map(|s| (s.header.hash, s.bytes.clone())).collect();
+        by_hash
+            .into_iter()
+            .map(|(hash, bytes)| store::Section { hash: hash.as_bytes().to_vec(), bytes })
+            .collect()
+    }
+}
+
+/// Conditions and staleness are no change of the object.
+fn is_same(old: &Committed, new: &Committed) -> bool {
+    old.spec == new.spec
+        && old.metadata == new.metadata
+        && old.owner == new.owner
+        && old.generation == new.generation
+}
+
+fn owned(allocations: &horizon_planner::allocate::Allocations) -> BTreeSet<OwnedAddress> {
+    let one = |network: &str, owner: &ObjectKey, address| OwnedAddress {
+        network: network.to_owned(),
+        owner: owner.clone(),
+        address,
+    };
+    allocations
+        .iter()
+        .flat_map(|(network, owner, addresses)| addresses.iter().map(move |a| one(network.as_str(), owner, *a)))
+        .collect()
+}
+
+fn allocations(list: &[OwnedAddress], uids: &BTreeMap<&ObjectKey, &Uid>) -> Vec<store::Allocation> {
+    let known = list.iter().filter_map(|one| Some((one, uids.get(&one.owner)?)));
+    known
+        .map(|(one, uid)| store::Allocation {
+            network: one.network.clone(),
+            owner: uid.uid.clone(),
+            address: one.address.to_string(),
+        })
+        .collect()
+}
+
+fn new_uids(state: &State, compiled: &Compiled) -> BTreeMap<ObjectKey, Uid> {
+    let new = compiled.objects.keys().filter(|key| !state.uids.contains_key(*key));
+    new.map(|key| (key.clone(), new_uid())).collect()
+}
+
+/// Makes a name for the store: a UUID of version 7, in the order of time.
+pub(super) fn new_uid() -> Uid {
+    Uid { uid: Uuid::now_v7().to_string(), created_at_ms: clock::unix_ms() }
+}
+
+fn uid_list(keys: &[ObjectKey], uids: &BTreeMap<ObjectKey, Uid>) -> Vec<String> {
+    keys.iter().filter_map(|key| uids.get(key)).map(|uid| uid.uid.clone()).collect()
+}
+
+fn stored_assignments(
+    signed: &BTreeMap<ObjectKey, Assigned>,
+    uids: &BTreeMap<&ObjectKey, &Uid>,
+) -> Vec<store::Assignment> {
+    let known = signed.iter().filter_map(|(server, assigned)| Some((uids.get(server)?, assigned)));
+    known
+        .map(|(uid, assigned)| store::Assignment {
+            server: uid.uid.clone(),
+            bytes: cbor::encode(&assigned.snapshot.assignment),
+            sections: assigned.snapshot.sections.keys().map(|hash| hash.as_bytes().to_vec()).collect(),
+        })
+        .collect()
+}
+
+/// Writes an object as the store keeps it.
+pub(super) fn stored_object(object: &Committed, uid: &Uid, version: Version) -> anyhow::Result<store::Object> {
+    let place = object.owner.origin.place;
+    let text = StoredText {
+        metadata: object.metadata.clone(),
+        spec: serde_json::to_value(&object.spec)?,
+        place: [place.line, place.column],
+    };
+    Ok(store::Object {
+        uid: uid.uid.clone(),
+        kind: object.key.kind.to_string(),
+        namespace: object.key.namespace.clone(),
+        name: object.key.name.clone(),
+        generation: object.generation,
+        source: object.owner.source.clone(),
+        locator: object.owner.origin.file.clone(),
+        spec: serde_json::to_string(&text)?,
+        conditions: serde_json::to_string(&object.conditions)?,
+        created_at: uid.created_at_ms,
+        revision: i64::try_from(version.revision)?,
+    })
+}
+
+/// The content of a revision: equal inputs give equal hashes, whatever their order was.
+fn hash_of(compiled: &Compiled) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    for (key, object) in &compiled.objects {
+        hasher.update(key.to_string().as_bytes());
+        match serde_json::to_vec(&object.spec) {
+            Ok(spec) => drop(hasher.update(&spec)),
+            Err(error) => warn!(object = %key, %error, "an object is left out of the revision's hash"),
+        }
+    }
+    for sections in compiled.sections.values() {
+        for section in sections {
+            hasher.update(section.header.hash.as_bytes());
+        }
+    }
+    hasher.finalize()
+}

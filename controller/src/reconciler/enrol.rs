@@ -1,0 +1,304 @@
+//! Servers: a join binds a declared Server to a key, once; an attach lets a bound one back in.
+
+use std::net::IpAddr;
+
+use horizon_api::{
+    key::PublicKey,
+    resource::ObjectKey,
+    token::{Token, TokenDigest, TokenKind},
+    wire::{Evidence, Refusal, RefusalCode},
+};
+use horizon_node::clock;
+use horizon_planner::compile::{EffectiveServer, Standing};
+use ipnet::IpNet;
+use serde_json::json;
+use tracing::{error, info};
+use uuid::Uuid;
+
+use super::Reconciler;
+use crate::{
+    event::{AttachRequest, JoinRequest, ServerName},
+    store::{Event, KeyKind, NodeKind, Severity, UseKey, UseOutcome},
+};
+
+/// A key that fits a token.
+pub(super) struct Found {
+    pub(super) key: ObjectKey,
+    pub(super) digest: Vec<u8>,
+}
+
+impl Reconciler {
+    pub(super) async fn join(&mut self, request: JoinRequest) -> Result<ServerName, Refusal> {
+        let digest = match self.token_digest(&request.token, TokenKind::Registration) {
+            Ok(digest) => digest,
+            Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.gateway).await),
+        };
+        let decided = self.decide_join(&digest, &request);
+        let (found, server, uses_max) = match decided {
+            Ok(decided) => decided,
+            Err((refusal, key)) => {
+                return Err(self.refused(refusal, key.as_ref(), request.remote, &request.gateway).await);
+            }
+        };
+        let outcome = self.use_for_server(&found, &server, uses_max, &request).await?;
+        self.finish_join(&found, &server, &request, outcome).await
+    }
+
+    /// Decides which declared Server a join is for. The store has the last word about the use.
+    #[expect(clippy::result_large_err, reason = "a refusal is rare, and is sent as it is")]
+    fn decide_join(
+        &self,
+        digest: &TokenDigest,
+        request: &JoinRequest,
+    ) -> Result<(Found, ObjectKey, u32), (Refusal, Option<ObjectKey>)> {
+        let keys = self.state.compiled.effective.registration_keys.iter();
+        let declared = keys.clone().map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
+        let found = self.find_key(digest, declared).ok_or_else(|| (unknown_key(), None))?;
+        let refuse = |refusal| (refusal, Some(found.key.clone()));
+        let effective = &self.state.compiled.effective.registration_keys[&found.key];
+        check_standing(effective.standing).map_err(refuse)?;
+        check_source(&effective.source_cidrs, request.remote).map_err(refuse)?;
+        let uses_max = effective.max_uses;
+        let server = self.candidate(&found.key, request.name.as_deref(), &request.gateway).map_err(refuse)?;
+        Ok((found, server, uses_max))
+    }
+
+    /// The only Server that waits for this key and gateway, or the named one.
+    fn candidate(
+        &self,
+        key: &ObjectKey,
+        name: Option<&str>,
+        gateway: &PublicKey,
+    ) -> Result<ObjectKey, Refusal> {
+        let servers = self.state.compiled.effective.servers.iter();
+        let fitting: Vec<_> = servers
+            .filter(|(_, server)| server.registration_key.as_ref() == Some(key))
+            .filter(|(server, _)| name.is_none_or(|name| server.name == name))
+            .collect();
+        // A gateway that lost the answer asks again: it is bound by now.
+        if let Some((server, _)) = fitting.iter().find(|(_, server)| server.public_key == Some(*gateway)) {
+            return Ok((*server).clone());
+        }
+        let is_free = |server: &EffectiveServer| server.public_key.is_none() && server.standing == Standing::Active;
+        let free: Vec<_> = fitting.iter().filter(|(_, server)| is_free(server)).collect();
+        match free.as_slice() {
+            [(server, _)] => Ok((*server).clone()),
+            [] if fitting.is_empty() => Err(Refusal::new(
+                RefusalCode::NoCandidate,
+                match name {
+                    Some(name) => format!("no Server {name} is declared with this registration key"),
+                    None => "no Server is declared with this registration key".to_owned(),
+                },
+                "declare one whose spec.identity.registrationKeyRef names the key",
+            )),
+            [] => Err(Refusal::new(
+                RefusalCode::AlreadyBound,
+                "every Server that this key may enrol has a gateway already",
+                "declare another Server, or remove and declare again the one whose host is gone",
+            )),
+            several => {
+                let names: Vec<_> = several.iter().map(|(server, _)| server.name.as_str()).collect();
+                Err(Refusal::new(
+                    RefusalCode::ManyCandidates,
+                    format!("this key fits several Servers: {}", names.join(", ")),
+                    "say which with `--name`",
+                ))
+            }
+        }
+    }
+
+    async fn use_for_server(
+        &self,
+        found: &Found,
+        server: &ObjectKey,
+        uses_max: u32,
+        request: &JoinRequest,
+    ) -> Result<UseOutcome, Refusal> {
+        let (Some(key), Some(owner)) = (self.state.uids.get(&found.key), self.state.uids.get(server)) else {
+            return Err(not_ready());
+        };
+        let request = UseKey {
+            key: key.uid.clone(),
+            kind: KeyKind::Registration,
+            digest: found.digest.clone(),
+            uses_max: Some(i64::from(uses_max)),
+            // Judged above, with the clock of this moment.
+            expires_at: None,
+            owner: owner.uid.clone(),
+            owner_kind: NodeKind::Server,
+            creates: None,
+            public_key: request.gateway.as_bytes().to_vec(),
+            evidence: evidence_json(&request.evidence),
+            remote: request.remote.to_string(),
+            event_id: Uuid::now_v7().to_string(),
+            now: clock::unix_ms(),
+        };
+        self.store.use_key(request).await.map_err(|error| store_refuses(&error))
+    }
+
+    async fn finish_join(
+        &mut self,
+        found: &Found,
+        server: &ObjectKey,
+        request: &JoinRequest,
+        outcome: UseOutcome,
+    ) -> Result<ServerName, Refusal> {
+        self.read_events().await;
+        match outcome {
+            UseOutcome::Bound => *self.state.facts.uses.entry(found.key.clone()).or_default() += 1,
+            UseOutcome::AlreadyBound { .. } => {}
+            other => return Err(refusal_of(&other)),
+        }
+        info!(%server, key = %request.gateway.short(), "server enrolled");
+        if let Some(uid) = self.state.uids.get(&found.key) {
+            self.state.digests.insert(uid.uid.clone(), found.digest.clone());
+        }
+        self.state.facts.servers.insert(server.clone(), request.gateway);
+        self.recompile_or_log("join").await;
+        Ok((server.namespace.clone(), server.name.clone()))
+    }
+
+    pub(super) async fn attach(&mut self, request: &AttachRequest) -> Result<ServerName, Refusal> {
+        let servers = self.state.compiled.effective.servers.iter();
+        let server = servers
+            .filter(|(_, server)| server.public_key == Some(request.gateway))
+            .find(|(_, server)| server.standing == Standing::Active)
+            .map(|(server, _)| server.clone());
+        let known = server.filter(|server| self.state.assignments.contains_key(server));
+        match known {
+            Some(server) => Ok((server.namespace, server.name)),
+            None if !self.state.is_complete => Err(not_ready()),
+            None => {
+                let refusal = Refusal::new(
+                    RefusalCode::NotEnrolled,
+                    "no enabled Server has this gateway's key",
+                    "declare its Server again, or enrol with `horizon-gateway join`",
+                );
+                Err(self.refused(refusal, None, request.remote, &request.gateway).await)
+            }
+        }
+    }
+
+    /// Finds the key of a token. All are compared, each in constant time.
+    pub(super) fn find_key<'a>(
+        &self,
+        digest: &TokenDigest,
+        keys: impl Iterator<Item = (&'a ObjectKey, Option<TokenDigest>)>,
+    ) -> Option<Found> {
+        let pepper = self.identity.pepper();
+        let presented = digest.keyed(pepper);
+        let mut found = None;
+        for (key, declared) in keys {
+            let stored = match declared {
+                Some(declared) => Some(declared.keyed(pepper)),
+                None => self.generated_digest(key),
+            };
+            if stored.is_some_and(|stored| stored.matches(&presented)) {
+                found = Some(Found { key: key.clone(), digest: presented.as_bytes().to_vec() });
+            }
+        }
+        found
+    }
+
+    fn generated_digest(&self, key: &ObjectKey) -> Option<horizon_api::token::KeyedDigest> {
+        let bytes = self.state.digests.get(&self.state.uids.get(key)?.uid)?;
+        Some(horizon_api::token::KeyedDigest::from_bytes(bytes.as_slice().try_into().ok()?))
+    }
+
+    pub(super) fn token_digest(&self, text: &str, kind: TokenKind) -> Result<TokenDigest, Refusal> {
+        let token: Token = text.parse().map_err(|_| unknown_key())?;
+        if token.kind() == kind { Ok(token.digest()) } else { Err(unknown_key()) }
+    }
+
+    /// Records a refusal and gives it back.
+    pub(super) async fn refused(
+        &mut self,
+        refusal: Refusal,
+        key: Option<&ObjectKey>,
+        remote: IpAddr,
+        node: &PublicKey,
+    ) -> Refusal {
+        let event = Event {
+            id: Uuid::now_v7().to_string(),
+            at: clock::unix_ms(),
+            kind: "KeyRefused".into(),
+            severity: Severity::Medium,
+            object: key.map(ToString::to_string).unwrap_or_default(),
+            remote: remote.to_string(),
+            detail: json!({ "code": format!("{:?}", refusal.code), "reason": refusal.message, "node": node.to_string() }),
+        };
+        if let Err(error) = self.store.add_event(event).await {
+            error!(%error, "a security event is lost");
+        }
+        self.read_events().await;
+        refusal
+    }
+}
+
+pub(super) fn unknown_key() -> Refusal {
+    Refusal::new(
+        RefusalCode::UnknownKey,
+        "no key of this kind is known here",
+        "ask for a new join string or link; each works only where it was made",
+    )
+}
+
+pub(super) fn not_ready() -> Refusal {
+    Refusal::new(RefusalCode::NotReady, "the controller is still starting", "try again in a moment")
+}
+
+pub(super) fn store_refuses(error: &crate::store::StoreError) -> Refusal {
+    error!(%error, "the store refuses a use of a key");
+    Refusal::new(RefusalCode::Busy, "the controller cannot write its store", "try again; see its log")
+}
+
+/// An exhausted key may still answer a retry: the store knows.
+pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
+    let refuse = |code, hint: &str| Err(Refusal::new(code, format!("the key cannot be used: {}", standing.sentence()), hint));
+    match standing {
+        Standing::Active | Standing::Exhausted => Ok(()),
+        Standing::Expired => refuse(RefusalCode::KeyExpired, "ask for a new one"),
+        Standing::Disabled | Standing::NoUser | Standing::UserDisabled | Standing::UserExpired => {
+            refuse(RefusalCode::KeyDisabled, "ask an administrator of this network")
+        }
+    }
+}
+
+pub(super) fn check_source(allowed: &[IpNet], remote: IpAddr) -> Result<(), Refusal> {
+    let remote = remote.to_canonical();
+    if allowed.is_empty() || allowed.iter().any(|prefix| prefix.contains(&remote)) {
+        return Ok(());
+    }
+    let message = format!("the key may not be used from {remote}");
+    Err(Refusal::new(RefusalCode::SourceNotAllowed, message, "use it from one of its sourceCidrs"))
+}
+
+pub(super) fn refusal_of(outcome: &UseOutcome) -> Refusal {
+    let (code, message, hint) = match outcome {
+        UseOutcome::Expired => (RefusalCode::KeyExpired, "the key has expired", "ask for a new one"),
+        UseOutcome::Exhausted => {
+            (RefusalCode::KeyExhausted, "the key was used as often as it may be", "ask for a new one")
+        }
+        UseOutcome::OwnerAlreadyBound => (
+            RefusalCode::AlreadyBound,
+            "the object that this key enrols has another key already",
+            "remove and declare it again if its host is gone",
+        ),
+        UseOutcome::PublicKeyTaken { .. } => (
+            RefusalCode::AlreadyBound,
+            "this node's key belongs to something else already",
+            "remove its data folder and enrol again",
+        ),
+        UseOutcome::Revoked => {
+            (RefusalCode::Revoked, "this node's key was revoked", "ask an administrator of this network")
+        }
+        UseOutcome::Bound | UseOutcome::AlreadyBound { .. } => {
+            (RefusalCode::Busy, "the controller was interrupted", "try again")
+        }
+    };
+    Refusal::new(code, message, hint)
+}
+
+pub(super) fn evidence_json(evidence: &Evidence) -> String {
+    serde_json::to_string(evidence).unwrap_or_else(|_| "{}".into())
+}

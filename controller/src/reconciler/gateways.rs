@@ -1,0 +1,131 @@
+//! What gateways report: whether they are there, what they run, what they carry.
+
+use std::collections::BTreeMap;
+
+use horizon_api::{
+    key::PublicKey,
+    resource::ObjectKey,
+    section::ContentHash,
+    wire::cfg::{Heartbeat, Nack},
+};
+use horizon_planner::status::{Answer, GatewayReport as PlannerReport};
+use tracing::warn;
+
+use super::{Reconciler, state::State};
+use crate::event::{GatewayReport, ReportKind};
+
+/// One gateway, by its key.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gateway {
+    /// The connection that speaks for it: the newest.
+    session: Option<usize>,
+    pub(super) version: String,
+    /// Unix milliseconds: when it connected, or when it was lost.
+    pub(super) since_ms: i64,
+    pub(super) last_seen_ms: i64,
+    pub(super) running: Option<u64>,
+    running_hash: Option<ContentHash>,
+    nack: Option<Nack>,
+    pub(super) heartbeat: Option<Heartbeat>,
+    pub(super) rates: Rates,
+}
+
+/// Bytes a second, from the last two heartbeats.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) inbound: f64,
+    pub(super) outbound: f64,
+}
+
+impl Gateway {
+    pub(super) fn is_connected(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub(super) fn totals(heartbeat: &Heartbeat) -> (u64, u64) {
+        let sum = |bytes: fn(&horizon_api::wire::cfg::LinkReport) -> u64| heartbeat.links.iter().map(bytes).sum();
+        (sum(|link| link.inbound_bytes), sum(|link| link.outbound_bytes))
+    }
+
+    fn beat(&mut self, heartbeat: Heartbeat) {
+        if let Some(last) = &self.heartbeat
+            && last.boot_id == heartbeat.boot_id
+            && heartbeat.time_ms > last.time_ms
+        {
+            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+            let per_second = |new: u64, old: u64| {
+                new.saturating_sub(old) as f64 * 1000.0 / (heartbeat.time_ms - last.time_ms) as f64
+            };
+            let (new, old) = (Self::totals(&heartbeat), Self::totals(last));
+            self.rates = Rates { inbound: per_second(new.0, old.0), outbound: per_second(new.1, old.1) };
+        }
+        self.running = heartbeat.running.map(|version| version.revision);
+        self.running_hash = heartbeat.assignment;
+        self.heartbeat = Some(heartbeat);
+    }
+
+    fn answer(&self, wanted: Option<ContentHash>) -> Answer {
+        match (&self.nack, wanted) {
+            (_, wanted) if wanted.is_some() && wanted == self.running_hash => Answer::Applied,
+            (Some(nack), _) => Answer::Refused(nack.clone()),
+            (None, _) => Answer::Pending,
+        }
+    }
+}
+
+impl Reconciler {
+    pub(super) async fn report(&mut self, report: GatewayReport) {
+        let gateway = self.state.gateways.entry(report.gateway).or_default();
+        gateway.last_seen_ms = report.at_ms;
+        match report.kind {
+            ReportKind::Connected { version, .. } => {
+                gateway.session = Some(report.session);
+                gateway.since_ms = report.at_ms;
+                gateway.version = version;
+                gateway.nack = None;
+            }
+            // The end of an old connection does not hide a new one.
+            ReportKind::Disconnected => {
+                if gateway.session == Some(report.session) {
+                    gateway.session = None;
+                    gateway.since_ms = report.at_ms;
+                    gateway.rates = Rates::default();
+                }
+            }
+            ReportKind::Ack { version, assignment } => {
+                gateway.running = Some(version.revision);
+                gateway.running_hash = Some(assignment);
+                gateway.nack = None;
+            }
+            ReportKind::Nack(nack) => gateway.nack = Some(nack),
+            ReportKind::Heartbeat(heartbeat) => gateway.beat(heartbeat),
+        }
+        if let Err(error) = self.refresh_conditions().await {
+            warn!(reason = %format!("{error:#}"), "conditions are not stored");
+        }
+    }
+}
+
+impl State {
+    /// Returns what the planner's statuses need of every server that was ever seen.
+    pub(super) fn gateway_reports(&self) -> BTreeMap<ObjectKey, PlannerReport> {
+        let servers = self.compiled.effective.servers.iter();
+        servers
+            .filter_map(|(server, effective)| {
+                let gateway = self.gateways.get(&effective.public_key?)?;
+                let wanted = self.assignments.get(server).map(|assigned| assigned.snapshot.hash);
+                let report = PlannerReport {
+                    is_connected: gateway.is_connected(),
+                    since: gateway.since_ms / 1000,
+                    answer: gateway.answer(wanted),
+                };
+                Some((server.clone(), report))
+            })
+            .collect()
+    }
+
+    /// Returns the gateway of a server.
+    pub(super) fn gateway_of(&self, key: Option<PublicKey>) -> Option<&Gateway> {
+        self.gateways.get(&key?)
+    }
+}

@@ -1,0 +1,118 @@
+//! Grants: what a device may do, signed, with the servers where it may do it.
+
+use std::collections::BTreeSet;
+
+use horizon_api::{
+    grant::Grant,
+    key::PublicKey,
+    resource::{Kind, ObjectKey, ResourceSpec},
+    section::NetworkId,
+    wire::{
+        Refusal, RefusalCode,
+        dev::{Granted, NetworkOffer, ServerOffer},
+    },
+};
+use horizon_node::{clock, random};
+use horizon_planner::compile::{EffectiveServer, Standing};
+use ipnet::IpNet;
+
+use super::Reconciler;
+use crate::event::RefreshRequest;
+
+/// How long a grant is good for; a device asks for the next one at half of it.
+const GRANT_S: i64 = 3600;
+
+impl Reconciler {
+    /// The handshake has proved the device's key; nothing else is needed.
+    pub(super) fn refresh(&mut self, request: &RefreshRequest) -> Result<Granted, Refusal> {
+        self.grant(&request.device)
+    }
+
+    /// Signs a grant for a device that may connect.
+    pub(super) fn grant(&self, device: &PublicKey) -> Result<Granted, Refusal> {
+        let devices = self.state.compiled.effective.devices.values();
+        let found = devices.filter(|d| d.public_key == Some(*device)).min_by_key(|d| d.standing);
+        let Some(found) = found else {
+            return Err(Refusal::new(
+                RefusalCode::NotEnrolled,
+                "the controller does not know this device",
+                "sign in with `horizon login LINK`",
+            ));
+        };
+        if found.standing != Standing::Active {
+            let message = format!("this device may not connect: {}", found.standing.sentence());
+            return Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"));
+        }
+        if found.networks.is_empty() {
+            let message = "no network has an address for this device";
+            let hint = "ask an administrator: a pool may be exhausted, or its networks are gone";
+            return Err(Refusal::new(RefusalCode::NotReady, message, hint));
+        }
+        let now = clock::unix_s();
+        let grant = Grant {
+            id: random::bytes(),
+            epoch: self.state.version.epoch,
+            device: *device,
+            identity: found.identity.clone(),
+            audience: self.state.compiled.effective.audience(&found.networks),
+            networks: found.networks.clone(),
+            issued_at: now,
+            not_before: now,
+            expires_at: now + GRANT_S,
+        };
+        let networks = found.networks.iter().map(|n| n.network.clone()).collect();
+        Ok(Granted { grant: grant.sign(self.identity.online()), servers: self.offers(&networks) })
+    }
+
+    fn offers(&self, networks: &BTreeSet<NetworkId>) -> Vec<ServerOffer> {
+        let servers = self.state.compiled.effective.servers.iter();
+        servers.filter_map(|(server, effective)| self.offer(server, effective, networks)).collect()
+    }
+
+    fn offer(
+        &self,
+        server: &ObjectKey,
+        effective: &EffectiveServer,
+        networks: &BTreeSet<NetworkId>,
+    ) -> Option<ServerOffer> {
+        let key = effective.public_key.filter(|_| effective.standing == Standing::Active)?;
+        let carried: Vec<_> = effective.networks.iter().filter(|id| networks.contains(id)).collect();
+        if carried.is_empty() {
+            return None;
+        }
+        let gateway = self.state.gateway_of(Some(key));
+        let links = gateway.and_then(|g| g.heartbeat.as_ref()).map_or(0, |h| h.links.len());
+        Some(ServerOffer {
+            name: server.name.clone(),
+            key,
+            endpoints: effective.endpoints.clone(),
+            networks: carried
+                .into_iter()
+                .map(|network| NetworkOffer { network: network.clone(), routes: self.routes(server, network) })
+                .collect(),
+            is_connected: gateway.is_some_and(super::gateways::Gateway::is_connected),
+            links: u32::try_from(links).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// The network's pools, and what lies behind this server for it.
+    fn routes(&self, server: &ObjectKey, network: &NetworkId) -> Vec<IpNet> {
+        let Some((namespace, name)) = network.as_str().split_once('/') else { return vec![] };
+        let key = ObjectKey::new(Kind::Network, namespace, name);
+        let objects = &self.state.committed;
+        let pools = match objects.get(&key).map(|object| &object.spec) {
+            Some(ResourceSpec::Network(spec)) => spec.address_pools.iter().map(|pool| pool.cidr).collect(),
+            _ => vec![],
+        };
+        let behind = match objects.get(server).map(|object| &object.spec) {
+            Some(ResourceSpec::Server(spec)) => spec
+                .subnet_routes
+                .iter()
+                .filter(|route| route.network_ref.as_ref().is_none_or(|r| r.name.as_str() == name))
+                .map(|route| route.cidr)
+                .collect(),
+            _ => vec![],
+        };
+        [pools, behind].concat()
+    }
+}

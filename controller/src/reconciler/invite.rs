@@ -1,0 +1,177 @@
+//! Invitations: the secret of a key that is declared with `generate: {}`, shown once.
+
+use horizon_api::{
+    http::{ApiError, InviteAnswer, InviteKind, InviteRequest},
+    join::JoinString,
+    resource::{Generate, Kind, ObjectKey, PersonalKeySpec, Reference, ResourceSpec},
+    token::{Token, TokenKind},
+};
+use horizon_api_server::Refusal;
+use horizon_node::{clock, random};
+use horizon_planner::compile::Standing;
+use serde_json::json;
+use tracing::error;
+
+use super::Reconciler;
+use crate::store::{AuditEntry, IssueKey, IssueOutcome, KeyKind};
+
+/// A link for a person that nothing declares is good for a day and one device.
+const INVITATION_S: i64 = 24 * 3600;
+
+impl Reconciler {
+    pub(super) async fn invite(&mut self, request: InviteRequest) -> Result<InviteAnswer, Refusal> {
+        if !self.state.is_complete {
+            let error = ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
+            return Err(Refusal::Unavailable(error));
+        }
+        match request.kind {
+            InviteKind::Server => self.invite_server(&request).await,
+            InviteKind::User => self.invite_user(&request).await,
+        }
+    }
+
+    async fn invite_server(&mut self, request: &InviteRequest) -> Result<InviteAnswer, Refusal> {
+        let server = ObjectKey::new(Kind::Server, &request.namespace, &request.name);
+        let Some(effective) = self.state.compiled.effective.servers.get(&server) else {
+            return Err(self.missing(&server));
+        };
+        if effective.public_key.is_some() {
+            let message = format!("{server} has a gateway already");
+            let hint = "remove and declare it again if its host is gone";
+            return Err(Refusal::Conflict(ApiError::new("AlreadyBound", message, hint)));
+        }
+        let Some(key) = effective.registration_key.clone() else {
+            let message = format!("{server} names no registration key");
+            let hint = "set spec.identity.registrationKeyRef";
+            return Err(Refusal::Conflict(ApiError::new("NoKey", message, hint)));
+        };
+        let Some(declared) = self.state.compiled.effective.registration_keys.get(&key) else {
+            return Err(self.missing(&key));
+        };
+        check_usable(&key, declared.standing)?;
+        if declared.hash.is_some() {
+            let message = format!("{key} is declared by its hash: whoever made the hash has the token");
+            let hint = "use that token, or declare a key with `generate: {}`";
+            return Err(Refusal::Conflict(ApiError::new("DeclaredByHash", message, hint)));
+        }
+        self.issue(&key, KeyKind::Registration, TokenKind::Registration).await?.ok_or_else(|| {
+            let message = format!("the token of {key} was shown already");
+            let hint = "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
+            Refusal::Conflict(ApiError::new("ShownAlready", message, hint))
+        })
+    }
+
+    async fn invite_user(&mut self, request: &InviteRequest) -> Result<InviteAnswer, Refusal> {
+        let user = ObjectKey::new(Kind::User, &request.namespace, &request.name);
+        let Some(effective) = self.state.compiled.effective.users.get(&user) else {
+            return Err(self.missing(&user));
+        };
+        check_usable(&user, effective.standing)?;
+        let keys = self.state.compiled.effective.personal_keys.iter();
+        let unshown: Vec<_> = keys
+            .filter(|(_, key)| key.user == user && key.hash.is_none() && key.standing == Standing::Active)
+            .map(|(key, _)| key.clone())
+            .filter(|key| !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid)))
+            .collect();
+        for key in unshown {
+            if let Some(answer) = self.issue(&key, KeyKind::Personal, TokenKind::Personal).await? {
+                return Ok(answer);
+            }
+        }
+        let key = self.make_personal_key(&user).await?;
+        self.issue(&key, KeyKind::Personal, TokenKind::Personal).await?.ok_or_else(|| unavailable("the key was taken"))
+    }
+
+    /// Makes a key of the API's own, for all networks of the realm.
+    async fn make_personal_key(&mut self, user: &ObjectKey) -> Result<ObjectKey, Refusal> {
+        let networks: Vec<_> = self
+            .state
+            .committed
+            .keys()
+            .filter(|key| key.kind == Kind::Network && key.namespace == user.namespace)
+            .filter_map(|key| Some(Reference { name: key.name.parse().ok()? }))
+            .collect();
+        let name = user.name.parse().map_err(|_| unavailable("the user's name is no name"))?;
+        let end = jiff::Timestamp::from_second(clock::unix_s() + INVITATION_S);
+        let spec = PersonalKeySpec {
+            user_ref: Reference { name },
+            network_refs: networks,
+            hash: None,
+            generate: Some(Generate {}),
+            expires_at: end.ok(),
+            source_cidrs: vec![],
+            max_uses: Some(1),
+            disabled: false,
+        };
+        let wanted = user.sibling(Kind::PersonalKey, format!("{}-invitation", user.name));
+        let key = self.free_name(&wanted);
+        let (draft, uid) = self.draft(&key, ResourceSpec::PersonalKey(spec), "invite");
+        self.keep(draft, uid);
+        self.recompile_or_log("invite").await;
+        Ok(key)
+    }
+
+    /// Makes the token of a key and stores its digest. `None` when it has one already.
+    async fn issue(
+        &mut self,
+        key: &ObjectKey,
+        kind: KeyKind,
+        token_kind: TokenKind,
+    ) -> Result<Option<InviteAnswer>, Refusal> {
+        let uid = self.state.uids.get(key).map(|uid| uid.uid.clone());
+        let uid = uid.ok_or_else(|| unavailable("the key is not committed yet"))?;
+        let token = Token::generate(token_kind, &random::bytes());
+        let digest = token.digest().keyed(self.identity.pepper()).as_bytes().to_vec();
+        let audit = AuditEntry {
+            at: clock::unix_ms(),
+            actor: "operator".into(),
+            action: "issue".into(),
+            object: key.to_string(),
+            detail: json!({ "token": token.id() }),
+        };
+        let issue = IssueKey { uid: uid.clone(), kind, digest: digest.clone() };
+        let outcome = self.store.issue_key(issue, audit).await.map_err(|error| {
+            error!(%error, "the store refuses an invitation");
+            unavailable("the controller cannot write its store")
+        })?;
+        if outcome == IssueOutcome::AlreadyIssued {
+            return Ok(None);
+        }
+        self.state.digests.insert(uid, digest);
+        let join = JoinString {
+            host: self.advertised.host.clone(),
+            port: self.advertised.port,
+            token,
+            root: self.identity.root_fingerprint(),
+        };
+        Ok(Some(InviteAnswer { join: join.reveal() }))
+    }
+
+    fn missing(&self, key: &ObjectKey) -> Refusal {
+        let kind = key.kind;
+        let names: Vec<_> = self
+            .state
+            .committed
+            .keys()
+            .filter(|other| other.kind == kind && other.namespace == key.namespace)
+            .map(|other| other.name.as_str())
+            .collect();
+        let hint = match names.as_slice() {
+            [] => format!("declare a {kind} first"),
+            names => format!("there are: {}", names.join(", ")),
+        };
+        Refusal::Missing(ApiError::new("NotFound", format!("there is no {key}"), hint))
+    }
+}
+
+fn check_usable(key: &ObjectKey, standing: Standing) -> Result<(), Refusal> {
+    if standing == Standing::Active {
+        return Ok(());
+    }
+    let message = format!("{key} cannot be used: {}", standing.sentence());
+    Err(Refusal::Conflict(ApiError::new(standing.as_str(), message, "change its manifest first")))
+}
+
+fn unavailable(message: &str) -> Refusal {
+    Refusal::Unavailable(ApiError::new("Unavailable", message, "try again; see the controller's log"))
+}

@@ -1,0 +1,169 @@
+//! Devices: a personal key signs one in, which binds a declared Device or makes an API-owned one.
+
+use horizon_api::{
+    key::PublicKey,
+    name::Name,
+    resource::{DeviceSpec, Kind, ObjectKey, Reference, ResourceSpec},
+    token::TokenKind,
+    wire::{Refusal, RefusalCode, dev::Granted},
+};
+use horizon_node::clock;
+use horizon_planner::{
+    compile::EffectivePersonalKey,
+    manifest::Manifest,
+};
+use tracing::{error, info};
+use uuid::Uuid;
+
+use super::{
+    Reconciler,
+    enrol::{self, Found},
+    state::Uid,
+};
+use crate::{
+    event::LoginRequest,
+    store::{KeyKind, NodeKind, UseKey, UseOutcome},
+};
+
+/// The Device that a login is for.
+struct Target {
+    key: ObjectKey,
+    uid: Uid,
+    /// Set when the login makes it.
+    draft: Option<Manifest>,
+}
+
+impl Reconciler {
+    pub(super) async fn login(&mut self, request: LoginRequest) -> Result<Granted, Refusal> {
+        let digest = match self.token_digest(&request.token, TokenKind::Personal) {
+            Ok(digest) => digest,
+            Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.device).await),
+        };
+        let keys = self.state.compiled.effective.personal_keys.iter();
+        let declared = keys.map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
+        let Some(found) = self.find_key(&digest, declared) else {
+            let refusal = enrol::unknown_key();
+            return Err(self.refused(refusal, None, request.remote, &request.device).await);
+        };
+        let effective = self.state.compiled.effective.personal_keys[&found.key].clone();
+        let target = match self.decide_login(&found, &effective, &request) {
+            Ok(target) => target,
+            Err(refusal) => {
+                return Err(self.refused(refusal, Some(&found.key), request.remote, &request.device).await);
+            }
+        };
+        let outcome = self.use_for_device(&found, &effective, &target, &request).await?;
+        self.finish_login(&found, target, &request.device, outcome).await
+    }
+
+    fn decide_login(
+        &self,
+        found: &Found,
+        effective: &EffectivePersonalKey,
+        request: &LoginRequest,
+    ) -> Result<Target, Refusal> {
+        enrol::check_standing(effective.standing)?;
+        enrol::check_source(&effective.source_cidrs, request.remote)?;
+        if let Some(target) = self.known_device(&effective.user, &request.device)? {
+            return Ok(target);
+        }
+        let user = self.state.compiled.effective.users.get(&effective.user);
+        if let Some(user) = user.filter(|user| user.devices >= user.max_devices) {
+            let message = format!("{} has {} devices already", effective.user, user.max_devices);
+            let hint = "remove one, or raise maxDevices of the user";
+            return Err(Refusal::new(RefusalCode::TooManyDevices, message, hint));
+        }
+        let name: Name = request.device_name.parse().map_err(|e| {
+            let message = format!("the device name `{}` {e}", request.device_name.escape_debug());
+            Refusal::new(RefusalCode::Protocol, message, "give another with `horizon login LINK --name NAME`")
+        })?;
+        let wanted = ObjectKey::new(Kind::Device, found.key.namespace.clone(), name.as_str());
+        let key = self.free_name(&wanted);
+        let user_ref = effective.user.name.parse().map(|name| Reference { name });
+        let spec = DeviceSpec {
+            user_ref: user_ref.map_err(|_| enrol::not_ready())?,
+            public_key: Some(request.device),
+            network_refs: effective.networks.iter().map(|name| Reference { name: name.clone() }).collect(),
+            addresses: vec![],
+            tags: vec![],
+            disabled: false,
+        };
+        let (draft, uid) = self.draft(&key, ResourceSpec::Device(spec), &found.key.to_string());
+        Ok(Target { key, uid, draft: Some(draft) })
+    }
+
+    /// Returns the Device that has this public key already, if it is this person's.
+    fn known_device(&self, user: &ObjectKey, device: &PublicKey) -> Result<Option<Target>, Refusal> {
+        let devices = self.state.compiled.effective.devices.iter();
+        let known = devices.clone().find(|(_, known)| known.public_key == Some(*device));
+        match known {
+            None => Ok(None),
+            Some((key, known)) if known.user == *user => {
+                let uid = self.state.uids.get(key).cloned().ok_or_else(enrol::not_ready)?;
+                Ok(Some(Target { key: key.clone(), uid, draft: None }))
+            }
+            Some(_) => Err(Refusal::new(
+                RefusalCode::AlreadyBound,
+                "this device belongs to somebody else",
+                "sign out there first, or use another device",
+            )),
+        }
+    }
+
+    async fn use_for_device(
+        &self,
+        found: &Found,
+        effective: &EffectivePersonalKey,
+        target: &Target,
+        request: &LoginRequest,
+    ) -> Result<UseOutcome, Refusal> {
+        let key = self.state.uids.get(&found.key).ok_or_else(enrol::not_ready)?;
+        let creates = target.draft.as_ref().map(|draft| self.stored_draft(draft, &target.uid)).transpose();
+        let creates = creates.map_err(|error| {
+            error!(reason = %format!("{error:#}"), "a device cannot be written");
+            enrol::not_ready()
+        })?;
+        let use_key = UseKey {
+            key: key.uid.clone(),
+            kind: KeyKind::Personal,
+            digest: found.digest.clone(),
+            uses_max: effective.max_uses.map(i64::from),
+            expires_at: None,
+            owner: target.uid.uid.clone(),
+            owner_kind: NodeKind::Device,
+            creates,
+            public_key: request.device.as_bytes().to_vec(),
+            evidence: enrol::evidence_json(&request.evidence),
+            remote: request.remote.to_string(),
+            event_id: Uuid::now_v7().to_string(),
+            now: clock::unix_ms(),
+        };
+        self.store.use_key(use_key).await.map_err(|error| enrol::store_refuses(&error))
+    }
+
+    async fn finish_login(
+        &mut self,
+        found: &Found,
+        target: Target,
+        device: &PublicKey,
+        outcome: UseOutcome,
+    ) -> Result<Granted, Refusal> {
+        self.read_events().await;
+        match outcome {
+            UseOutcome::Bound => {
+                *self.state.facts.uses.entry(found.key.clone()).or_default() += 1;
+                if let Some(draft) = target.draft {
+                    self.keep(draft, target.uid);
+                }
+            }
+            UseOutcome::AlreadyBound { .. } => {}
+            other => return Err(enrol::refusal_of(&other)),
+        }
+        info!(device = %target.key, key = %device.short(), "device signed in");
+        if let Some(uid) = self.state.uids.get(&found.key) {
+            self.state.digests.insert(uid.uid.clone(), found.digest.clone());
+        }
+        self.recompile_or_log("login").await;
+        self.grant(device)
+    }
+}

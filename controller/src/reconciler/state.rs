@@ -1,0 +1,272 @@
+//! What the reconciler knows: what is in force, what sources say, what nodes are bound, what gateways report.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use horizon_api::{
+    assignment::{Assignment, Version},
+    cbor,
+    key::PublicKey,
+    problem::Problem,
+    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
+    section::{ContentHash, NetworkId},
+    signed::Signed,
+};
+use horizon_planner::{
+    allocate::Allocations,
+    compile::{Committed, Compiled, Facts, Owner, SourceSnapshot},
+    manifest::{Manifest, Origin, Parsed, parse_folder},
+    node::Place,
+};
+use serde::{Deserialize, Serialize};
+
+use super::gateways::Gateway;
+use crate::{
+    snapshot::GatewaySnapshot,
+    source::files::FolderScan,
+    store::{self, StoredEvent},
+};
+
+/// Where nodes and people are told to find the controller.
+#[derive(Clone, Debug)]
+pub struct Advertised {
+    pub host: String,
+    pub port: u16,
+}
+
+/// The source of objects that logins and invitations make.
+pub(super) const API_SOURCE: &str = "api";
+
+pub(super) struct State {
+    pub(super) version: Version,
+    pub(super) committed: BTreeMap<ObjectKey, Committed>,
+    /// The store's names of objects, and when each was first accepted (unix milliseconds).
+    pub(super) uids: BTreeMap<ObjectKey, Uid>,
+    pub(super) allocations: Allocations,
+    pub(super) facts: Facts,
+    /// Keyed digests of tokens that were made or used, by the uid of their key.
+    pub(super) digests: BTreeMap<String, Vec<u8>>,
+    pub(super) sources: BTreeMap<String, SourceSnapshot>,
+    pub(super) source_notes: BTreeMap<String, SourceNote>,
+    /// Objects that the API owns, whether compiled yet or not.
+    pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
+    pub(super) compiled: Compiled,
+    /// Whether every source was read once since the start.
+    pub(super) is_complete: bool,
+    pub(super) assignments: BTreeMap<ObjectKey, Assigned>,
+    pub(super) gateways: BTreeMap<PublicKey, Gateway>,
+    pub(super) events: Vec<StoredEvent>,
+    pub(super) next_wake: Option<i64>,
+    /// Why the last compilation was not committed.
+    pub(super) stalled: Option<String>,
+    pub(super) started_at_ms: i64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Uid {
+    pub(super) uid: String,
+    pub(super) created_at_ms: i64,
+}
+
+/// What a server must run, as it was signed.
+#[derive(Clone, Debug)]
+pub(super) struct Assigned {
+    pub(super) gateway: PublicKey,
+    pub(super) revision: u64,
+    pub(super) snapshot: GatewaySnapshot,
+}
+
+/// What the page says of a source.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SourceNote {
+    pub(super) reason: String,
+    pub(super) files: usize,
+    pub(super) is_complete: bool,
+}
+
+/// The `spec` column of the store: what an object's owner wrote.
+#[derive(Serialize, Deserialize)]
+pub(super) struct StoredText {
+    pub(super) metadata: Metadata,
+    pub(super) spec: serde_json::Value,
+    pub(super) place: [u32; 2],
+}
+
+impl State {
+    /// Rebuilds the state of the last commit.
+    pub(super) fn from_stored(
+        stored: store::Stored,
+        sources: Vec<String>,
+        now_ms: i64,
+    ) -> anyhow::Result<Self> {
+        let epoch = u64::try_from(stored.epoch).context("the store's epoch is negative")?;
+        let revision = stored.revision.map_or(0, |revision| u64::try_from(revision.number).unwrap_or(0));
+        let mut state = Self::new(Version { epoch, revision }, now_ms);
+        for object in stored.objects {
+            let name = format!("{}/{}/{}", object.kind, object.namespace, object.name);
+            state.take_object(object).with_context(|| format!("read {name} from the store"))?;
+        }
+        let by_uid: BTreeMap<String, ObjectKey> =
+            state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
+        state.take_facts(&by_uid, stored.bindings, stored.keys, stored.revocations);
+        state.take_allocations(&by_uid, stored.allocations);
+        state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
+        for source in sources {
+            let unread = SourceSnapshot { source: source.clone(), parsed: Parsed::default(), is_complete: false };
+            let note = SourceNote { reason: "not read yet".into(), ..SourceNote::default() };
+            state.source_notes.insert(source.clone(), note);
+            state.sources.insert(source, unread);
+        }
+        Ok(state)
+    }
+
+    fn new(version: Version, now_ms: i64) -> Self {
+        Self {
+            version,
+            committed: BTreeMap::new(),
+            uids: BTreeMap::new(),
+            allocations: Allocations::default(),
+            facts: Facts::default(),
+            digests: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            source_notes: BTreeMap::new(),
+            api_objects: BTreeMap::new(),
+            compiled: Compiled::default(),
+            is_complete: false,
+            assignments: BTreeMap::new(),
+            gateways: BTreeMap::new(),
+            events: Vec::new(),
+            next_wake: None,
+            stalled: None,
+            started_at_ms: now_ms,
+        }
+    }
+
+    fn take_object(&mut self, object: store::Object) -> anyhow::Result<()> {
+        let kind: Kind = object.kind.parse()?;
+        let text: StoredText = serde_json::from_str(&object.spec)?;
+        let key = ObjectKey::new(kind, object.namespace, object.name);
+        let place = Place { line: text.place[0], column: text.place[1] };
+        let committed = Committed {
+            key: key.clone(),
+            metadata: text.metadata,
+            spec: ResourceSpec::from_json(kind, text.spec)?,
+            owner: Owner {
+                source: object.source,
+                origin: Origin { file: object.locator, place },
+            },
+            generation: object.generation,
+            conditions: serde_json::from_str(&object.conditions)?,
+            stale: None,
+        };
+        if committed.owner.source == API_SOURCE {
+            let Committed { metadata, spec, owner, .. } = committed.clone();
+            self.api_objects.insert(key.clone(), Manifest::without_file(metadata, spec, &owner.origin.file));
+        }
+        self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
+        // Revision 0 is an object that a login made and no revision has taken in: the crash came in between.
+        if object.revision > 0 {
+            self.committed.insert(key, committed);
+        }
+        Ok(())
+    }
+
+    fn take_facts(
+        &mut self,
+        by_uid: &BTreeMap<String, ObjectKey>,
+        bindings: Vec<store::Binding>,
+        keys: Vec<store::Key>,
+        revocations: Vec<store::Revocation>,
+    ) {
+        for binding in bindings.into_iter().filter(|binding| binding.kind == store::NodeKind::Server) {
+            if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
+                self.facts.servers.insert(key.clone(), public);
+            }
+        }
+        for key in keys {
+            if let Some(object) = by_uid.get(&key.uid) {
+                self.facts.uses.insert(object.clone(), u32::try_from(key.uses).unwrap_or(u32::MAX));
+                self.digests.insert(key.uid, key.digest);
+            }
+        }
+        self.facts.revoked = revocations.iter().filter_map(|r| public_key(&r.public_key)).collect();
+    }
+
+    fn take_allocations(
+        &mut self,
+        by_uid: &BTreeMap<String, ObjectKey>,
+        allocations: Vec<store::Allocation>,
+    ) {
+        let mut grouped: BTreeMap<(NetworkId, ObjectKey), Vec<std::net::IpAddr>> = BTreeMap::new();
+        for allocation in allocations {
+            let Some(owner) = by_uid.get(&allocation.owner) else { continue };
+            let Some((namespace, name)) = allocation.network.split_once('/') else { continue };
+            let Ok(address) = allocation.address.parse() else { continue };
+            grouped.entry((NetworkId::new(namespace, name), owner.clone())).or_default().push(address);
+        }
+        for ((network, owner), addresses) in grouped {
+            self.allocations.insert(network, owner, addresses);
+        }
+    }
+
+    fn take_assignments(
+        &mut self,
+        by_uid: &BTreeMap<String, ObjectKey>,
+        assignments: Vec<store::StoredAssignment>,
+        sections: Vec<store::Section>,
+    ) -> anyhow::Result<()> {
+        let sections: BTreeMap<ContentHash, Arc<[u8]>> =
+            sections.into_iter().map(|s| (ContentHash::of(&s.bytes), Arc::from(s.bytes))).collect();
+        for stored in assignments {
+            let Some(server) = by_uid.get(&stored.server) else { continue };
+            let signed: Signed = cbor::decode(&stored.bytes).context("read an assignment from the store")?;
+            let assignment: Assignment = signed.read_own().context("read an assignment from the store")?;
+            let named = assignment.sections.iter().map(|header| header.hash);
+            let sections = named.filter_map(|hash| Some((hash, Arc::clone(sections.get(&hash)?)))).collect();
+            let hash = ContentHash::from_bytes(signed.hash());
+            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
+            let (gateway, revision) = (assignment.gateway, assignment.revision);
+            self.assignments.insert(server.clone(), Assigned { gateway, revision, snapshot });
+        }
+        Ok(())
+    }
+
+    /// Takes in what a folder says now.
+    pub(super) fn scanned(&mut self, source: &str, scan: &FolderScan) {
+        let files: Vec<_> = scan.files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
+        let mut parsed = parse_folder(&files);
+        let unread = scan.problems.iter().map(|problem| {
+            let file = if problem.path.is_empty() { source.trim_start_matches("files:") } else { &problem.path };
+            Problem::error(file, "Unreadable", problem.message.clone())
+        });
+        parsed.problems.extend(unread);
+        parsed.broken_files.extend(scan.unreadable.iter().cloned());
+        let is_complete = scan.is_complete();
+        let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
+        let note = SourceNote { reason, files: scan.files.len(), is_complete };
+        self.source_notes.insert(source.to_owned(), note);
+        let snapshot = SourceSnapshot { source: source.to_owned(), parsed, is_complete };
+        self.sources.insert(source.to_owned(), snapshot);
+        self.is_complete = self.source_notes.values().all(|note| note.reason != "not read yet");
+    }
+
+    /// Returns every source with what it says, the API's own among them.
+    pub(super) fn source_snapshots(&self) -> Vec<SourceSnapshot> {
+        let manifests = self.api_objects.values().cloned().collect();
+        let parsed = Parsed { manifests, ..Parsed::default() };
+        let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
+        self.sources.values().cloned().chain([api]).collect()
+    }
+
+    /// Returns the keys of all devices that exist, whether they may connect or not.
+    pub(super) fn device_keys(&self) -> BTreeSet<PublicKey> {
+        self.compiled.effective.devices.values().filter_map(|device| device.public_key).collect()
+    }
+}
+
+pub(super) fn public_key(bytes: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_bytes(bytes.try_into().ok()?).ok()
+}

@@ -1,0 +1,160 @@
+//! The picture that console and `status` show, made of the state.
+
+use horizon_api::{
+    http::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View},
+    problem::Problem,
+    resource::ObjectKey,
+    wire::cfg::LinkReport,
+};
+use horizon_planner::compile::{EffectiveDevice, EffectiveServer};
+
+use super::{
+    gateways::Gateway,
+    state::{API_SOURCE, State},
+};
+use crate::store::StoredEvent;
+
+/// The newest security events on the page.
+pub(super) const EVENTS_SHOWN: i64 = 50;
+
+pub(super) fn view(state: &mut State, now_ms: i64) -> View {
+    let servers = state.compiled.effective.servers.iter().map(|(key, server)| server_view(state, key, server));
+    let devices = state.compiled.effective.devices.iter().map(|(key, device)| device_view(state, key, device));
+    let mut problems = state.compiled.problems.clone();
+    problems.extend(state.stalled.as_ref().map(|reason| {
+        Problem::error("", "Stalled", reason.clone()).fix("the old revision stays in force; see the controller's log")
+    }));
+    View {
+        epoch: state.version.epoch,
+        revision: state.version.revision,
+        controller_version: env!("CARGO_PKG_VERSION").to_owned(),
+        started_at: millis(state.started_at_ms),
+        complete: state.source_notes.values().all(|note| note.is_complete),
+        sources: sources(state),
+        servers: servers.collect(),
+        devices: devices.collect(),
+        problems,
+        events: state.events.iter().map(event_view).collect(),
+    }
+    .stamped(now_ms)
+}
+
+trait Stamped {
+    fn stamped(self, now_ms: i64) -> Self;
+}
+
+/// A gateway's last word may be of the future when clocks differ: nothing on the page is.
+impl Stamped for View {
+    fn stamped(mut self, now_ms: i64) -> Self {
+        let now = millis(now_ms);
+        for server in &mut self.servers {
+            server.last_seen = server.last_seen.map(|at| at.min(now));
+        }
+        self
+    }
+}
+
+fn sources(state: &State) -> Vec<SourceView> {
+    let count = |source: &str| state.committed.values().filter(|object| object.owner.source == source).count();
+    let folders = state.source_notes.iter().map(|(source, note)| SourceView {
+        path: source.trim_start_matches("files:").to_owned(),
+        complete: note.is_complete,
+        reason: if note.is_complete { String::new() } else { note.reason.clone() },
+        files: number(note.files),
+        objects: number(count(source)),
+    });
+    let api = SourceView {
+        path: API_SOURCE.into(),
+        complete: true,
+        objects: number(count(API_SOURCE)),
+        ..SourceView::default()
+    };
+    folders.chain([api]).collect()
+}
+
+fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> ServerView {
+    let gateway = state.gateway_of(server.public_key);
+    let object = state.committed.get(key);
+    let ready = object.and_then(|object| object.conditions.iter().find(|c| c.kind == "Ready"));
+    let is_ready = ready.is_some_and(horizon_api::condition::Condition::is_true);
+    let heartbeat = gateway.and_then(|gateway| gateway.heartbeat.as_ref());
+    let is_connected = gateway.is_some_and(Gateway::is_connected);
+    let (rx_bytes, tx_bytes) = heartbeat.map_or((0, 0), Gateway::totals);
+    let rates = gateway.map(|gateway| gateway.rates).unwrap_or_default();
+    let links = heartbeat.filter(|_| is_connected).map_or(0, |h| h.links.len());
+    let warning = heartbeat.and_then(|h| h.warnings.first().cloned());
+    let why = ready.filter(|_| !is_ready);
+    ServerView {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        enrolled: server.public_key.is_some(),
+        connected: is_connected,
+        ready: is_ready,
+        reason: why.map(|c| c.reason.clone()).unwrap_or_default(),
+        message: why.map(|c| c.message.clone()).or(warning).unwrap_or_default(),
+        desired_revision: state.assignments.get(key).map_or(0, |assigned| assigned.revision),
+        applied_revision: gateway.and_then(|gateway| gateway.running).unwrap_or(0),
+        version: gateway.map(|gateway| gateway.version.clone()).unwrap_or_default(),
+        endpoints: server.endpoints.iter().map(ToString::to_string).collect(),
+        networks: server.networks.iter().map(ToString::to_string).collect(),
+        links: number(links),
+        rx_bytes,
+        tx_bytes,
+        rx_bps: rates.inbound * 8.0,
+        tx_bps: rates.outbound * 8.0,
+        last_seen: gateway.map(|gateway| millis(gateway.last_seen_ms)),
+        owner: object.map(|object| object.owner.origin.to_string()).unwrap_or_default(),
+    }
+}
+
+fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> DeviceView {
+    let link = device.public_key.and_then(|public| link_of(state, &public));
+    let networks = device.networks.iter();
+    DeviceView {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        user: device.user.name.clone(),
+        networks: networks.clone().map(|n| n.network.to_string()).collect(),
+        addresses: networks.flat_map(|n| n.addresses.iter().map(ToString::to_string)).collect(),
+        server: link.map(|(server, _, _)| server.name.clone()),
+        connected: link.is_some(),
+        rx_bytes: link.map_or(0, |(_, link, _)| link.inbound_bytes),
+        tx_bytes: link.map_or(0, |(_, link, _)| link.outbound_bytes),
+        last_seen: link.map(|(_, _, at_ms)| millis(at_ms)),
+        key_exchange: link.map(|(_, link, _)| link.key_exchange.clone()).unwrap_or_default(),
+    }
+}
+
+/// The link of a device, as the gateway that carries it said last.
+fn link_of<'a>(
+    state: &'a State,
+    device: &horizon_api::key::PublicKey,
+) -> Option<(&'a ObjectKey, &'a LinkReport, i64)> {
+    state.compiled.effective.servers.iter().find_map(|(server, effective)| {
+        let gateway = state.gateway_of(effective.public_key).filter(|gateway| gateway.is_connected())?;
+        let link = gateway.heartbeat.as_ref()?.links.iter().find(|link| link.device == *device)?;
+        Some((server, link, gateway.last_seen_ms))
+    })
+}
+
+fn event_view(stored: &StoredEvent) -> EventView {
+    let event = &stored.event;
+    let text = |key: &str| event.detail.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let from = if event.remote.is_empty() { String::new() } else { format!(" (from {})", event.remote) };
+    EventView {
+        id: u64::try_from(stored.seq).unwrap_or(0),
+        at: millis(event.at),
+        severity: EventSeverity::from_ocsf(event.severity as u8),
+        kind: event.kind.clone(),
+        subject: event.object.clone(),
+        message: format!("{}{from}", text("reason")),
+    }
+}
+
+fn millis(unix_ms: i64) -> u64 {
+    u64::try_from(unix_ms).unwrap_or(0)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,208 @@
+//! `horizon-controller run`: builds the parts; only this file knows them all.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use horizon_api::wire::{ALPN_CFG, ALPN_DEV};
+use horizon_api_server::{AppState, ControlSocket, console_router, control_router, serve_https, serve_unix};
+use horizon_node::{clock, failure::Failure, quic};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, watch},
+};
+use tracing::info;
+
+use crate::{
+    args::RunArgs,
+    certificate,
+    console::Console,
+    event::Event,
+    identity::ControllerIdentity,
+    metrics,
+    push::{self, PushContext},
+    reconciler::{Advertised, Parts, Published, Reconciler},
+    source::files::{self, Detections, FolderWatch, Watch},
+    store::Store,
+    verbs::SOCKET,
+};
+
+/// Events that wait for the reconciler: a heartbeat of each of 1,000 gateways.
+const EVENTS_MAX: usize = 1024;
+const COMMANDS_MAX: usize = 256;
+
+/// Runs the controller until a signal says stop.
+///
+/// # Errors
+/// When a part cannot start, each with what to do.
+pub async fn run(args: RunArgs) -> anyhow::Result<()> {
+    clock::check(clock::unix_s()).map_err(Failure::Failed)?;
+    let advertised = advertised(args.advertise.as_deref(), args.quic)?;
+    let data = args.data.folder;
+    let store = {
+        let data = data.clone();
+        tokio::task::spawn_blocking(move || Store::open(&data)).await?.context("open the store")?
+    };
+    let identity = ControllerIdentity::load(&data)?;
+    let tls = certificate::server_config(&data, &advertised.host)?;
+    let endpoint = quic::listen(identity.online(), &[ALPN_CFG, ALPN_DEV], args.quic)
+        .map_err(|error| cannot_listen("UDP", args.quic, "--quic", &error))?;
+    let listener = TcpListener::bind(args.http)
+        .await
+        .map_err(|error| cannot_listen("TCP", args.http, "--http", &error.into()))?;
+    let path = data.join(SOCKET);
+    let socket = ControlSocket::bind(&path).await.with_context(|| format!("listen on {}", path.display()))?;
+    let console_url = format!("https://{}:{}", bracketed(&advertised.host), listener.local_addr()?.port());
+    let folders = folders(&args.manifests)?;
+    let sources = folders.iter().map(|(source, _)| source.clone()).collect();
+    let (reconciler, published) =
+        Reconciler::new(Parts { store: store.clone(), identity, sources, advertised }).await?;
+    let (events, inbox) = mpsc::channel(EVENTS_MAX);
+    let reconciled = tokio::spawn(reconciler.run(inbox));
+    let watches = watch_folders(&folders, &published, &events).await?;
+    let faces = Faces { events: events.clone(), store: store.clone(), published, watches, console_url };
+    let (stop, stopped) = watch::channel(false);
+    let pushed = tokio::spawn(push::run(
+        endpoint.clone(),
+        PushContext { events, snapshots: faces.published.snapshots.clone() },
+    ));
+    let served = faces.serve(listener, tls, socket, stopped);
+    wait_for_end(reconciled, pushed).await?;
+    info!("controller stops");
+    stop.send_replace(true);
+    endpoint.close(0u32.into(), b"the controller stops");
+    endpoint.wait_idle().await;
+    for face in served {
+        drop(tokio::time::timeout(std::time::Duration::from_secs(3), face).await);
+    }
+    store.close().await;
+    Ok(())
+}
+
+/// A task that ends when it should not takes the process down.
+async fn wait_for_end(
+    reconciled: tokio::task::JoinHandle<()>,
+    pushed: tokio::task::JoinHandle<()>,
+) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        ended = reconciled => anyhow::bail!("the reconciler ended: {ended:?}"),
+        ended = pushed => anyhow::bail!("the push task ended: {ended:?}"),
+    }
+}
+
+/// The parts that answer people.
+struct Faces {
+    events: mpsc::Sender<Event>,
+    store: Store,
+    published: Published,
+    watches: Vec<(String, Arc<Detections>)>,
+    console_url: String,
+}
+
+impl Faces {
+    fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Arc<rustls::ServerConfig>,
+        socket: ControlSocket,
+        stopped: watch::Receiver<bool>,
+    ) -> Vec<tokio::task::JoinHandle<()>> {
+        let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
+        let views = self.published.views.clone();
+        let console =
+            Console { store: self.store.clone(), events: self.events.clone(), views: views.clone() };
+        tokio::spawn(console.run(inbox));
+        let (store, watches, metric_views) = (self.store.clone(), self.watches.clone(), views.clone());
+        let render = move || metrics::render(&metric_views.borrow(), store.counters(), &watches);
+        let state = AppState {
+            view: views,
+            commands,
+            metrics: Arc::new(render),
+            console_url: self.console_url.as_str().into(),
+        };
+        info!(console = %self.console_url, "controller runs");
+        let unix = serve_unix(socket, control_router(state.clone()), until(stopped.clone()));
+        let https = serve_https(listener, tls, console_router(state), until(stopped));
+        vec![tokio::spawn(unix), tokio::spawn(https)]
+    }
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone is a stop too.
+    drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+/// Each folder once, by its absolute path: the name of a source must not depend on where the process stands.
+fn folders(manifests: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
+    let mut folders = Vec::new();
+    for folder in manifests {
+        let path = std::path::absolute(folder).with_context(|| format!("find {}", folder.display()))?;
+        let source = format!("files:{}", path.display());
+        if !folders.iter().any(|(known, _)| *known == source) {
+            folders.push((source, path));
+        }
+    }
+    Ok(folders)
+}
+
+async fn watch_folders(
+    folders: &[(String, PathBuf)],
+    published: &Published,
+    events: &mpsc::Sender<Event>,
+) -> anyhow::Result<Vec<(String, Arc<Detections>)>> {
+    let mut watches = Vec::new();
+    for (source, root) in folders {
+        let path = source.trim_start_matches("files:");
+        let had_manifests =
+            published.views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
+        let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
+        watches.push((source.clone(), detections));
+        let (source, events) = (source.clone(), events.clone());
+        tokio::spawn(async move {
+            loop {
+                let scan = scans.borrow_and_update().clone();
+                let sent = events.send(Event::Scanned { source: source.clone(), scan }).await;
+                if sent.is_err() || scans.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    Ok(watches)
+}
+
+fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised> {
+    let Some(text) = flag else {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
+        let host = if quic.ip().is_unspecified() { host } else { quic.ip().to_string() };
+        return Ok(Advertised { host, port: quic.port() });
+    };
+    let wrong = || Failure::Usage(format!("--advertise {text}: must be HOST:PORT, such as controller.example.net:7443"));
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() {
+        return Err(wrong().into());
+    }
+    Ok(Advertised { host, port: port.parse().map_err(|_| wrong())? })
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn cannot_listen(protocol: &str, address: SocketAddr, flag: &str, error: &anyhow::Error) -> Failure {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    let fix = match kind {
+        Some(std::io::ErrorKind::AddrInUse) => {
+            format!("another process has this port; stop it, or give another with {flag} ADDR:PORT")
+        }
+        Some(std::io::ErrorKind::PermissionDenied) => "run as root, or use a port above 1023".to_owned(),
+        Some(std::io::ErrorKind::AddrNotAvailable) => "this host does not have that address".to_owned(),
+        _ => format!("{error:#}"),
+    };
+    Failure::Failed(format!("cannot listen on {protocol} {address}: {fix}"))
+}

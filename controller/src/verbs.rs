@@ -1,0 +1,111 @@
+//! The verbs that ask the running controller, through its socket.
+
+use std::{fmt::Write, path::Path};
+
+use horizon_api::http::{
+    InviteAnswer, InviteKind, InviteRequest, ServerView, SignInLink, StatusReport, View,
+};
+use horizon_node::local::{self, Answer};
+use http::Method;
+use serde::Serialize;
+
+use crate::args::{InviteArgs, Invited, SignInArgs, StatusArgs};
+
+/// Name of the socket in the data folder.
+pub const SOCKET: &str = "control.sock";
+
+/// Prints what is in force.
+///
+/// # Errors
+/// When no controller answers.
+pub async fn status(args: StatusArgs) -> anyhow::Result<()> {
+    let report: StatusReport = ask::<()>(&args.data.folder, Method::GET, "/v1/status", None).await?.json()?;
+    #[expect(clippy::print_stdout, reason = "what the command is for")]
+    if args.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{}", text(&report));
+    }
+    Ok(())
+}
+
+/// Prints a join string or a link.
+///
+/// # Errors
+/// When no controller answers, or it refuses.
+pub async fn invite(args: InviteArgs) -> anyhow::Result<()> {
+    let kind = match args.kind {
+        Invited::Server => InviteKind::Server,
+        Invited::User => InviteKind::User,
+    };
+    let request = InviteRequest { kind, namespace: args.namespace, name: args.name };
+    let answer: InviteAnswer =
+        ask(&args.data.folder, Method::POST, "/v1/invite", Some(&request)).await?.json()?;
+    #[expect(clippy::print_stdout, reason = "what the command is for")]
+    {
+        println!("{}", answer.join);
+    }
+    Ok(())
+}
+
+/// Prints a link that opens the console once.
+///
+/// # Errors
+/// When no controller answers.
+pub async fn sign_in(args: SignInArgs) -> anyhow::Result<()> {
+    let link: SignInLink = ask::<()>(&args.data.folder, Method::POST, "/v1/sign-in-link", None).await?.json()?;
+    #[expect(clippy::print_stdout, reason = "what the command is for")]
+    {
+        println!("{}", link.url);
+    }
+    Ok(())
+}
+
+async fn ask<B: Serialize + Sync>(
+    data: &Path,
+    method: Method,
+    path: &str,
+    body: Option<&B>,
+) -> anyhow::Result<Answer> {
+    local::request(&data.join(SOCKET), "controller", method, path, body).await
+}
+
+fn text(report: &StatusReport) -> String {
+    let view = &report.view;
+    let mut text = String::new();
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "revision    {} (epoch {})", view.revision, view.epoch);
+    let _ = match report.readiness.ready {
+        true => writeln!(text, "ready       yes"),
+        false => writeln!(text, "ready       no: {}", report.readiness.reasons.join("; ")),
+    };
+    for source in &view.sources {
+        let state = if source.complete { String::new() } else { format!(", incomplete: {}", source.reason) };
+        let _ = writeln!(text, "source      {}: {} files, {} objects{state}", source.path, source.files, source.objects);
+    }
+    lists(&mut text, view);
+    let _ = writeln!(text, "problems    {}", view.problems.len());
+    for problem in &view.problems {
+        let _ = writeln!(text, "  {problem}");
+    }
+    text
+}
+
+fn lists(text: &mut String, view: &View) {
+    for server in &view.servers {
+        let _ = writeln!(text, "server      {}/{}: {}", server.namespace, server.name, server_text(server));
+    }
+    for device in &view.devices {
+        let place = device.server.as_ref().map_or("not connected".into(), |server| format!("on {server}"));
+        let addresses = device.addresses.join(", ");
+        let _ = writeln!(text, "device      {}/{} of {}: {place}, {addresses}", device.namespace, device.name, device.user);
+    }
+}
+
+fn server_text(server: &ServerView) -> String {
+    if server.ready {
+        let (applied, links) = (server.applied_revision, server.links);
+        return format!("ready, revision {applied}, {links} links");
+    }
+    format!("not ready: {} ({})", server.message, server.reason)
+}
