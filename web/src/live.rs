@@ -94,7 +94,9 @@ pub(crate) struct Live {
 /// The source and the callbacks that it holds.
 struct Stream {
     source: EventSource,
-    _callbacks: (Closure<dyn FnMut()>, Closure<dyn FnMut()>, Closure<dyn FnMut(MessageEvent)>),
+    _opened: Closure<dyn FnMut()>,
+    _errored: Closure<dyn FnMut()>,
+    _received: Closure<dyn FnMut(MessageEvent)>,
 }
 
 impl Drop for Stream {
@@ -147,7 +149,7 @@ impl Live {
         source.set_onopen(Some(opened.as_ref().unchecked_ref()));
         source.set_onerror(Some(errored.as_ref().unchecked_ref()));
         source.set_onmessage(Some(received.as_ref().unchecked_ref()));
-        let stream = Stream { source, _callbacks: (opened, errored, received) };
+        let stream = Stream { source, _opened: opened, _errored: errored, _received: received };
         self.stream.set_value(Some(SendWrapper::new(stream)));
     }
 

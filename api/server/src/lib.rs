@@ -24,7 +24,7 @@ pub use command::{Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_L
 pub use console::console_router;
 pub use control::control_router;
 pub use secret::SecretHash;
-pub use serve::{serve_https, serve_unix};
+pub use serve::{ControlSocket, serve_https, serve_unix};
 
 /// What the routers read and whom they ask.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ use tokio::{
 use tower_service::Service;
 
 pub use https::serve_https;
-pub use unix::serve_unix;
+pub use unix::{ControlSocket, serve_unix};
 
 /// Who is at the other end, as an extension of every request; `None` on the control socket.
 #[derive(Clone, Copy)]

@@ -1,6 +1,7 @@
 //! How long ago something was, coarse enough not to fidget.
 
 const SECOND: u64 = 1000;
+const RECENT: u64 = 5 * SECOND;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
@@ -9,10 +10,10 @@ const DAY: u64 = 24 * HOUR;
 pub fn ago(now: u64, then: u64) -> String {
     let age = now.saturating_sub(then);
     let (count, unit) = match age {
-        ..5_000 => return "just now".to_owned(),
-        ..MINUTE => (age / SECOND, "s"),
-        ..HOUR => (age / MINUTE, "min"),
-        ..DAY => (age / HOUR, "h"),
+        ..RECENT => return "just now".to_owned(),
+        RECENT..MINUTE => (age / SECOND, "s"),
+        MINUTE..HOUR => (age / MINUTE, "min"),
+        HOUR..DAY => (age / HOUR, "h"),
         DAY.. => (age / DAY, "d"),
     };
     format!("{count} {unit} ago")

@@ -10,7 +10,9 @@ pub fn bytes(count: u64) -> String {
 
 /// Returns a rate given in bits a second, such as `12.4 Mbit/s`.
 pub fn rate(bits_per_second: f64) -> String {
-    scaled(if bits_per_second.is_finite() { bits_per_second.max(0.0) } else { 0.0 }, "bit/s")
+    // The sum of no rates is a negative zero, and would be shown as one.
+    let is_shown = bits_per_second.is_finite() && bits_per_second > 0.0;
+    scaled(if is_shown { bits_per_second } else { 0.0 }, "bit/s")
 }
 
 /// Returns a count with its noun, such as `1 file` or `3 files`.
@@ -55,6 +57,7 @@ mod tests {
 
         check(12_440_000.0, "12.4 Mbit/s");
         check(-1.0, "0 bit/s");
+        check(-0.0, "0 bit/s");
         check(f64::NAN, "0 bit/s");
     }
 

@@ -134,6 +134,7 @@ mod tests {
     fn traffic_adds_up() {
         let server = ServerView { rx_bps: 1e6, tx_bps: 2e6, ..ServerView::default() };
 
+        assert_eq!(traffic(&[]), ("0 bit/s".into(), "0 bit/s".into()));
         assert_eq!(traffic(&[server.clone(), server]), ("2.0 Mbit/s".into(), "4.0 Mbit/s".into()));
     }
 }

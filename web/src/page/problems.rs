@@ -13,18 +13,21 @@ use crate::{
 pub(crate) fn Problems() -> impl IntoView {
     let live = expect_context::<Live>();
     let count = Signal::derive(move || live.problems.with(Vec::len).to_string());
+    let is_complete = Memo::new(move |_| {
+        live.head
+            .with(|head| head.as_ref().is_some_and(|head| head.sources.iter().all(|source| source.complete)))
+    });
     let sources = move || live.head.get().map(|head| head.sources).unwrap_or_default();
     view! {
         <Section id="problems" title="Problems of the folder" count>
             <ul class="sources">{move || sources().into_iter().map(source).collect_view()}</ul>
             <Show
                 when=move || !live.problems.with(Vec::is_empty)
-                fallback=|| {
-                    view! {
-                        <Empty testid="problems-empty" title="No problems">
-                            "Everything that was declared is in force."
-                        </Empty>
-                    }
+                fallback=move || {
+                    let text = move || {
+                        if is_complete.get() { "Everything declared was accepted." } else { "None in what could be read." }
+                    };
+                    view! { <Empty testid="problems-empty" title="No problems">{text}</Empty> }
                 }
             >
                 <ul class="list">{move || live.problems.get().into_iter().map(problem).collect_view()}</ul>

@@ -33,8 +33,8 @@ pub(crate) fn Servers() -> impl IntoView {
                             <th scope="col">"Server"</th>
                             <th scope="col" class="wide">"State"</th>
                             <th scope="col">"Revision"</th>
-                            <th scope="col">"Networks"</th>
-                            <th scope="col" class="number">"Links"</th>
+                            <th scope="col" class="networks">"Networks"</th>
+                            <th scope="col" class="number links">"Links"</th>
                             <th scope="col" class="number">"Received"</th>
                             <th scope="col" class="number">"Sent"</th>
                             <th scope="col" class="number">"Seen"</th>

@@ -7,7 +7,7 @@ use crate::{component::Mark, live::CallError};
 #[component]
 pub(crate) fn SignIn(reason: CallError, retry: impl Fn() + Copy + Send + 'static) -> impl IntoView {
     let (title, refusal) = match reason {
-        CallError::SignedOut => ("Sign in", None),
+        CallError::SignedOut => ("Sign in to Horizon", None),
         CallError::Unreachable => ("The controller does not answer", None),
         CallError::Refused(error) => ("This link did not work", Some(error.to_string())),
     };

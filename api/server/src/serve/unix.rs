@@ -5,7 +5,7 @@ use std::{
     future::Future,
     io::ErrorKind,
     os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context, bail, ensure};
@@ -14,35 +14,66 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{Connections, Peer, accept_failed, converse, patient::Patient};
 
-/// Serves a router on a socket file until `shutdown` is done, then removes the file.
-///
-/// A file left behind by a process that was killed is replaced; a socket that answers is not.
-pub async fn serve_unix(
-    path: &Path,
-    router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    remove_stale(path).await?;
-    let listener = UnixListener::bind(path).with_context(|| format!("open socket {}", path.display()))?;
-    fs::set_permissions(path, Permissions::from_mode(0o600)).context("restrict the socket to its owner")?;
-    // The kernel made the file ours, so its owner is who we are.
-    let own_uid = fs::metadata(path).context("read the socket's owner")?.uid();
+/// The file through which the verbs on the host reach this process.
+pub struct ControlSocket {
+    listener: UnixListener,
+    path: PathBuf,
+    own_uid: u32,
+}
+
+impl ControlSocket {
+    /// Opens the socket file. One left behind by a process that was killed is replaced; one that answers is not.
+    pub async fn bind(path: &Path) -> anyhow::Result<Self> {
+        remove_stale(path).await?;
+        let listener = UnixListener::bind(path).with_context(|| format!("open socket {}", path.display()))?;
+        fs::set_permissions(path, Permissions::from_mode(0o600))
+            .context("restrict the socket to its owner")?;
+        // The kernel made the file ours, so its owner is who we are.
+        let own_uid = fs::metadata(path).context("read the socket's owner")?.uid();
+        Ok(Self { listener, path: path.to_owned(), own_uid })
+    }
+
+    fn may_enter(&self, stream: &UnixStream) -> bool {
+        match stream.peer_cred() {
+            Ok(peer) if peer.uid() == 0 || peer.uid() == self.own_uid => true,
+            Ok(peer) => {
+                tracing::warn!(uid = peer.uid(), "control socket refused a user");
+                false
+            }
+            Err(error) => {
+                tracing::warn!(%error, "control socket could not tell its caller");
+                false
+            }
+        }
+    }
+}
+
+/// The file goes with the socket, so that nobody knocks at a door without a room behind it.
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "remove the control socket");
+        }
+    }
+}
+
+/// Serves a router on the control socket until `shutdown` is done, then gives running answers a second.
+pub async fn serve_unix(socket: ControlSocket, router: Router, shutdown: impl Future<Output = ()>) {
     let mut connections = Connections::new();
     tokio::pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if may_enter(&stream, own_uid) => connections
+            accepted = socket.listener.accept() => match accepted {
+                Ok((stream, _)) if socket.may_enter(&stream) => connections
                     .spawn(|stopping| converse(Patient::new(stream), router.clone(), Peer(None), stopping)),
                 Ok(_) => {}
                 Err(error) => accept_failed(error).await,
             },
         }
     }
-    drop(listener);
+    drop(socket);
     connections.stop().await;
-    fs::remove_file(path).with_context(|| format!("remove socket {}", path.display()))
 }
 
 async fn remove_stale(path: &Path) -> anyhow::Result<()> {
@@ -55,19 +86,5 @@ async fn remove_stale(path: &Path) -> anyhow::Result<()> {
     match UnixStream::connect(path).await {
         Ok(_) => bail!("another controller answers on {}", path.display()),
         Err(_) => fs::remove_file(path).with_context(|| format!("remove {}", path.display())),
-    }
-}
-
-fn may_enter(stream: &UnixStream, own_uid: u32) -> bool {
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == 0 || peer.uid() == own_uid => true,
-        Ok(peer) => {
-            tracing::warn!(uid = peer.uid(), "control socket refused a user");
-            false
-        }
-        Err(error) => {
-            tracing::warn!(%error, "control socket could not tell its caller");
-            false
-        }
     }
 }

@@ -8,7 +8,8 @@ use std::{
 
 use horizon_api::http::{ApiError, InviteAnswer, SignInLink, View};
 use horizon_api_server::{
-    AppState, Command, Refusal, SecretHash, Session, console_router, control_router, serve_https, serve_unix,
+    AppState, Command, ControlSocket, Refusal, SecretHash, Session, console_router, control_router,
+    serve_https, serve_unix,
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
@@ -57,25 +58,13 @@ impl Fixture {
             let _ = stopped.wait_for(|stopped| *stopped).await;
         };
         let https = serve_https(listener, config, console_router(state.clone()), until(stopped.clone()));
-        let (path, router) = (socket.to_owned(), control_router(state));
+        let control = ControlSocket::bind(socket).await.unwrap();
         let faces = vec![
             tokio::spawn(https),
-            tokio::spawn(async move { serve_unix(&path, router, until(stopped)).await.unwrap() }),
+            tokio::spawn(serve_unix(control, control_router(state), until(stopped))),
         ];
-        let fixture = Self {
-            view,
-            store,
-            address,
-            trust,
-            socket: socket.to_owned(),
-            stop,
-            faces,
-            _folder: tempfile::tempdir().unwrap(),
-        };
-        while UnixStream::connect(socket).await.is_err() {
-            tokio::task::yield_now().await;
-        }
-        fixture
+        let (socket, _folder) = (socket.to_owned(), tempfile::tempdir().unwrap());
+        Self { view, store, address, trust, socket, stop, faces, _folder }
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
