@@ -45,9 +45,13 @@ pub enum AssignmentError {
     NoSigner(#[from] DelegationError),
     #[error("the assignment is for another gateway ({0})")]
     ForeignGateway(PublicKey),
-    #[error("revision {found} of epoch {epoch} is older than revision {running}, which runs: the controller was rolled back")]
+    #[error(
+        "revision {found} of epoch {epoch} is older than revision {running}, which runs: the controller was rolled back"
+    )]
     Older { found: u64, epoch: u64, running: u64 },
-    #[error("the assignment is of epoch {found}, this gateway has seen {seen}: the controller was rolled back")]
+    #[error(
+        "the assignment is of epoch {found}, this gateway has seen {seen}: the controller was rolled back"
+    )]
     OlderEpoch { found: u64, seen: u64 },
     #[error("section {section} needs {feature}, which this gateway lacks: upgrade it")]
     MissingFeature { section: String, feature: String },

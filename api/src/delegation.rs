@@ -44,7 +44,9 @@ pub struct Pin {
 /// Why a delegation is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum DelegationError {
-    #[error("the controller shows root {found}, but this node joined root {pinned}: it is another controller, or somebody is in between")]
+    #[error(
+        "the controller shows root {found}, but this node joined root {pinned}: it is another controller, or somebody is in between"
+    )]
     ForeignRoot { found: RootFingerprint, pinned: RootFingerprint },
     #[error("the delegation is not signed by its root")]
     Unsigned(#[source] SignedError),
@@ -52,9 +54,13 @@ pub enum DelegationError {
     ForeignPeer { delegated: PublicKey, peer: PublicKey },
     #[error("the delegation lacks the role {0:?}")]
     MissingRole(Role),
-    #[error("the delegation ended at {not_after} (unix time) and it is {now}: check the clock, or renew the controller's key")]
+    #[error(
+        "the delegation ended at {not_after} (unix time) and it is {now}: check the clock, or renew the controller's key"
+    )]
     Expired { not_after: i64, now: i64 },
-    #[error("the controller is in epoch {found}, this node has already seen {pinned}: its store was rolled back")]
+    #[error(
+        "the controller is in epoch {found}, this node has already seen {pinned}: its store was rolled back"
+    )]
     OlderEpoch { found: u64, pinned: u64 },
 }
 
@@ -159,7 +165,8 @@ mod tests {
     #[test]
     fn everything_else_is_refused_by_name() {
         let other = Delegation { root: key(9).public(), ..delegation() };
-        let cases: [(Signed, Pin, i64, fn(&DelegationError) -> bool); 4] = [
+        type Case = (Signed, Pin, i64, fn(&DelegationError) -> bool);
+        let cases: [Case; 4] = [
             (other.sign(&key(9)), pin(), 0, |e| matches!(e, DelegationError::ForeignRoot { .. })),
             (delegation().sign(&key(9)), pin(), 0, |e| matches!(e, DelegationError::Unsigned(_))),
             (delegation().sign(&key(1)), pin(), 1_001, |e| matches!(e, DelegationError::Expired { .. })),

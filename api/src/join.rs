@@ -19,7 +19,9 @@ pub struct JoinString {
 /// Why text is not a join string. No variant repeats the text, because it holds a secret.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JoinError {
-    #[error("a join string begins with `horizon://`; copy the whole line that `horizon-controller invite` printed")]
+    #[error(
+        "a join string begins with `horizon://`; copy the whole line that `horizon-controller invite` printed"
+    )]
     Scheme,
     #[error("the join string has no `?key=` part; quote it, or the shell may cut it")]
     MissingKey,
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn a_join_string_survives_its_text() {
         for host in ["controller.example.net", "192.0.2.1", "2001:db8::1"] {
-            let read: JoinString = join(host).reveal().parse().ok().expect("valid");
+            let Ok(read) = join(host).reveal().parse::<JoinString>() else { panic!("valid") };
 
             assert_eq!((read.host.as_str(), read.port), (host, 7443));
             assert_eq!(read.root, join(host).root);

@@ -6,6 +6,7 @@
 
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -36,6 +37,27 @@ impl TokenKind {
 pub struct Token {
     kind: TokenKind,
     text: Zeroizing<String>,
+}
+
+/// A token as it travels: any text, which may be none. It shows nothing of itself.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenText(Zeroizing<String>);
+
+impl TokenText {
+    pub fn new(token: &Token) -> Self {
+        Self(token.text.clone())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for TokenText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenText(…)")
+    }
 }
 
 /// Why text is not a token.
@@ -156,7 +178,8 @@ fn in_base(alphabet: &[u8], number: &[u8], width: usize) -> String {
         let mut rest = 0;
         for digit in &mut digits {
             let value = rest * 256 + usize::from(*digit);
-            *digit = u8::try_from(value / base).expect("the rest is below the base, so the quotient is below 256");
+            *digit =
+                u8::try_from(value / base).expect("the rest is below the base, so the quotient is below 256");
             rest = value % base;
         }
         *place = alphabet[rest];
@@ -173,7 +196,7 @@ mod tests {
         for kind in TokenKind::ALL {
             let token = Token::generate(kind, &[0xab; 39]);
 
-            let read: Token = token.reveal().parse().ok().expect("valid");
+            let Ok(read) = token.reveal().parse::<Token>() else { panic!("valid") };
 
             assert_eq!(read.kind(), kind);
             assert_eq!(read.id(), token.id());

@@ -3,11 +3,7 @@
 //! The planner uses it for effects and *why*, the dataplane for every new flow.
 //! Default is deny, a deny always wins, and the order of rules never matters.
 
-use std::{
-    collections::BTreeSet,
-    net::IpAddr,
-    ops::RangeInclusive,
-};
+use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -111,9 +107,8 @@ pub struct Decision {
 
 /// Decides about a flow. `now` is unix seconds.
 pub fn evaluate(table: &Table, query: &Query<'_>, now: i64) -> Decision {
-    let matching = || {
-        table.rules.iter().enumerate().filter(|(_, rule)| rule.is_valid(now) && rule.matches(query))
-    };
+    let matching =
+        || table.rules.iter().enumerate().filter(|(_, rule)| rule.is_valid(now) && rule.matches(query));
     let given = matching()
         .find(|(_, rule)| rule.action == Action::Deny)
         .or_else(|| matching().find(|(_, rule)| rule.action == Action::Allow));
@@ -242,7 +237,10 @@ mod tests {
 
     #[test]
     fn hosts_behind_a_gateway_are_not_members() {
-        assert_eq!(decide(vec![allow(Selector::Any, Selector::Members)], 6, Some(80), 0).action, Action::Deny);
+        assert_eq!(
+            decide(vec![allow(Selector::Any, Selector::Members)], 6, Some(80), 0).action,
+            Action::Deny
+        );
     }
 
     #[test]
@@ -257,8 +255,11 @@ mod tests {
 
     #[test]
     fn ports_and_protocols_are_exact() {
-        let rule =
-            Rule { protocol: Protocol::Tcp, ports: vec![80..=80, 8000..=8010], ..allow(Selector::Any, web()) };
+        let rule = Rule {
+            protocol: Protocol::Tcp,
+            ports: vec![80..=80, 8000..=8010],
+            ..allow(Selector::Any, web())
+        };
         let cases = [
             (6, Some(80), Action::Allow),
             (6, Some(8010), Action::Allow),

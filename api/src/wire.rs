@@ -141,8 +141,9 @@ impl Attestation {
     ) -> Result<Evidence, Refusal> {
         let hint = "connect again; if it stays, somebody is between the two ends";
         let bad = |message: &str| Refusal::new(RefusalCode::BadEvidence, message, hint);
-        let attestation: Self =
-            signed.verify(peer).map_err(|_| bad("the evidence is not signed by the key of this connection"))?;
+        let attestation: Self = signed
+            .verify(peer)
+            .map_err(|_| bad("the evidence is not signed by the key of this connection"))?;
         if attestation.exporter != *exporter || attestation.nonce != *nonce {
             return Err(bad("the evidence was made for another connection"));
         }

@@ -21,7 +21,8 @@ pub fn server_config(data: &Path, host: &str) -> anyhow::Result<Arc<ServerConfig
         durable::write(&key_path, made.signing_key.serialized_der()).context("write the console's key")?;
         durable::write(&certificate_path, made.cert.der()).context("write the console's certificate")?;
     }
-    let certificate = CertificateDer::from(fs::read(&certificate_path).context("read the console's certificate")?);
+    let certificate =
+        CertificateDer::from(fs::read(&certificate_path).context("read the console's certificate")?);
     let key = fs::read(&key_path).context("read the console's key")?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

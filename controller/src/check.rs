@@ -16,7 +16,8 @@ pub fn check(args: &CheckArgs) -> ExitCode {
         let scan = files::scan(folder, false);
         let root = folder.display().to_string();
         unread.extend(scan.problems.into_iter().map(|problem| {
-            let file = if problem.path.is_empty() { root.clone() } else { format!("{root}/{}", problem.path) };
+            let file =
+                if problem.path.is_empty() { root.clone() } else { format!("{root}/{}", problem.path) };
             Problem::error(file, "Unreadable", problem.message)
         }));
         contents.extend(scan.files.into_iter().map(|file| (format!("{root}/{}", file.path), file.bytes)));

@@ -102,7 +102,11 @@ impl Console {
         }
     }
 
-    async fn look_up(&self, session: &SecretHash, idle: &mut IdleSessions) -> Result<Option<Session>, Refusal> {
+    async fn look_up(
+        &self,
+        session: &SecretHash,
+        idle: &mut IdleSessions,
+    ) -> Result<Option<Session>, Refusal> {
         let now = clock::unix_ms();
         if idle.has_ended(session, now) {
             self.store.end_session(session.0.to_vec()).await.map_err(|error| refuse(&error))?;
@@ -145,7 +149,11 @@ fn opened(session: &store::Session) -> Session {
 
 fn refuse(error: &store::StoreError) -> Refusal {
     error!(%error, "the store does not answer the console");
-    Refusal::Unavailable(ApiError::new("Unavailable", "the store does not answer", "see the controller's log"))
+    Refusal::Unavailable(ApiError::new(
+        "Unavailable",
+        "the store does not answer",
+        "see the controller's log",
+    ))
 }
 
 fn millis(duration: std::time::Duration) -> i64 {

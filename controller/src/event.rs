@@ -10,6 +10,7 @@ use horizon_api::{
     http,
     key::PublicKey,
     section::ContentHash,
+    token::TokenText,
     wire::{
         Evidence, Refusal,
         cfg::{Heartbeat, Nack},
@@ -17,7 +18,6 @@ use horizon_api::{
     },
 };
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use crate::source::files::FolderScan;
 
@@ -43,7 +43,7 @@ pub enum Event {
 pub type ServerName = (String, String);
 
 pub struct JoinRequest {
-    pub token: Zeroizing<String>,
+    pub token: TokenText,
     pub name: Option<String>,
     pub gateway: PublicKey,
     pub remote: IpAddr,
@@ -57,7 +57,7 @@ pub struct AttachRequest {
 }
 
 pub struct LoginRequest {
-    pub token: Zeroizing<String>,
+    pub token: TokenText,
     pub device_name: String,
     pub device: PublicKey,
     pub remote: IpAddr,

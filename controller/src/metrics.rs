@@ -22,7 +22,11 @@ pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detecti
     page.sample("horizon_source_complete", "", u8::from(view.complete));
     page.family("horizon_source_problems", "gauge", "Errors in the sources.");
     page.sample("horizon_source_problems", "", errors);
-    page.family("horizon_source_change_detected_total", "counter", "Changes of a folder, by what found them.");
+    page.family(
+        "horizon_source_change_detected_total",
+        "counter",
+        "Changes of a folder, by what found them.",
+    );
     for (source, found) in folders {
         for (via, count) in [("event", &found.by_event), ("rescan", &found.by_rescan)] {
             let labels = format!("source=\"{}\",via=\"{via}\"", escaped(source));

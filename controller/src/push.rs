@@ -8,6 +8,7 @@ pub mod offer;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use anyhow::Context;
 use horizon_api::{
     key::PublicKey,
     wire::{self, Hello, Welcome},
@@ -97,14 +98,12 @@ fn alpn(connection: &Connection) -> Vec<u8> {
 
 /// Both protocols begin with the same word; another one ends the link.
 async fn first_words(alpn: &[u8], receiver: &mut framed::Receiver) -> anyhow::Result<Hello> {
-    if alpn == wire::ALPN_CFG {
-        match receiver.receive_within(PATIENCE).await? {
-            wire::cfg::ToController::Hello(hello) => return Ok(hello),
-            other => anyhow::bail!("the first message is {other:?} and not Hello"),
-        }
-    }
-    match receiver.receive_within(PATIENCE).await? {
-        wire::dev::FromDevice::Hello(hello) => Ok(hello),
-        other => anyhow::bail!("the first message is {other:?} and not Hello"),
-    }
+    let hello = if alpn == wire::ALPN_CFG {
+        let message = receiver.receive_within(PATIENCE).await?;
+        if let wire::cfg::ToController::Hello(hello) = message { Some(hello) } else { None }
+    } else {
+        let message = receiver.receive_within(PATIENCE).await?;
+        if let wire::dev::FromDevice::Hello(hello) = message { Some(hello) } else { None }
+    };
+    hello.context("the first message is not Hello")
 }

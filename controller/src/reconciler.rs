@@ -77,8 +77,7 @@ impl Reconciler {
         };
         let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
-        let mut reconciler =
-            Self { store, identity, advertised, state, snapshots, views, view_is_due: true };
+        let mut reconciler = Self { store, identity, advertised, state, snapshots, views, view_is_due: true };
         reconciler.foresee();
         reconciler.read_events().await;
         reconciler.publish_view();
@@ -145,8 +144,7 @@ impl Reconciler {
     fn publish_snapshot(&self) {
         let old = self.snapshots.borrow().clone();
         let gateways = self.state.gateway_snapshots();
-        let snapshot =
-            Snapshot { version: self.state.version, delegation: old.delegation.clone(), gateways };
+        let snapshot = Snapshot { version: self.state.version, delegation: old.delegation.clone(), gateways };
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 

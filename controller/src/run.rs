@@ -5,7 +5,11 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 use anyhow::Context;
 use horizon_api::wire::{ALPN_CFG, ALPN_DEV};
 use horizon_api_server::{AppState, ControlSocket, console_router, control_router, serve_https, serve_unix};
-use horizon_node::{clock, failure::Failure, quic};
+use horizon_node::{
+    clock,
+    failure::{Failure, cannot_listen},
+    quic,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -45,11 +49,15 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     };
     let identity = ControllerIdentity::load(&data)?;
     let tls = certificate::server_config(&data, &advertised.host)?;
-    let endpoint = quic::listen(identity.online(), &[ALPN_CFG, ALPN_DEV], args.quic)
-        .map_err(|error| cannot_listen("UDP", args.quic, "--quic", &error))?;
+    let endpoint = quic::listen(identity.online(), &[ALPN_CFG, ALPN_DEV], args.quic).map_err(|error| {
+        match error.downcast::<std::io::Error>() {
+            Ok(error) => cannot_listen("UDP", args.quic, "--quic", &error).into(),
+            Err(error) => error,
+        }
+    })?;
     let listener = TcpListener::bind(args.http)
         .await
-        .map_err(|error| cannot_listen("TCP", args.http, "--http", &error.into()))?;
+        .map_err(|error| cannot_listen("TCP", args.http, "--http", &error))?;
     let path = data.join(SOCKET);
     let socket = ControlSocket::bind(&path).await.with_context(|| format!("listen on {}", path.display()))?;
     let console_url = format!("https://{}:{}", bracketed(&advertised.host), listener.local_addr()?.port());
@@ -157,8 +165,7 @@ async fn watch_folders(
     let mut watches = Vec::new();
     for (source, root) in folders {
         let path = source.trim_start_matches("files:");
-        let had_manifests =
-            published.views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
+        let had_manifests = published.views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
         let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
         watches.push((source.clone(), detections));
         let (source, events) = (source.clone(), events.clone());
@@ -181,7 +188,9 @@ fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised
         let host = if quic.ip().is_unspecified() { host } else { quic.ip().to_string() };
         return Ok(Advertised { host, port: quic.port() });
     };
-    let wrong = || Failure::Usage(format!("--advertise {text}: must be HOST:PORT, such as controller.example.net:7443"));
+    let wrong = || {
+        Failure::Usage(format!("--advertise {text}: must be HOST:PORT, such as controller.example.net:7443"))
+    };
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     if host.is_empty() {
@@ -192,17 +201,4 @@ fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
-}
-
-fn cannot_listen(protocol: &str, address: SocketAddr, flag: &str, error: &anyhow::Error) -> Failure {
-    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-    let fix = match kind {
-        Some(std::io::ErrorKind::AddrInUse) => {
-            format!("another process has this port; stop it, or give another with {flag} ADDR:PORT")
-        }
-        Some(std::io::ErrorKind::PermissionDenied) => "run as root, or use a port above 1023".to_owned(),
-        Some(std::io::ErrorKind::AddrNotAvailable) => "this host does not have that address".to_owned(),
-        _ => format!("{error:#}"),
-    };
-    Failure::Failed(format!("cannot listen on {protocol} {address}: {fix}"))
 }

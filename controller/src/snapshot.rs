@@ -1,16 +1,8 @@
 //! What the reconciler publishes: everything that sessions need to answer without asking.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use horizon_api::{
-    assignment::Version,
-    key::PublicKey,
-    section::ContentHash,
-    signed::Signed,
-};
+use horizon_api::{assignment::Version, key::PublicKey, section::ContentHash, signed::Signed};
 
 /// One committed revision, as sessions see it.
 #[derive(Clone, Debug)]

@@ -53,7 +53,8 @@ pub async fn invite(args: InviteArgs) -> anyhow::Result<()> {
 /// # Errors
 /// When no controller answers.
 pub async fn sign_in(args: SignInArgs) -> anyhow::Result<()> {
-    let link: SignInLink = ask::<()>(&args.data.folder, Method::POST, "/v1/sign-in-link", None).await?.json()?;
+    let link: SignInLink =
+        ask::<()>(&args.data.folder, Method::POST, "/v1/sign-in-link", None).await?.json()?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
         println!("{}", link.url);
@@ -81,7 +82,11 @@ fn text(report: &StatusReport) -> String {
     };
     for source in &view.sources {
         let state = if source.complete { String::new() } else { format!(", incomplete: {}", source.reason) };
-        let _ = writeln!(text, "source      {}: {} files, {} objects{state}", source.path, source.files, source.objects);
+        let _ = writeln!(
+            text,
+            "source      {}: {} files, {} objects{state}",
+            source.path, source.files, source.objects
+        );
     }
     lists(&mut text, view);
     let _ = writeln!(text, "problems    {}", view.problems.len());
@@ -98,7 +103,11 @@ fn lists(text: &mut String, view: &View) {
     for device in &view.devices {
         let place = device.server.as_ref().map_or("not connected".into(), |server| format!("on {server}"));
         let addresses = device.addresses.join(", ");
-        let _ = writeln!(text, "device      {}/{} of {}: {place}, {addresses}", device.namespace, device.name, device.user);
+        let _ = writeln!(
+            text,
+            "device      {}/{} of {}: {place}, {addresses}",
+            device.namespace, device.name, device.user
+        );
     }
 }
 

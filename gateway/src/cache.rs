@@ -1,11 +1,6 @@
 //! The last good configuration on disk: what a gateway runs while the controller is away.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::ErrorKind,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf};
 
 use anyhow::Context;
 use horizon_api::{
@@ -52,7 +47,8 @@ impl Cache {
         };
         let current = Current::read(&bytes).with_context(|| format!("read {}", path.display()))?;
         // A stale configuration is never dropped by itself: the delegation's end is for links, not for what it signed.
-        let trust = Trust::establish(&current.delegation, pin, i64::MIN).context("check the cached delegation")?;
+        let trust =
+            Trust::establish(&current.delegation, pin, i64::MIN).context("check the cached delegation")?;
         let verified = Assignment::verify(&current.assignment, &trust, gateway, None)
             .context("check the cached assignment")?;
         let config = verified.assemble(|hash| self.section(hash)).context("read the cached sections")?;

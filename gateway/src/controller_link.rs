@@ -110,7 +110,9 @@ impl ControllerLink {
         match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
             ToGateway::Joined { .. } => {}
             ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
-            other => anyhow::bail!("the controller answered {other:?}"),
+            ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) => {
+                anyhow::bail!("the controller did not answer the attach")
+            }
         }
         meeting.receiver.accept_long_frames();
         self.events.send(LinkToController::Up).await?;
@@ -126,7 +128,8 @@ impl ControllerLink {
     }
 
     async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
-        let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } = meeting;
+        let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } =
+            meeting;
         let mut inbox = read_ahead(receiver);
         loop {
             tokio::select! {
@@ -143,7 +146,9 @@ impl ControllerLink {
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
-                    Some(Ok(other)) => anyhow::bail!("the controller said {other:?}"),
+                    Some(Ok(ToGateway::Welcome(_) | ToGateway::Joined { .. })) => {
+                        anyhow::bail!("the controller begins again in the middle of a session")
+                    }
                     Some(Err(error)) => return Err(error.into()),
                     None => return Ok(()),
                 },
@@ -230,7 +235,10 @@ async fn fetch(
                 anyhow::ensure!(missing.remove(&hash), "the controller sent a section that nobody asked for");
                 sections.insert(hash, section.bytes);
             }
-            other => anyhow::bail!("the controller said {other:?} instead of a section"),
+            ToGateway::Welcome(_)
+            | ToGateway::Joined { .. }
+            | ToGateway::Refused(_)
+            | ToGateway::Assignment(_) => anyhow::bail!("the controller sent something else than a section"),
         }
     }
     Ok(())

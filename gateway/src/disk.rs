@@ -1,8 +1,6 @@
 //! The gateway's own files, versioned. Only this program reads them.
 
-use horizon_api::{
-    assignment::Version, cbor, delegation::Pin, section::ContentHash, signed::Signed,
-};
+use horizon_api::{assignment::Version, cbor, delegation::Pin, section::ContentHash, signed::Signed};
 use serde::{Deserialize, Serialize};
 
 /// The version that is written.

@@ -2,11 +2,7 @@
 
 mod heartbeat;
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use horizon_api::{assignment::GatewayConfig, key::SecretKey, wire::Refusal};

@@ -4,19 +4,13 @@ use anyhow::Context;
 use horizon_api::{
     delegation::Pin,
     join::JoinString,
-    token::TokenKind,
+    token::{TokenKind, TokenText},
     wire::{
         ALPN_CFG,
         cfg::{Join, ToController, ToGateway},
     },
 };
-use horizon_node::{
-    clock, controller,
-    data_folder::DataFolder,
-    durable,
-    failure::Failure,
-    secret_file,
-};
+use horizon_node::{clock, controller, data_folder::DataFolder, durable, failure::Failure, secret_file};
 
 use crate::{args::JoinArgs, disk::Enrolment};
 
@@ -57,14 +51,19 @@ async fn enrol(
         })
         .await?;
     let attestation = meeting.attest(key)?;
-    let token = join.token.reveal().to_owned();
+    let token = TokenText::new(&join.token);
     meeting.sender.send(&ToController::Join(Join { token, name, attestation })).await?;
-    let answer = meeting.receiver.receive().await.context("wait for the controller's answer; run the same command again, it uses the key only once")?;
+    let answer =
+        meeting.receiver.receive().await.context(
+            "wait for the controller's answer; run the same command again, it uses the key only once",
+        )?;
     let pin = meeting.trust.pin();
     meeting.end("joined").await;
     match answer {
         ToGateway::Joined { namespace, server } => Ok((pin, namespace, server)),
         ToGateway::Refused(refusal) => Err(Failure::from(refusal).into()),
-        other => anyhow::bail!("the controller answered {other:?}; upgrade this gateway"),
+        ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) => {
+            anyhow::bail!("the controller did not answer the join; upgrade this gateway")
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
 };
 
-use horizon_node::failure::Failure;
+use horizon_node::failure::{Failure, cannot_listen};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Binds the socket.
@@ -21,17 +21,7 @@ pub(crate) fn bind(listen: Option<SocketAddr>, port: u16) -> Result<UdpSocket, F
             })
         }
     };
-    bound.map_err(|(address, error)| {
-        let fix = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                "another process has this port; stop it, or give another with --listen ADDR:PORT".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => "run as root, or use a port above 1023".to_owned(),
-            io::ErrorKind::AddrNotAvailable => "this host does not have that address".to_owned(),
-            _ => error.to_string(),
-        };
-        Failure::Failed(format!("cannot listen on UDP {address}: {fix}"))
-    })
+    bound.map_err(|(address, error)| cannot_listen("UDP", address, "--listen", &error))
 }
 
 fn bind_to(address: SocketAddr) -> io::Result<UdpSocket> {

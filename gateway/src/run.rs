@@ -4,12 +4,7 @@ use std::{fs, io::ErrorKind, sync::Arc};
 
 use anyhow::Context;
 use horizon_host::{Host, Leftovers, Linux};
-use horizon_node::{
-    clock,
-    data_folder::DataFolder,
-    failure::Failure,
-    random, secret_file,
-};
+use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random, secret_file};
 use tokio::sync::{mpsc, watch};
 use tracing::info;
 
@@ -79,11 +74,12 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
 
 fn enrolment(data: &DataFolder) -> anyhow::Result<Enrolment> {
     let path = data.file("enrolment");
-    let bytes = fs::read(&path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => Failure::Failed(
-            "this host is not enrolled: run `horizon-gateway join STRING` with what `horizon-controller invite server NAME` prints".into(),
-        ),
-        _ => Failure::Failed(format!("cannot read {}: {e}", path.display())),
+    let bytes = fs::read(&path).map_err(|e| {
+        Failure::Failed(if e.kind() == ErrorKind::NotFound {
+            "this host is not enrolled: run `horizon-gateway join STRING` with what `horizon-controller invite server NAME` prints".into()
+        } else {
+            format!("cannot read {}: {e}", path.display())
+        })
     })?;
     Enrolment::read(&bytes).with_context(|| format!("read {}", path.display()))
 }

@@ -11,7 +11,10 @@ pub(crate) async fn uninstall(args: UninstallArgs) -> anyhow::Result<()> {
     let undone = host.recover(Leftovers::Undo).await?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
-        println!("{undone} changes taken back; keys and cached configuration stay in {}", data.path().display());
+        println!(
+            "{undone} changes taken back; keys and cached configuration stay in {}",
+            data.path().display()
+        );
     }
     Ok(())
 }

@@ -22,9 +22,13 @@ pub struct DataFolder {
 pub enum DataFolderError {
     #[error("cannot make the data folder {path}: {reason}; make it, or name another with --data DIR")]
     Make { path: PathBuf, reason: io::Error },
-    #[error("cannot write to the data folder {path}: {reason}; give this user the right to it, free some space, or name another with --data DIR")]
+    #[error(
+        "cannot write to the data folder {path}: {reason}; give this user the right to it, free some space, or name another with --data DIR"
+    )]
     Write { path: PathBuf, reason: io::Error },
-    #[error("the data folder {path} is in use by process {holder}; stop it, or name another folder with --data DIR")]
+    #[error(
+        "the data folder {path} is in use by process {holder}; stop it, or name another folder with --data DIR"
+    )]
     InUse { path: PathBuf, holder: String },
 }
 
@@ -70,8 +74,7 @@ impl DataFolder {
     /// [`DataFolderError::Make`].
     pub fn folder(&self, name: &str) -> Result<PathBuf, DataFolderError> {
         let path = self.path.join(name);
-        fs::create_dir_all(&path)
-            .map_err(|reason| DataFolderError::Make { path: path.clone(), reason })?;
+        fs::create_dir_all(&path).map_err(|reason| DataFolderError::Make { path: path.clone(), reason })?;
         Ok(path)
     }
 }

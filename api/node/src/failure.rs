@@ -1,6 +1,6 @@
 //! How a program ends: one line on stderr that says what and how to fix, and an exit code that scripts can read.
 
-use std::process::ExitCode;
+use std::{io, net::SocketAddr, process::ExitCode};
 
 use horizon_api::wire::Refusal;
 
@@ -40,6 +40,19 @@ impl From<Refusal> for Failure {
             Self::Unreachable(refusal.to_string())
         }
     }
+}
+
+/// Says why an address cannot be listened on, and what to do.
+pub fn cannot_listen(protocol: &str, address: SocketAddr, flag: &str, error: &io::Error) -> Failure {
+    let fix = match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => {
+            format!("another process has this port; stop it, or give another with {flag} ADDR:PORT")
+        }
+        Some(libc::EACCES | libc::EPERM) => "run as root, or use a port above 1023".to_owned(),
+        Some(libc::EADDRNOTAVAIL) => "this host does not have that address".to_owned(),
+        Some(_) | None => error.to_string(),
+    };
+    Failure::Failed(format!("cannot listen on {protocol} {address}: {fix}"))
 }
 
 /// Prints the chain of an error on one line and returns its exit code.

@@ -84,7 +84,10 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::receive`], and [`ReceiveError::Silent`].
-    pub async fn receive_within<T: DeserializeOwned>(&mut self, patience: Duration) -> Result<T, ReceiveError> {
+    pub async fn receive_within<T: DeserializeOwned>(
+        &mut self,
+        patience: Duration,
+    ) -> Result<T, ReceiveError> {
         tokio::time::timeout(patience, self.receive()).await.map_err(|_| ReceiveError::Silent(patience))?
     }
 }

@@ -1,6 +1,6 @@
 //! The client of a daemon's Unix socket: plain HTTP with JSON, so that `curl --unix-socket` works too.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use anyhow::Context;
 use bytes::Bytes;
@@ -31,10 +31,13 @@ pub async fn request<B: Serialize + Sync>(
     body: Option<&B>,
 ) -> anyhow::Result<Answer> {
     let stream = UnixStream::connect(socket).await.map_err(|e| {
-        let reason = match e.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => "it is not running".into(),
-            std::io::ErrorKind::PermissionDenied => "run as root or as the daemon's user".into(),
-            _ => e.to_string(),
+        let is_absent = matches!(e.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused);
+        let reason = if is_absent {
+            "it is not running".to_owned()
+        } else if e.kind() == ErrorKind::PermissionDenied {
+            "run as root or as the daemon's user".to_owned()
+        } else {
+            e.to_string()
         };
         Failure::Unreachable(format!("no {who} answers on {}: {reason}", socket.display()))
     })?;

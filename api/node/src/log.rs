@@ -4,8 +4,8 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 
 /// Starts logging. Call once, at the start of `main`.
 pub fn start() {
-    let filter =
-        EnvFilter::try_from_env("HORIZON_LOG").unwrap_or_else(|_| EnvFilter::new("info,rtnetlink=warn,netlink_proto=warn"));
+    let filter = EnvFilter::try_from_env("HORIZON_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("info,rtnetlink=warn,netlink_proto=warn"));
     let is_json = std::env::var("HORIZON_LOG_FORMAT").is_ok_and(|format| format == "json");
     let registry = tracing_subscriber::registry().with(filter);
     let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);

@@ -37,7 +37,12 @@ pub fn listen(key: &SecretKey, alpns: &[&[u8]], address: SocketAddr) -> anyhow::
 ///
 /// # Errors
 /// When the name does not resolve or nobody answers.
-pub async fn dial(key: &SecretKey, alpn: &[u8], host: &str, port: u16) -> anyhow::Result<(Endpoint, Connection)> {
+pub async fn dial(
+    key: &SecretKey,
+    alpn: &[u8],
+    host: &str,
+    port: u16,
+) -> anyhow::Result<(Endpoint, Connection)> {
     let crypto = QuicClientConfig::try_from(tls::client_config(key, alpn, None)?)?;
     let mut config = ClientConfig::new(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
@@ -45,7 +50,8 @@ pub async fn dial(key: &SecretKey, alpn: &[u8], host: &str, port: u16) -> anyhow
         tokio::net::lookup_host((host, port)).await.with_context(|| format!("resolve {host}"))?.collect();
     let mut last = anyhow::anyhow!("the name {host} has no address");
     for address in addresses {
-        let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+        let any: SocketAddr =
+            if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
         let endpoint = Endpoint::client(any).context("open a UDP socket")?;
         match endpoint.connect_with(config.clone(), address, "horizon")?.await {
             Ok(connection) => return Ok((endpoint, connection)),

@@ -19,11 +19,17 @@ pub enum SecretFileError {
     Read { path: PathBuf, reason: io::Error },
     #[error("cannot write {path}: {reason}; free some space or give this user the right to the folder")]
     Write { path: PathBuf, reason: io::Error },
-    #[error("{path} can be read by others (mode {mode:o}): its secret may be known; run `chmod 600 {path}` if you are sure that nobody read it, else remove it and enrol again")]
+    #[error(
+        "{path} can be read by others (mode {mode:o}): its secret may be known; run `chmod 600 {path}` if you are sure that nobody read it, else remove it and enrol again"
+    )]
     Open { path: PathBuf, mode: u32 },
-    #[error("{path} belongs to user {owner}, not to the user of this process: run as that user, or remove it and enrol again")]
+    #[error(
+        "{path} belongs to user {owner}, not to the user of this process: run as that user, or remove it and enrol again"
+    )]
     Owner { path: PathBuf, owner: u32 },
-    #[error("{path} is damaged: it has {bytes} bytes and not 32; restore it from a backup, or remove it and enrol again")]
+    #[error(
+        "{path} is damaged: it has {bytes} bytes and not 32; restore it from a backup, or remove it and enrol again"
+    )]
     Damaged { path: PathBuf, bytes: usize },
 }
 

@@ -9,11 +9,12 @@ use crate::{
     key::PublicKey,
     section::{ContentHash, NetworkId},
     signed::{Document, Signed},
+    token::TokenText,
     wire::{Hello, Refusal, Welcome},
 };
 
 /// What a gateway says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum ToController {
     Hello(Hello),
     /// A token and evidence: bind this connection's key to a declared Server.
@@ -21,8 +22,13 @@ pub enum ToController {
     /// An enrolled gateway is back.
     Attach(Attach),
     /// The sections that it lacks.
-    Want { hashes: Vec<ContentHash> },
-    Ack { version: Version, assignment: ContentHash },
+    Want {
+        hashes: Vec<ContentHash>,
+    },
+    Ack {
+        version: Version,
+        assignment: ContentHash,
+    },
     Nack(Nack),
     /// A signed [`Heartbeat`].
     Heartbeat(Signed),
@@ -33,7 +39,10 @@ pub enum ToController {
 pub enum ToGateway {
     Welcome(Welcome),
     /// The key is bound to this Server.
-    Joined { namespace: String, server: String },
+    Joined {
+        namespace: String,
+        server: String,
+    },
     Refused(Refusal),
     /// A signed [`crate::assignment::Assignment`].
     Assignment(Signed),
@@ -47,10 +56,10 @@ pub struct SectionBytes {
     pub bytes: Vec<u8>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Join {
     /// The whole registration token. Sent only after the delegation was checked.
-    pub token: String,
+    pub token: TokenText,
     /// `join --name`: which declared Server, where the key fits several.
     pub name: Option<String>,
     /// A signed [`crate::wire::Attestation`].

@@ -7,11 +7,12 @@ use crate::{
     key::PublicKey,
     section::{Endpoint, NetworkId},
     signed::Signed,
+    token::TokenText,
     wire::{Hello, Refusal, Welcome},
 };
 
 /// What a device says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum FromDevice {
     Hello(Hello),
     Login(Login),
@@ -27,10 +28,10 @@ pub enum ToDevice {
     Refused(Refusal),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// The whole personal token. Sent only after the delegation was checked.
-    pub token: String,
+    pub token: TokenText,
     /// What the device calls itself, by default its host name.
     pub device_name: String,
     /// A signed [`crate::wire::Attestation`].

@@ -97,7 +97,6 @@ mod tests {
     fn an_unknown_message_is_refused_by_name() {
         #[derive(Debug, serde::Deserialize)]
         enum Known {
-            #[expect(dead_code, reason = "only the name matters")]
             Hello,
         }
         let mut reader = FrameReader::default();

@@ -16,7 +16,9 @@ pub enum FromDevice {
         #[serde(with = "serde_bytes")]
         grant: Vec<u8>,
     },
-    Close { reason: String },
+    Close {
+        reason: String,
+    },
 }
 
 /// What a gateway says to a device.
@@ -26,7 +28,10 @@ pub enum ToDevice {
     Refuse(Refusal),
     /// The configuration changed; the link stays.
     Update(Accept),
-    Close { refusal: Option<Refusal>, reason: String },
+    Close {
+        refusal: Option<Refusal>,
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ pub(super) async fn serve(
             match Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce) {
                 Ok(evidence) => Event::Login(
                     LoginRequest {
-                        token: login.token.into(),
+                        token: login.token,
                         device_name: login.device_name,
                         device: peer.key,
                         remote: peer.remote.ip(),

@@ -36,7 +36,8 @@ pub(super) async fn serve(
     };
     sender.send(&ToGateway::Joined { namespace: server.0.clone(), server: server.1.clone() }).await?;
     receiver.accept_long_frames();
-    report(&peer, &context, ReportKind::Connected { remote: peer.remote, version: peer.version.clone() }).await?;
+    report(&peer, &context, ReportKind::Connected { remote: peer.remote, version: peer.version.clone() })
+        .await?;
     info!(server = %server.1, "gateway connected");
     let ended = Session { peer: &peer, sender, context: &context, offer }.run(receiver).await;
     report(&peer, &context, ReportKind::Disconnected).await?;
@@ -58,7 +59,7 @@ async fn admit(
         ToController::Join(join) => match check(&join.attestation) {
             Ok(evidence) => {
                 let request = JoinRequest {
-                    token: join.token.into(),
+                    token: join.token,
                     name: join.name,
                     gateway: peer.key,
                     remote: peer.remote.ip(),
@@ -75,8 +76,12 @@ async fn admit(
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
-        other => {
-            let message = format!("the second message is {other:?} and not Join or Attach");
+        ToController::Hello(_)
+        | ToController::Want { .. }
+        | ToController::Ack { .. }
+        | ToController::Nack(_)
+        | ToController::Heartbeat(_) => {
+            let message = "the second message is not Join or Attach";
             return Ok(Err(Refusal::new(RefusalCode::Protocol, message, "upgrade the gateway")));
         }
     };

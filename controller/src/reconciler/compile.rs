@@ -72,7 +72,8 @@ impl Reconciler {
 
     /// Keys of devices that are gone are remembered for ever, before the commit that forgets the devices.
     async fn revoke_former(&mut self, compiled: &Compiled) -> anyhow::Result<()> {
-        let of_devices: BTreeSet<_> = compiled.effective.devices.values().filter_map(|d| d.public_key).collect();
+        let of_devices: BTreeSet<_> =
+            compiled.effective.devices.values().filter_map(|d| d.public_key).collect();
         let new: Vec<_> = compiled
             .revoked
             .iter()
@@ -82,8 +83,7 @@ impl Reconciler {
         for key in new {
             let now = clock::unix_ms();
             let reason = "the device is gone or has another key".to_owned();
-            let revoke =
-                Revoke { public_key: key.as_bytes().to_vec(), owner: key.to_string(), reason, now };
+            let revoke = Revoke { public_key: key.as_bytes().to_vec(), owner: key.to_string(), reason, now };
             let audit = AuditEntry {
                 at: now,
                 actor: "controller".into(),
@@ -165,8 +165,12 @@ impl Reconciler {
 
     /// Writes the conditions that are not what they were. An idle hour writes nothing.
     pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
-        let previous: BTreeMap<ObjectKey, Vec<Condition>> =
-            self.state.committed.iter().map(|(key, object)| (key.clone(), object.conditions.clone())).collect();
+        let previous: BTreeMap<ObjectKey, Vec<Condition>> = self
+            .state
+            .committed
+            .iter()
+            .map(|(key, object)| (key.clone(), object.conditions.clone()))
+            .collect();
         let reports = self.state.gateway_reports();
         let statuses = status::statuses(&self.state.compiled, &reports, &previous, clock::unix_s());
         let mut changed = Vec::new();
@@ -209,9 +213,10 @@ struct OwnedAddress {
 
 impl Change {
     fn between(state: &State, compiled: &Compiled, identity: &ControllerIdentity) -> Self {
-        let changed = compiled.objects.iter().filter(|(key, object)| {
-            state.committed.get(*key).is_none_or(|old| !is_same(old, object))
-        });
+        let changed = compiled
+            .objects
+            .iter()
+            .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
         let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
         let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
         let mut change = Self {
@@ -231,7 +236,8 @@ impl Change {
         use horizon_planner::compile::Standing;
         let online = identity.online().public();
         for (server, effective) in &compiled.effective.servers {
-            let Some(gateway) = effective.public_key.filter(|_| effective.standing == Standing::Active) else {
+            let Some(gateway) = effective.public_key.filter(|_| effective.standing == Standing::Active)
+            else {
                 continue;
             };
             let sections = compiled.sections.get(server).cloned().unwrap_or_default();
@@ -293,7 +299,8 @@ impl Change {
         uids: &BTreeMap<&ObjectKey, &Uid>,
         version: Version,
     ) -> anyhow::Result<Vec<store::Object>> {
-        let objects = self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
+        let objects =
+            self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
         objects.map(|(object, uid)| stored_object(object, uid, version)).collect()
     }
 
@@ -323,7 +330,9 @@ fn owned(allocations: &horizon_planner::allocate::Allocations) -> BTreeSet<Owned
     };
     allocations
         .iter()
-        .flat_map(|(network, owner, addresses)| addresses.iter().map(move |a| one(network.as_str(), owner, *a)))
+        .flat_map(|(network, owner, addresses)| {
+            addresses.iter().map(move |a| one(network.as_str(), owner, *a))
+        })
         .collect()
 }
 
@@ -367,7 +376,11 @@ fn stored_assignments(
 }
 
 /// Writes an object as the store keeps it.
-pub(super) fn stored_object(object: &Committed, uid: &Uid, version: Version) -> anyhow::Result<store::Object> {
+pub(super) fn stored_object(
+    object: &Committed,
+    uid: &Uid,
+    version: Version,
+) -> anyhow::Result<store::Object> {
     let place = object.owner.origin.place;
     let text = StoredText {
         metadata: object.metadata.clone(),

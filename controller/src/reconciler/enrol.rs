@@ -29,7 +29,7 @@ pub(super) struct Found {
 
 impl Reconciler {
     pub(super) async fn join(&mut self, request: JoinRequest) -> Result<ServerName, Refusal> {
-        let digest = match self.token_digest(&request.token, TokenKind::Registration) {
+        let digest = match self.token_digest(request.token.reveal(), TokenKind::Registration) {
             Ok(digest) => digest,
             Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.gateway).await),
         };
@@ -45,14 +45,14 @@ impl Reconciler {
     }
 
     /// Decides which declared Server a join is for. The store has the last word about the use.
-    #[expect(clippy::result_large_err, reason = "a refusal is rare, and is sent as it is")]
     fn decide_join(
         &self,
         digest: &TokenDigest,
         request: &JoinRequest,
     ) -> Result<(Found, ObjectKey, u32), (Refusal, Option<ObjectKey>)> {
         let keys = self.state.compiled.effective.registration_keys.iter();
-        let declared = keys.clone().map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
+        let declared =
+            keys.clone().map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
         let found = self.find_key(digest, declared).ok_or_else(|| (unknown_key(), None))?;
         let refuse = |refusal| (refusal, Some(found.key.clone()));
         let effective = &self.state.compiled.effective.registration_keys[&found.key];
@@ -79,7 +79,8 @@ impl Reconciler {
         if let Some((server, _)) = fitting.iter().find(|(_, server)| server.public_key == Some(*gateway)) {
             return Ok((*server).clone());
         }
-        let is_free = |server: &EffectiveServer| server.public_key.is_none() && server.standing == Standing::Active;
+        let is_free =
+            |server: &EffectiveServer| server.public_key.is_none() && server.standing == Standing::Active;
         let free: Vec<_> = fitting.iter().filter(|(_, server)| is_free(server)).collect();
         match free.as_slice() {
             [(server, _)] => Ok((*server).clone()),
@@ -147,7 +148,11 @@ impl Reconciler {
         match outcome {
             UseOutcome::Bound => *self.state.facts.uses.entry(found.key.clone()).or_default() += 1,
             UseOutcome::AlreadyBound { .. } => {}
-            other => return Err(refusal_of(&other)),
+            UseOutcome::Expired
+            | UseOutcome::Exhausted
+            | UseOutcome::OwnerAlreadyBound
+            | UseOutcome::PublicKeyTaken { .. }
+            | UseOutcome::Revoked => return Err(refusal_of(&outcome)),
         }
         info!(%server, key = %request.gateway.short(), "server enrolled");
         if let Some(uid) = self.state.uids.get(&found.key) {
@@ -254,7 +259,9 @@ pub(super) fn store_refuses(error: &crate::store::StoreError) -> Refusal {
 
 /// An exhausted key may still answer a retry: the store knows.
 pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
-    let refuse = |code, hint: &str| Err(Refusal::new(code, format!("the key cannot be used: {}", standing.sentence()), hint));
+    let refuse = |code, hint: &str| {
+        Err(Refusal::new(code, format!("the key cannot be used: {}", standing.sentence()), hint))
+    };
     match standing {
         Standing::Active | Standing::Exhausted => Ok(()),
         Standing::Expired => refuse(RefusalCode::KeyExpired, "ask for a new one"),

@@ -43,7 +43,8 @@ impl Gateway {
     }
 
     pub(super) fn totals(heartbeat: &Heartbeat) -> (u64, u64) {
-        let sum = |bytes: fn(&horizon_api::wire::cfg::LinkReport) -> u64| heartbeat.links.iter().map(bytes).sum();
+        let sum =
+            |bytes: fn(&horizon_api::wire::cfg::LinkReport) -> u64| heartbeat.links.iter().map(bytes).sum();
         (sum(|link| link.inbound_bytes), sum(|link| link.outbound_bytes))
     }
 

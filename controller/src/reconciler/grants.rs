@@ -88,7 +88,10 @@ impl Reconciler {
             endpoints: effective.endpoints.clone(),
             networks: carried
                 .into_iter()
-                .map(|network| NetworkOffer { network: network.clone(), routes: self.routes(server, network) })
+                .map(|network| NetworkOffer {
+                    network: network.clone(),
+                    routes: self.routes(server, network),
+                })
                 .collect(),
             is_connected: gateway.is_some_and(super::gateways::Gateway::is_connected),
             links: u32::try_from(links).unwrap_or(u32::MAX),

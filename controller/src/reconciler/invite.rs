@@ -21,7 +21,8 @@ const INVITATION_S: i64 = 24 * 3600;
 impl Reconciler {
     pub(super) async fn invite(&mut self, request: InviteRequest) -> Result<InviteAnswer, Refusal> {
         if !self.state.is_complete {
-            let error = ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
+            let error =
+                ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
             return Err(Refusal::Unavailable(error));
         }
         match request.kind {
@@ -56,7 +57,8 @@ impl Reconciler {
         }
         self.issue(&key, KeyKind::Registration, TokenKind::Registration).await?.ok_or_else(|| {
             let message = format!("the token of {key} was shown already");
-            let hint = "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
+            let hint =
+                "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
             Refusal::Conflict(ApiError::new("ShownAlready", message, hint))
         })
     }
@@ -71,7 +73,9 @@ impl Reconciler {
         let unshown: Vec<_> = keys
             .filter(|(_, key)| key.user == user && key.hash.is_none() && key.standing == Standing::Active)
             .map(|(key, _)| key.clone())
-            .filter(|key| !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid)))
+            .filter(|key| {
+                !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid))
+            })
             .collect();
         for key in unshown {
             if let Some(answer) = self.issue(&key, KeyKind::Personal, TokenKind::Personal).await? {
@@ -79,7 +83,9 @@ impl Reconciler {
             }
         }
         let key = self.make_personal_key(&user).await?;
-        self.issue(&key, KeyKind::Personal, TokenKind::Personal).await?.ok_or_else(|| unavailable("the key was taken"))
+        self.issue(&key, KeyKind::Personal, TokenKind::Personal)
+            .await?
+            .ok_or_else(|| unavailable("the key was taken"))
     }
 
     /// Makes a key of the API's own, for all networks of the realm.

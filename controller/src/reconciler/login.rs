@@ -8,10 +8,7 @@ use horizon_api::{
     wire::{Refusal, RefusalCode, dev::Granted},
 };
 use horizon_node::clock;
-use horizon_planner::{
-    compile::EffectivePersonalKey,
-    manifest::Manifest,
-};
+use horizon_planner::{compile::EffectivePersonalKey, manifest::Manifest};
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -35,7 +32,7 @@ struct Target {
 
 impl Reconciler {
     pub(super) async fn login(&mut self, request: LoginRequest) -> Result<Granted, Refusal> {
-        let digest = match self.token_digest(&request.token, TokenKind::Personal) {
+        let digest = match self.token_digest(request.token.reveal(), TokenKind::Personal) {
             Ok(digest) => digest,
             Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.device).await),
         };
@@ -157,7 +154,11 @@ impl Reconciler {
                 }
             }
             UseOutcome::AlreadyBound { .. } => {}
-            other => return Err(enrol::refusal_of(&other)),
+            UseOutcome::Expired
+            | UseOutcome::Exhausted
+            | UseOutcome::OwnerAlreadyBound
+            | UseOutcome::PublicKeyTaken { .. }
+            | UseOutcome::Revoked => return Err(enrol::refusal_of(&outcome)),
         }
         info!(device = %target.key, key = %device.short(), "device signed in");
         if let Some(uid) = self.state.uids.get(&found.key) {

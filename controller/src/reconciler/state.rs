@@ -1,9 +1,6 @@
 //! What the reconciler knows: what is in force, what sources say, what nodes are bound, what gateways report.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use horizon_api::{
@@ -115,7 +112,8 @@ impl State {
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         for source in sources {
-            let unread = SourceSnapshot { source: source.clone(), parsed: Parsed::default(), is_complete: false };
+            let unread =
+                SourceSnapshot { source: source.clone(), parsed: Parsed::default(), is_complete: false };
             let note = SourceNote { reason: "not read yet".into(), ..SourceNote::default() };
             state.source_notes.insert(source.clone(), note);
             state.sources.insert(source, unread);
@@ -154,10 +152,7 @@ impl State {
             key: key.clone(),
             metadata: text.metadata,
             spec: ResourceSpec::from_json(kind, text.spec)?,
-            owner: Owner {
-                source: object.source,
-                origin: Origin { file: object.locator, place },
-            },
+            owner: Owner { source: object.source, origin: Origin { file: object.locator, place } },
             generation: object.generation,
             conditions: serde_json::from_str(&object.conditions)?,
             stale: None,
@@ -236,10 +231,12 @@ impl State {
 
     /// Takes in what a folder says now.
     pub(super) fn scanned(&mut self, source: &str, scan: &FolderScan) {
-        let files: Vec<_> = scan.files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
+        let files: Vec<_> =
+            scan.files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
         let mut parsed = parse_folder(&files);
         let unread = scan.problems.iter().map(|problem| {
-            let file = if problem.path.is_empty() { source.trim_start_matches("files:") } else { &problem.path };
+            let file =
+                if problem.path.is_empty() { source.trim_start_matches("files:") } else { &problem.path };
             Problem::error(file, "Unreadable", problem.message.clone())
         });
         parsed.problems.extend(unread);
@@ -259,11 +256,6 @@ impl State {
         let parsed = Parsed { manifests, ..Parsed::default() };
         let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
         self.sources.values().cloned().chain([api]).collect()
-    }
-
-    /// Returns the keys of all devices that exist, whether they may connect or not.
-    pub(super) fn device_keys(&self) -> BTreeSet<PublicKey> {
-        self.compiled.effective.devices.values().filter_map(|device| device.public_key).collect()
     }
 }
 

@@ -18,11 +18,14 @@ use crate::store::StoredEvent;
 pub(super) const EVENTS_SHOWN: i64 = 50;
 
 pub(super) fn view(state: &mut State, now_ms: i64) -> View {
-    let servers = state.compiled.effective.servers.iter().map(|(key, server)| server_view(state, key, server));
-    let devices = state.compiled.effective.devices.iter().map(|(key, device)| device_view(state, key, device));
+    let servers =
+        state.compiled.effective.servers.iter().map(|(key, server)| server_view(state, key, server));
+    let devices =
+        state.compiled.effective.devices.iter().map(|(key, device)| device_view(state, key, device));
     let mut problems = state.compiled.problems.clone();
     problems.extend(state.stalled.as_ref().map(|reason| {
-        Problem::error("", "Stalled", reason.clone()).fix("the old revision stays in force; see the controller's log")
+        Problem::error("", "Stalled", reason.clone())
+            .fix("the old revision stays in force; see the controller's log")
     }));
     View {
         epoch: state.version.epoch,
@@ -55,7 +58,8 @@ impl Stamped for View {
 }
 
 fn sources(state: &State) -> Vec<SourceView> {
-    let count = |source: &str| state.committed.values().filter(|object| object.owner.source == source).count();
+    let count =
+        |source: &str| state.committed.values().filter(|object| object.owner.source == source).count();
     let folders = state.source_notes.iter().map(|(source, note)| SourceView {
         path: source.trim_start_matches("files:").to_owned(),
         complete: note.is_complete,

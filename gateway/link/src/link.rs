@@ -1,6 +1,7 @@
 //! One link: a QUIC connection, its control stream, its queue, and what is counted of it.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -29,6 +30,7 @@ pub(crate) struct Link {
     pub(crate) key_exchange: String,
     pub(crate) queue: FairQueue,
     pub(crate) room: Option<Arc<Room>>,
+    remote: SocketAddr,
     pub(crate) reassembly: Reassembly,
     /// Count of packets that went in parts.
     pub(crate) packet_id: u16,
@@ -50,7 +52,7 @@ pub(crate) struct Link {
 pub(crate) enum End {
     /// The handshake is not done.
     Handshaking,
-    Gateway(GatewaySession),
+    Gateway(Box<GatewaySession>),
     Device(DeviceSession, Option<DeviceForwarder>),
 }
 
@@ -71,7 +73,7 @@ const UNANSWERED_MAX: Duration = Duration::from_secs(3);
 
 impl Link {
     pub(crate) fn new(id: LinkId, connection: Connection, now: Instant, seed: u64) -> Self {
-        let room = Room::of(&connection);
+        let (room, remote) = (Room::of(&connection), connection.remote_address());
         Self {
             handle: handle_of(id),
             id,
@@ -82,6 +84,7 @@ impl Link {
             key_exchange: String::new(),
             queue: FairQueue::new(FairLimits::default(), seed),
             room,
+            remote,
             reassembly: Reassembly::new(ReassemblyLimits::default()),
             packet_id: 0,
             blocked: None,
@@ -106,6 +109,15 @@ impl Link {
     /// Says whether the path takes more.
     pub(crate) fn has_room(&self) -> bool {
         self.room.as_ref().is_none_or(|room| room.is_open())
+    }
+
+    /// A path of its own has a controller of its own: asked for again when the other end moved.
+    pub(crate) fn follow_path(&mut self) {
+        let remote = self.connection.remote_address();
+        if self.remote != remote {
+            self.remote = remote;
+            self.room = Room::of(&self.connection);
+        }
     }
 
     pub(crate) fn can_send(&mut self) -> bool {

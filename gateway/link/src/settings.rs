@@ -9,8 +9,8 @@ use horizon_api::{
 use horizon_dataplane::congestion::DelayConfig;
 use horizon_node::tls;
 use quinn_proto::{
-    ClientConfig, EndpointConfig, HashedConnectionIdGenerator, IdleTimeout, MtuDiscoveryConfig,
-    ServerConfig, TransportConfig, VarInt,
+    ClientConfig, EndpointConfig, HashedConnectionIdGenerator, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
+    TransportConfig, VarInt,
     crypto::{
         CryptoError, HmacKey,
         rustls::{QuicClientConfig, QuicServerConfig},

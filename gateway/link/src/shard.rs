@@ -1,6 +1,7 @@
 //! The loop: wait, commands, timers, UDP in, TUN in, UDP out. Bounded work in each turn, so no side starves.
 
 mod accept;
+mod answer;
 mod command;
 mod inbound;
 mod outbound;
@@ -22,7 +23,11 @@ use horizon_api::{
     wire::{Refusal, link::FromDevice},
 };
 use horizon_dataplane::{
-    drop_reason::Drops, fair::Frame, flow::{FlowTable, Moment}, forwarder::{LinkId, LinkTable}, offload::Coalescer,
+    drop_reason::Drops,
+    fair::Frame,
+    flow::{FlowTable, Moment},
+    forwarder::{LinkId, LinkTable},
+    offload::Coalescer,
     packet::Packet,
 };
 use horizon_node::{clock, random};
@@ -71,6 +76,7 @@ pub(crate) struct Shard {
     uplink: Option<LinkId>,
     hello: Option<FromDevice>,
     drops: Drops,
+    errors: answer::ErrorBudget,
     pools: Pools,
     relays: Vec<Relay>,
     /// Links with a batch that UDP would not take.
@@ -154,6 +160,7 @@ impl Shard {
             uplink: None,
             hello: None,
             drops: Drops::default(),
+            errors: answer::ErrorBudget::new(now),
             pools: Pools::new(),
             relays: Vec::new(),
             blocked: Vec::new(),
@@ -239,6 +246,7 @@ impl Shard {
         for handle in self.table.handles() {
             let Some(link) = self.table.get_mut(handle) else { continue };
             link.reassembly.handle_timeout(self.clock.now, &mut self.drops);
+            link.queue.shrink();
             if let Some(reason) = link.overdue(self.clock.now) {
                 self.close(handle, reason);
             }

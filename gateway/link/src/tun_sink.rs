@@ -28,7 +28,9 @@ impl FrameSink for TunSink<'_> {
         let count = (parts.len() + 2).min(SLICES_MAX);
         match self.tun.writev(&slices[..count]) {
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.drops.count(DropReason::QueueFull),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.drops.count(DropReason::QueueFull)
+            }
             // The kernel refuses what it cannot read; the interface may also be down for a moment.
             Err(_) => self.drops.count(DropReason::Malformed),
         }

@@ -6,7 +6,11 @@ use horizon_api::wire::link::FromDevice;
 use horizon_dataplane::link::session::DeviceSession;
 
 use super::{LAST_WORDS, Shard};
-use crate::{Command, Dial, LinkEvent, Serving, link::{End, handle_of}, settings};
+use crate::{
+    Command, Dial, LinkEvent, Serving,
+    link::{End, handle_of},
+    settings,
+};
 
 impl Shard {
     pub(super) fn handle_commands(&mut self) {
@@ -39,9 +43,7 @@ impl Shard {
     fn dial(&mut self, dial: Dial) {
         self.hang_up("another link is made");
         let connected = settings::client(&self.key, dial.gateway).and_then(|config| {
-            self.endpoint
-                .connect(self.clock.now, config, dial.remote, "horizon")
-                .map_err(|e| e.to_string())
+            self.endpoint.connect(self.clock.now, config, dial.remote, "horizon").map_err(|e| e.to_string())
         });
         match connected {
             Ok((handle, connection)) => {

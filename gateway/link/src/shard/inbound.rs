@@ -88,7 +88,7 @@ impl Shard {
             Verdict::ToLink(to) => {
                 self.relays.push(Relay { to, packet, frame: Frame::Segment(segment) });
             }
-            Verdict::Reject(reject) => self.drops.count(reject.drop_reason()),
+            Verdict::Reject(reject) => self.reject_to_link(link.id, reject, &packet, segment.packet()),
             Verdict::Drop(reason) => self.drops.count(reason),
         }
     }

@@ -114,6 +114,7 @@ impl Shard {
             return false;
         };
         link.saw_outbound(self.clock.now);
+        link.follow_path();
         match self.udp.send(&transmit, &contents) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 link.blocked = Some((transmit, contents));
@@ -134,13 +135,7 @@ impl Shard {
     }
 }
 
-fn hand_over(
-    link: &mut Link,
-    segment: Segment,
-    datagram_max: usize,
-    pool: &mut BytesMut,
-    drops: &mut Drops,
-) {
+fn hand_over(link: &mut Link, segment: Segment, datagram_max: usize, pool: &mut BytesMut, drops: &mut Drops) {
     link.outbound_bytes += segment.packet().len() as u64;
     // The stage has room for a batch beyond what was checked, so nothing is refused for want of space.
     if segment.datagram_len() <= datagram_max {

@@ -66,7 +66,7 @@ impl Shard {
         match &link.end {
             End::Handshaking => {
                 let is_post_quantum = key_exchange::is_post_quantum(&link.key_exchange);
-                link.end = End::Gateway(GatewaySession::new(peer, is_post_quantum));
+                link.end = End::Gateway(Box::new(GatewaySession::new(peer, is_post_quantum)));
             }
             End::Device(..) => {
                 if let Some(hello) = self.hello.take()
@@ -258,8 +258,7 @@ fn forwarder_of(accept: &Accept) -> DeviceForwarder {
 
 fn peer_of(link: &Link) -> Option<PublicKey> {
     let identity = link.connection.crypto_session().peer_identity()?;
-    let certificates =
-        identity.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok()?;
+    let certificates = identity.downcast::<Vec<rustls::pki_types::CertificateDer<'static>>>().ok()?;
     PublicKey::from_spki(certificates.first()?).ok()
 }
 

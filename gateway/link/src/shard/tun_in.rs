@@ -2,11 +2,7 @@
 
 use bytes::BytesMut;
 use horizon_dataplane::{
-    drop_reason::DropReason,
-    fair::Frame,
-    forwarder::Verdict,
-    offload::VIRTIO_HEADER_LEN,
-    packet::Packet,
+    drop_reason::DropReason, fair::Frame, forwarder::Verdict, offload::VIRTIO_HEADER_LEN, packet::Packet,
 };
 
 use super::{Relay, Shard};
@@ -51,7 +47,7 @@ impl Shard {
                 self.queue(Relay { to, packet, frame: Frame::Tun(frame) });
             }
             Verdict::ToTun => self.drops.count(DropReason::NoRoute),
-            Verdict::Reject(reject) => self.drops.count(reject.drop_reason()),
+            Verdict::Reject(reject) => self.reject_to_tun(reject, &packet, &frame[VIRTIO_HEADER_LEN..]),
             Verdict::Drop(reason) => self.drops.count(reason),
         }
     }
