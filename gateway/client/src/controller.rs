@@ -1,0 +1,87 @@
+//! The agent's end of `hzn-dev/1`: sign in once, then ask for grants.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use horizon_api::{
+    delegation::Pin,
+    join::JoinString,
+    key::SecretKey,
+    name::Name,
+    wire::{
+        ALPN_DEV,
+        dev::{FromDevice, Granted, Login, ToDevice},
+    },
+};
+use horizon_node::{
+    clock,
+    controller::{Address, Meeting, meet},
+    failure::Failure,
+};
+
+use crate::disk;
+
+/// A controller that was met answers within this time: it commits a login to its disk first.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Signs the device in. The token leaves this host only when the controller proved to be the link's.
+pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> anyhow::Result<disk::Account> {
+    let pin = Pin { root: link.root, epoch: 0 };
+    let meeting = meet_at(key, &link.host, link.port, &pin).await?;
+    let attestation = meeting.attest(key)?;
+    let token = link.token.reveal().to_owned();
+    let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
+    ask(meeting, &login, &link.host, link.port).await
+}
+
+/// Asks for the next grant.
+pub(crate) async fn refresh(key: &SecretKey, account: &disk::Account) -> anyhow::Result<disk::Account> {
+    let (host, port) = (account.host.as_str(), account.port);
+    let meeting = meet_at(key, host, port, &account.pin).await?;
+    ask(meeting, &FromDevice::Refresh, host, port).await
+}
+
+async fn meet_at(key: &SecretKey, host: &str, port: u16, pin: &Pin) -> anyhow::Result<Meeting> {
+    meet(key, ALPN_DEV, Address { host, port }, pin, FromDevice::Hello, |answer| match answer {
+        ToDevice::Welcome(welcome) => Some(welcome),
+        ToDevice::Granted(_) | ToDevice::Refused(_) => None,
+    })
+    .await
+}
+
+async fn ask(
+    mut meeting: Meeting,
+    question: &FromDevice,
+    host: &str,
+    port: u16,
+) -> anyhow::Result<disk::Account> {
+    let away = |e| {
+        Failure::Unreachable(format!(
+            "the controller at {host}:{port} left without an answer ({e}); try again"
+        ))
+    };
+    meeting.sender.send(question).await.map_err(away)?;
+    let answer: ToDevice = meeting.receiver.receive_within(PATIENCE).await.map_err(away)?;
+    let (pin, delegation) = (meeting.trust.pin(), meeting.delegation.clone());
+    // The answer is here: how the other end takes the good-bye concerns nobody.
+    tokio::spawn(meeting.end("done"));
+    match answer {
+        ToDevice::Granted(granted) => Ok(account(host, port, pin, delegation, granted)),
+        ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
+        ToDevice::Welcome(_) => Err(anyhow::anyhow!("the controller said Welcome twice; upgrade this agent"))
+            .context("ask for a grant"),
+    }
+}
+
+fn account(
+    host: &str,
+    port: u16,
+    pin: Pin,
+    delegation: horizon_api::signed::Signed,
+    granted: Granted,
+) -> disk::Account {
+    disk::Account { host: host.to_owned(), port, pin, delegation, granted, received_at: clock::unix_s() }
+}
+
+#[cfg(test)]
+mod tests;

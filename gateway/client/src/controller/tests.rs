@@ -1,0 +1,99 @@
+//! Signing in at a controller of our own, over QUIC on the loopback.
+
+use std::sync::{Arc, Mutex};
+
+use horizon_api::{
+    key::RootFingerprint,
+    token::{Token, TokenKind},
+    wire::{Attestation, Refusal, RefusalCode, Welcome},
+};
+use horizon_node::{framed, quic};
+
+use super::*;
+use crate::account::{
+    Account,
+    tests::{delegation, granted, key},
+};
+
+/// Answers one device, and remembers all that it said.
+struct Played {
+    port: u16,
+    said: Arc<Mutex<Vec<FromDevice>>>,
+}
+
+fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
+    let endpoint = quic::listen(&key(2), &[ALPN_DEV], ([127, 0, 0, 1], 0).into()).expect("bound");
+    let port = endpoint.local_addr().expect("bound").port();
+    let said = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&said);
+    tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            let connection = incoming.await.expect("a handshake");
+            let peer = quic::peer_key(&connection).expect("a key");
+            let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await.expect("a stream");
+            let welcome = Welcome { delegation: delegation(), nonce: [5; 32], server_time_ms: 0 };
+            while let Ok(message) = receiver.receive::<FromDevice>().await {
+                if let FromDevice::Login(login) = &message {
+                    let exporter = quic::exporter(&connection).expect("an exporter");
+                    Attestation::check(&login.attestation, &peer, &exporter, &[5; 32])
+                        .expect("bound to this link");
+                }
+                let reply = match &message {
+                    FromDevice::Hello(_) => ToDevice::Welcome(welcome.clone()),
+                    FromDevice::Login(_) | FromDevice::Refresh => answer(&peer),
+                };
+                heard.lock().expect("held").push(message);
+                sender.send(&reply).await.expect("heard");
+            }
+        }
+    });
+    Played { port, said }
+}
+
+fn link(port: u16, root: u8) -> JoinString {
+    JoinString {
+        host: "127.0.0.1".into(),
+        port,
+        token: Token::generate(TokenKind::Personal, &[5; 39]),
+        root: RootFingerprint::of(&key(root).public()),
+    }
+}
+
+fn name() -> Name {
+    "laptop".parse().expect("a name")
+}
+
+#[tokio::test]
+async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
+    let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
+
+    let account = login(&key(9), &link(played.port, 1), name()).await.expect("signed in");
+    let next = refresh(&key(9), &account).await.expect("refreshed");
+
+    assert_eq!(account.pin.epoch, 3);
+    let account = Account::new(next, &key(9).public()).expect("valid");
+    assert_eq!(account.grant().identity.device, "laptop");
+}
+
+#[tokio::test]
+async fn an_impostor_gets_no_token() {
+    let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
+
+    let error = login(&key(9), &link(played.port, 8), name()).await.expect_err("another root");
+
+    assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
+    let said = played.said.lock().expect("held");
+    assert!(said.iter().all(|message| matches!(message, FromDevice::Hello(_))), "{said:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_arrives_with_its_kind() {
+    let played = play(|_| {
+        ToDevice::Refused(Refusal::new(RefusalCode::KeyExpired, "the key ended", "ask for another"))
+    });
+
+    let error = login(&key(9), &link(played.port, 1), name()).await.expect_err("refused");
+
+    assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
+    assert_eq!(format!("{error:#}"), "the key ended; ask for another");
+}

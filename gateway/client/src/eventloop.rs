@@ -1,0 +1,250 @@
+//! The one owner of the agent's state: sign-in, link, host. One loop, one event at a time.
+
+mod grants;
+mod link;
+mod listen;
+mod lookup;
+mod report;
+
+use std::{
+    collections::BTreeSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use horizon_api::{join::JoinString, key::SecretKey, name::Name};
+use horizon_dataplane::apply::InterfaceName;
+use horizon_host::{Host, Linux};
+use horizon_link::LinkEvent;
+use horizon_node::{clock, random};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot, watch},
+};
+use tracing::{info, warn};
+
+use self::{grants::Grants, link::RunningLink, lookup::Found};
+pub(crate) use self::{link::remembered_host, report::Snapshot};
+use crate::{
+    account::Account,
+    api::ConnectRequest,
+    disk,
+    files::Files,
+    state::{Machine, Moment, Order, State},
+};
+
+/// All that can wake the loop, but for signals, timers and the link's own events.
+pub(crate) enum Event {
+    /// A person asked.
+    Asked(Request),
+    /// The controller answered a login.
+    LoggedIn { outcome: anyhow::Result<disk::Account>, reply: Reply },
+    /// The controller answered a refresh, or did not.
+    Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
+    /// Names were resolved.
+    Found { look_up: u64, found: Found },
+}
+
+/// What a person may ask. The answer comes when it is begun, not when a link is up.
+pub(crate) enum Request {
+    Login {
+        link: Box<JoinString>,
+        name: Name,
+        reply: Reply,
+    },
+    Logout {
+        reply: Reply,
+    },
+    Connect {
+        request: ConnectRequest,
+        reply: Reply,
+    },
+    Disconnect {
+        reply: Reply,
+    },
+    /// Ask the controller at once; `done` is told when it answered or did not.
+    Refresh {
+        done: oneshot::Sender<()>,
+    },
+}
+
+pub(crate) type Reply = oneshot::Sender<anyhow::Result<()>>;
+
+/// What the loop is made of.
+pub(crate) struct Parts {
+    pub(crate) key: Arc<SecretKey>,
+    pub(crate) files: Files,
+    pub(crate) host: Host<Linux>,
+    pub(crate) tun: InterfaceName,
+    pub(crate) events: mpsc::Sender<Event>,
+    pub(crate) link_events: mpsc::Sender<(u64, LinkEvent)>,
+}
+
+pub(crate) struct EventLoop {
+    parts: Parts,
+    account: Option<Account>,
+    memory: disk::Connection,
+    machine: Machine,
+    grants: Grants,
+    link: Option<RunningLink>,
+    /// Shards that were started: what an older one still tells is nobody's business.
+    links_started: u64,
+    look_ups: u64,
+    /// What must be reached beside the link.
+    direct: BTreeSet<IpAddr>,
+    warnings: Vec<String>,
+}
+
+/// How often counters and round trips are read while there is a link.
+const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How soon a change that somebody flushed is made again.
+const REASSERT_EVERY: Duration = Duration::from_secs(10);
+/// Timers stand still while the host sleeps, wall clocks do not: look at it this often.
+const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(30);
+
+impl EventLoop {
+    pub(crate) fn new(parts: Parts, account: Option<Account>, memory: disk::Connection) -> Self {
+        Self {
+            parts,
+            account,
+            memory,
+            machine: Machine::new(clock::unix_ms()),
+            grants: Grants::new(),
+            link: None,
+            links_started: 0,
+            look_ups: 0,
+            direct: BTreeSet::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Goes on where an earlier process was: the person still wants the link.
+    pub(crate) async fn resume(&mut self) {
+        info!("making the link again that was wanted");
+        self.machine.handle_connect(moment());
+        self.drive().await;
+    }
+
+    /// Runs until a signal says stop, or a part of it fails.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Event>,
+        mut link_inbox: mpsc::Receiver<(u64, LinkEvent)>,
+        snapshots: watch::Sender<Snapshot>,
+    ) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut measure = tokio::time::interval(MEASURE_EVERY);
+        let mut reassert = tokio::time::interval(REASSERT_EVERY);
+        info!(key = %self.parts.key.public(), "agent runs");
+        let ended = loop {
+            self.refresh_if_due();
+            snapshots.send_replace(self.snapshot());
+            let wake = tokio::time::Instant::from_std(self.next_wake());
+            let answer = tokio::select! {
+                Some(event) = inbox.recv() => self.handle_event(event).await,
+                Some((link, event)) = link_inbox.recv() => {
+                    if let Err(error) = self.handle_link(link, event).await {
+                        break Err(error);
+                    }
+                    None
+                }
+                _ = measure.tick(), if self.link.is_some() => { self.measure(); None }
+                _ = reassert.tick(), if self.link.is_some() => { self.reassert().await; None }
+                () = tokio::time::sleep_until(wake) => { self.machine.handle_timeout(moment()); None }
+                _ = terminate.recv() => break Ok(()),
+                _ = interrupt.recv() => break Ok(()),
+            };
+            self.drive().await;
+            if let Some(Answer { reply, outcome }) = answer {
+                // Who asked reads the snapshot next.
+                snapshots.send_replace(self.snapshot());
+                drop(reply.send(outcome));
+            }
+        };
+        self.stop().await;
+        ended
+    }
+
+    async fn handle_event(&mut self, event: Event) -> Option<Answer> {
+        let (reply, outcome) = match event {
+            Event::Asked(Request::Login { link, name, reply }) => match self.begin_login(&link) {
+                Ok(()) => {
+                    self.log_in(*link, name, reply);
+                    return None;
+                }
+                Err(error) => (reply, Err(error)),
+            },
+            Event::Asked(Request::Logout { reply }) => (reply, self.log_out().await),
+            Event::Asked(Request::Connect { request, reply }) => (reply, self.connect(request).await),
+            Event::Asked(Request::Disconnect { reply }) => (reply, self.disconnect().await),
+            Event::Asked(Request::Refresh { done }) => {
+                self.refresh_for(done);
+                return None;
+            }
+            Event::LoggedIn { outcome, reply } => (reply, self.logged_in(outcome)),
+            Event::Refreshed { sign_in, outcome } => {
+                self.refreshed(sign_in, outcome);
+                return None;
+            }
+            Event::Found { look_up, found } => {
+                self.found(look_up, found);
+                return None;
+            }
+        };
+        Some(Answer { reply, outcome })
+    }
+
+    /// Does what the machine wants done, until it wants nothing.
+    async fn drive(&mut self) {
+        let before = self.machine.state().name();
+        while let Some(order) = self.machine.poll_order() {
+            match order {
+                Order::LookUp => self.look_up().await,
+                Order::Dial(target) => self.dial(&target),
+                Order::Refresh => self.refresh(),
+            }
+        }
+        let state = self.machine.state();
+        if state.name() != before {
+            log_state(&state);
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let latest = Instant::now() + LOOK_AT_CLOCK_EVERY;
+        let refresh = self.account.as_ref().and_then(|account| self.grants.wake(account));
+        [Some(latest), self.machine.poll_timeout(), refresh].into_iter().flatten().min().unwrap_or(latest)
+    }
+
+    /// Says good-bye and leaves the host as it was. What the person wants stays on disk.
+    async fn stop(mut self) {
+        info!("agent stops");
+        self.remember();
+        match self.tear_down("the agent stops").await {
+            Ok(changes) => info!(changes, "the host is as it was"),
+            Err(error) => warn!(reason = %format!("{error:#}"), "a change stays; the next start tries again"),
+        }
+    }
+}
+
+struct Answer {
+    reply: Reply,
+    outcome: anyhow::Result<()>,
+}
+
+fn moment() -> Moment {
+    Moment { now: Instant::now(), unix_ms: clock::unix_ms(), jitter: u32::from_le_bytes(random::bytes()) }
+}
+
+fn log_state(state: &State) {
+    match state {
+        State::Blocked(problem) => {
+            warn!(reason = %problem.message, hint = %problem.hint, "the link is blocked");
+        }
+        State::Disconnected | State::Connecting(_) | State::Connected { .. } | State::Reconnecting => {
+            info!(state = ?state.name(), "the link's state changed");
+        }
+    }
+}

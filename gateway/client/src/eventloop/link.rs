@@ -1,0 +1,364 @@
+//! The link: the host before it, the shard that carries it, and what becomes of it.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use anyhow::Context;
+use horizon_api::{
+    key::SecretKey,
+    wire::link::{Accept, LinkHello},
+};
+use horizon_dataplane::{
+    apply::{HostState, Interface, InterfaceName, Link},
+    wanted,
+};
+use horizon_host::{Tun, tun::Offload};
+use horizon_link::{Command, Dial, LinkEvent, Role, ShardHandle, ShardParts};
+use tracing::{debug, info, warn};
+
+use super::{
+    Event, EventLoop,
+    listen::{self, Family},
+    lookup::{self, Found},
+    moment,
+};
+use crate::{
+    api::ConnectRequest,
+    choice::{self, Candidate},
+    disk::Wish,
+    socket::not_signed_in,
+    state::{Problem, Target},
+};
+
+/// The shard, and what is known of the link in it.
+pub(super) struct RunningLink {
+    pub(super) handle: ShardHandle,
+    number: u64,
+    family: Family,
+    pub(super) dialed: Option<Target>,
+    pub(super) key_exchange: String,
+}
+
+/// An interface without a link: the least that IPv6 asks of one (RFC 8200 §5), and the short queue of a link's.
+const BARE: Link = Link { mtu: 1280, queue_packets: 32, is_up: true };
+
+/// Returns how the host is set until a link is up: as the last one left it, so that nothing leaks out elsewhere.
+pub(crate) fn remembered_host(accept: Option<&Accept>, tun: &InterfaceName) -> HostState {
+    match accept {
+        Some(accept) => wanted::device_host(accept, tun),
+        None => {
+            let interface = Interface { link: BARE, addresses: BTreeSet::new() };
+            HostState { interfaces: [(tun.clone(), interface)].into(), ..HostState::default() }
+        }
+    }
+}
+
+impl EventLoop {
+    pub(super) async fn connect(&mut self, request: ConnectRequest) -> anyhow::Result<()> {
+        let wish = Wish { server: request.server, network: request.network };
+        let candidates = self.candidates(&wish)?;
+        let is_there = self
+            .machine
+            .up()
+            .is_some_and(|up| candidates.iter().any(|one| one.key == up.key && one.network == up.network));
+        if !is_there {
+            // A link elsewhere ends first; what it still has to tell is then nobody's business.
+            self.stop_shard("another link is made");
+            self.prepare().await?;
+        }
+        self.memory.wish = Some(wish);
+        self.parts.files.store_connection(&self.memory)?;
+        if !is_there {
+            self.machine.handle_connect(moment());
+        }
+        Ok(())
+    }
+
+    pub(super) async fn disconnect(&mut self) -> anyhow::Result<()> {
+        self.measure();
+        self.memory.wish = None;
+        self.memory.accept = None;
+        self.machine.handle_disconnect(moment());
+        let undone = self.tear_down("the person disconnects").await;
+        self.parts.files.store_connection(&self.memory)?;
+        undone.map(|_| ())
+    }
+
+    /// Ends the link and takes back what was changed on the host.
+    pub(super) async fn tear_down(&mut self, reason: &str) -> anyhow::Result<usize> {
+        self.stop_shard(reason);
+        self.warnings.clear();
+        Ok(self.parts.host.undo_all().await?)
+    }
+
+    /// Prepares the host, chooses servers, and has their names resolved.
+    pub(super) async fn look_up(&mut self) {
+        self.look_ups += 1;
+        if let Err(error) = self.prepare().await {
+            return self.machine.handle_unfit(problem_of(&error), moment());
+        }
+        let wish = self.memory.wish.clone().unwrap_or_default();
+        let candidates = match self.candidates(&wish) {
+            Ok(candidates) => candidates,
+            Err(error) => {
+                // Perhaps the list is older than the server.
+                self.refresh();
+                return self.machine.handle_unfit(problem_of(&error), moment());
+            }
+        };
+        let (Some(account), Some(link)) = (&self.account, &self.link) else { return };
+        let controller = (account.stored().host.clone(), account.stored().port);
+        let (family, events, look_up) = (link.family, self.parts.events.clone(), self.look_ups);
+        tokio::spawn(async move {
+            let found = lookup::find(candidates, family, controller).await;
+            drop(events.send(Event::Found { look_up, found }).await);
+        });
+    }
+
+    pub(super) fn found(&mut self, look_up: u64, found: Found) {
+        if look_up != self.look_ups {
+            return;
+        }
+        self.direct = found.direct;
+        if found.targets.is_empty() {
+            let reason = found.problem.unwrap_or_else(|| {
+                "no server says where it is reached; give each Server its endpoints".to_owned()
+            });
+            self.machine.handle_lost(Problem::from_line(&reason), moment());
+        } else {
+            self.machine.handle_targets(found.targets, moment());
+        }
+    }
+
+    pub(super) fn dial(&mut self, target: &Target) {
+        let (Some(account), Some(link)) = (&self.account, &mut self.link) else { return };
+        debug!(server = %target.server, remote = %target.remote, "dialling");
+        let hello = LinkHello {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            features: vec![],
+            grant: account.stored().granted.grant.clone(),
+            network: target.network.clone(),
+        };
+        let dial = Dial { remote: target.remote, gateway: target.key, hello };
+        link.dialed = Some(target.clone());
+        if let Err(error) = link.handle.command(Command::Dial(Box::new(dial))) {
+            self.machine.handle_lost(Problem::new(error.to_string(), ""), moment());
+        }
+    }
+
+    /// # Errors
+    /// When the shard ended by itself: the agent ends as well.
+    pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) -> anyhow::Result<()> {
+        if self.link.as_ref().is_none_or(|link| link.number != number) {
+            return Ok(());
+        }
+        match event {
+            LinkEvent::Up { accept, key_exchange } => {
+                if let Some(link) = &mut self.link {
+                    link.key_exchange = key_exchange;
+                }
+                self.accepted(accept).await;
+            }
+            LinkEvent::Changed(accept) => {
+                if let Err(error) = self.configure(accept).await {
+                    let reason = format!("{error:#}");
+                    warn!(%reason, "the gateway changed the terms of the link, and this host cannot follow");
+                    self.warnings.push(format!("the terms before the last change stay: {reason}"));
+                }
+            }
+            LinkEvent::Refused(refusal) | LinkEvent::Down { refusal: Some(refusal), .. } => {
+                info!(code = ?refusal.code, reason = %refusal, "the gateway says no");
+                self.machine.handle_refused(&refusal, moment());
+            }
+            LinkEvent::Down { refusal: None, reason } => self.lost(&reason),
+            LinkEvent::Stopped { error } => {
+                anyhow::bail!("the shard ended: {}", error.as_deref().unwrap_or("no reason"));
+            }
+            LinkEvent::Admitted { .. } | LinkEvent::Turned { .. } | LinkEvent::Left { .. } => {
+                debug!(?event, "an event of gateways only");
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the counters of the link, and remembers its round trip.
+    pub(super) fn measure(&mut self) {
+        let (Some(link), Some(up)) = (&self.link, self.machine.up()) else { return };
+        if let Some(status) = link.handle.status().links.first().filter(|status| status.rtt_us > 0) {
+            self.memory.rtts_us.insert(up.key, status.rtt_us);
+        }
+    }
+
+    pub(super) async fn reassert(&mut self) {
+        if let Err(error) = self.parts.host.reassert().await {
+            warn!(reason = %format!("{:#}", anyhow::Error::from(error)), "the host is not as it should be");
+        }
+    }
+
+    /// Writes down what is worth remembering. Without it the next start chooses a little worse, no more.
+    pub(super) fn remember(&mut self) {
+        if let Some(account) = &self.account {
+            let servers = &account.stored().granted.servers;
+            self.memory.rtts_us.retain(|key, _| servers.iter().any(|server| server.key == *key));
+        }
+        if let Err(error) = self.parts.files.store_connection(&self.memory) {
+            warn!(reason = %format!("{error:#}"), "cannot remember the link");
+        }
+    }
+
+    fn candidates(&self, wish: &Wish) -> anyhow::Result<Vec<Candidate>> {
+        let account = self.account.as_ref().ok_or_else(not_signed_in)?;
+        let last = self.memory.last.filter(|_| self.machine.was_up());
+        let servers = &account.stored().granted.servers;
+        Ok(choice::candidates(servers, account.grant(), wish, &self.memory, last)?)
+    }
+
+    /// Makes interface and shard, where they are not there.
+    async fn prepare(&mut self) -> anyhow::Result<()> {
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let remembered = remembered_host(self.memory.accept.as_ref(), &self.parts.tun);
+        if let Err(error) = self.parts.host.converge(&remembered).await {
+            // The terms of the last link may not fit this host any more; the next link brings its own.
+            debug!(reason = %format!("{:#}", anyhow::Error::from(error)), "the last terms do not fit");
+            self.memory.accept = None;
+            self.parts.host.converge(&remembered_host(None, &self.parts.tun)).await?;
+        }
+        match self.start_shard() {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                if self.memory.wish.is_none()
+                    && let Err(second) = self.parts.host.undo_all().await
+                {
+                    warn!(reason = %second, "a change stays; the next start takes it back");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn start_shard(&mut self) -> anyhow::Result<()> {
+        let mut tun = Tun::open(&self.parts.tun, 1)?;
+        let queue = tun.queues.pop().context("a TUN has one queue at least")?;
+        let bound = listen::bind()?;
+        self.links_started += 1;
+        let (number, events) = (self.links_started, self.parts.link_events.clone());
+        let handle = horizon_link::start(ShardParts {
+            socket: bound.socket,
+            tun: queue,
+            joins_udp: tun.offload == Offload::TcpAndUdp,
+            key: SecretKey::from_seed(&self.parts.key.seed()),
+            role: Role::Device,
+            // One link has a handful of events; the loop would have to stand still for the queue to fill.
+            on_event: Box::new(move |event| drop(events.try_send((number, event)))),
+        })?;
+        let (dialed, key_exchange) = (None, String::new());
+        self.link = Some(RunningLink { handle, number, family: bound.family, dialed, key_exchange });
+        Ok(())
+    }
+
+    fn stop_shard(&mut self, reason: &str) {
+        if let Some(mut link) = self.link.take() {
+            // A link that hangs up says so to its gateway; one that only ends is waited for.
+            drop(link.handle.command(Command::HangUp { reason: reason.to_owned() }));
+            link.handle.stop(reason);
+        }
+    }
+
+    async fn accepted(&mut self, accept: Accept) {
+        self.machine.handle_accepted();
+        self.memory.last = self.link.as_ref().and_then(|link| link.dialed.as_ref()).map(|target| target.key);
+        match self.configure(accept).await {
+            Ok(()) => {
+                self.machine.handle_configured(moment());
+                info!("the link is up");
+            }
+            Err(error) => {
+                let problem = problem_of(&error);
+                warn!(reason = %problem.message, "this host cannot have the link");
+                if let Some(link) = &self.link {
+                    drop(
+                        link.handle
+                            .command(Command::HangUp { reason: "the host could not be set".to_owned() }),
+                    );
+                }
+                self.machine.handle_unfit(problem, moment());
+            }
+        }
+        self.remember();
+    }
+
+    /// Sets the host by the terms of a link.
+    async fn configure(&mut self, accept: Accept) -> anyhow::Result<()> {
+        let (accept, left_out) = keep_direct(accept, &self.direct);
+        self.parts.host.converge(&wanted::device_host(&accept, &self.parts.tun)).await?;
+        self.warnings = left_out
+            .into_iter()
+            .map(|route| {
+                format!(
+                    "{route} is not routed through the link: the gateway or the controller itself is in it"
+                )
+            })
+            .collect();
+        self.memory.accept = Some(accept);
+        Ok(())
+    }
+
+    fn lost(&mut self, reason: &str) {
+        self.measure();
+        let dialed = self.link.as_ref().and_then(|link| link.dialed.as_ref());
+        let problem = match dialed {
+            Some(target) if self.machine.up().is_none() => {
+                let (ip, port) = (target.remote.ip().to_canonical(), target.remote.port());
+                Problem::new(
+                    format!("server {} at {ip} port {port}: {reason}", target.server),
+                    format!("check that its gateway runs, and that UDP port {port} is open on the way"),
+                )
+            }
+            Some(_) | None => {
+                warn!(reason, "the link is gone");
+                Problem::new(reason, "")
+            }
+        };
+        self.machine.handle_lost(problem, moment());
+    }
+}
+
+/// Leaves out routes that would lead the link's own packets, or the controller's, into the link.
+fn keep_direct(mut accept: Accept, direct: &BTreeSet<IpAddr>) -> (Accept, Vec<ipnet::IpNet>) {
+    let leads_astray = |route: &ipnet::IpNet| direct.iter().any(|address| route.contains(address));
+    let (left_out, kept) = accept.routes.into_iter().partition(leads_astray);
+    accept.routes = kept;
+    (accept, left_out)
+}
+
+fn problem_of(error: &anyhow::Error) -> Problem {
+    Problem::from_line(&format!("{error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use horizon_api::section::NetworkId;
+
+    #[test]
+    fn a_route_over_the_gateway_itself_is_left_out() {
+        let prefix = |text: &str| text.parse::<ipnet::IpNet>().expect("a prefix");
+        let accept = Accept {
+            network: NetworkId::new("default", "office"),
+            server: "gw-1".into(),
+            addresses: vec![prefix("10.77.0.2/24")],
+            routes: vec![prefix("10.77.0.0/24"), prefix("192.0.2.0/24"), prefix("198.51.100.0/24")],
+            gateway: vec![],
+            mtu: 1380,
+            server_time_ms: 0,
+            features: vec![],
+            is_in_grace: false,
+        };
+
+        let (kept, left_out) = keep_direct(accept, &[IpAddr::from([192, 0, 2, 1])].into());
+
+        assert_eq!(kept.routes, [prefix("10.77.0.0/24"), prefix("198.51.100.0/24")]);
+        assert_eq!(left_out, [prefix("192.0.2.0/24")]);
+    }
+}

@@ -1,0 +1,112 @@
+//! What the agent says of itself: one whole picture after each event.
+
+use horizon_link::LinkStatus;
+use horizon_node::key_exchange;
+use jiff::Timestamp;
+
+use super::EventLoop;
+use crate::{
+    account::Account,
+    api::{ControllerStatus, KeyStorage, LastError, Server, Servers, Status},
+    choice,
+};
+
+/// The newest picture: what the socket answers with.
+#[derive(Clone, Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) status: Status,
+    /// Nothing before a login.
+    pub(crate) servers: Option<Servers>,
+}
+
+impl EventLoop {
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            status: self.status(),
+            servers: self.account.as_ref().map(|account| self.servers(account)),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let state = self.machine.state();
+        let last_problem = self.machine.last_problem();
+        let said = state.explain(last_problem.map(|(_, problem)| problem));
+        let link = self.live_link();
+        // What the host is set by: also while the link is being made again.
+        let accept = self.memory.accept.as_ref().filter(|_| self.link.is_some());
+        let up = self.machine.up();
+        let running = self.link.as_ref().filter(|_| up.is_some());
+        let key_exchange = running.map(|link| link.key_exchange.clone());
+        let grant = self.account.as_ref().map(Account::grant);
+        Status {
+            state: state.name(),
+            since: moment_ms(self.machine.since_ms()),
+            message: said.message,
+            hint: if self.account.is_none() { "run `horizon login LINK`".to_owned() } else { said.hint },
+            wants_connection: self.machine.wants_connection(),
+            server: up.map(|up| up.server.clone()),
+            network: accept.map(|accept| accept.network.clone()),
+            gateway: accept.map(|accept| accept.gateway.clone()).unwrap_or_default(),
+            addresses: accept.map(|accept| accept.addresses.clone()).unwrap_or_default(),
+            routes: accept.map(|accept| accept.routes.clone()).unwrap_or_default(),
+            rtt_ms: link.as_ref().map(|link| milliseconds(link.rtt_us)),
+            inbound_bytes: link.as_ref().map_or(0, |link| link.inbound_bytes),
+            outbound_bytes: link.as_ref().map_or(0, |link| link.outbound_bytes),
+            post_quantum: key_exchange.as_deref().map(key_exchange::is_post_quantum),
+            key_exchange,
+            is_in_grace: up.is_some() && accept.is_some_and(|accept| accept.is_in_grace),
+            grant_expires_at: grant.map(|grant| moment_ms(grant.expires_at.saturating_mul(1000))),
+            controller: self.account.as_ref().map(|account| ControllerStatus {
+                address: format!("{}:{}", account.stored().host, account.stored().port),
+                is_reachable: self.grants.is_reachable,
+                refusal: self.grants.refusal.clone(),
+            }),
+            user: grant.map(|grant| grant.identity.user.clone()),
+            device: grant.map(|grant| grant.identity.device.clone()),
+            key: self.parts.key.public().to_string(),
+            key_storage: KeyStorage::File,
+            last_error: last_problem.map(|(at_ms, problem)| LastError {
+                at: moment_ms(*at_ms),
+                message: problem.message.clone(),
+                hint: problem.hint.clone(),
+            }),
+            warnings: self.warnings.clone(),
+        }
+    }
+
+    fn live_link(&self) -> Option<LinkStatus> {
+        let (link, up) = (self.link.as_ref()?, self.machine.up()?);
+        link.handle.status().links.iter().find(|link| link.peer == up.key).cloned()
+    }
+
+    fn servers(&self, account: &Account) -> Servers {
+        let current = self.machine.up().map(|up| up.key);
+        let known = &account.stored().granted.servers;
+        let servers = choice::order(known, &self.memory).into_iter().map(|server| {
+            let mut routes: Vec<_> = server.networks.iter().flat_map(|offer| offer.routes.clone()).collect();
+            routes.sort_unstable();
+            routes.dedup();
+            Server {
+                name: server.name.clone(),
+                endpoints: server.endpoints.iter().map(ToString::to_string).collect(),
+                networks: server.networks.iter().map(|offer| offer.network.clone()).collect(),
+                routes,
+                is_ready: server.is_connected,
+                links: server.links,
+                rtt_ms: self.memory.rtts_us.get(&server.key).map(|rtt_us| milliseconds(*rtt_us)),
+                is_current: current == Some(server.key),
+            }
+        });
+        let as_of = moment_ms(account.stored().received_at.saturating_mul(1000));
+        Servers { servers: servers.collect(), as_of }
+    }
+}
+
+fn milliseconds(us: u64) -> f64 {
+    std::time::Duration::from_micros(us).as_secs_f64() * 1000.0
+}
+
+/// A time that cannot be written is shown as the beginning of time.
+fn moment_ms(unix_ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(unix_ms).unwrap_or(Timestamp::UNIX_EPOCH)
+}

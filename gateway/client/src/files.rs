@@ -1,0 +1,128 @@
+//! The agent's files in its data folder.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use horizon_node::{data_folder::DataFolder, durable};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::disk;
+
+/// Where the files are.
+pub(crate) struct Files {
+    account: PathBuf,
+    connection: PathBuf,
+}
+
+impl Files {
+    pub(crate) fn new(data: &DataFolder) -> Self {
+        Self { account: data.file("account"), connection: data.file("connection") }
+    }
+
+    /// Returns the sign-in, if there is one.
+    pub(crate) fn account(&self) -> anyhow::Result<Option<disk::Account>> {
+        read(&self.account)
+    }
+
+    pub(crate) fn store_account(&self, account: &disk::Account) -> anyhow::Result<()> {
+        write(&self.account, account)
+    }
+
+    /// Forgets the sign-in.
+    pub(crate) fn remove_account(&self) -> anyhow::Result<()> {
+        match fs::remove_file(&self.account) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", self.account.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Returns what is remembered of links.
+    pub(crate) fn connection(&self) -> anyhow::Result<disk::Connection> {
+        Ok(read(&self.connection)?.unwrap_or_default())
+    }
+
+    pub(crate) fn store_connection(&self, connection: &disk::Connection) -> anyhow::Result<()> {
+        write(&self.connection, connection)
+    }
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(disk::read(&bytes).with_context(|| format!("read {}", path.display()))?)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
+    }
+}
+
+fn write<T: Serialize>(path: &Path, content: &T) -> anyhow::Result<()> {
+    durable::write(path, &disk::write(content)).with_context(|| format!("write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        account::tests::{granted, key, stored},
+        disk::{Connection, Wish},
+    };
+    use horizon_api::{cbor, section::NetworkId, wire::link::Accept};
+
+    fn files() -> (tempfile::TempDir, Files) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::open(&folder.path().join("data")).expect("free");
+        (folder, Files::new(&data))
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again_and_nothing_is_no_error() {
+        let (_folder, files) = files();
+        let account = stored(granted(&key(9).public(), &key(2)));
+        let accept = Accept {
+            network: NetworkId::new("default", "office"),
+            server: "gw-1".into(),
+            addresses: vec!["10.77.0.2/24".parse().expect("a prefix")],
+            routes: vec!["198.51.100.0/24".parse().expect("a prefix")],
+            gateway: vec![],
+            mtu: 1380,
+            server_time_ms: 1,
+            features: vec![],
+            is_in_grace: false,
+        };
+        let connection = Connection {
+            wish: Some(Wish { server: Some("gw-1".into()), network: None }),
+            last: Some(key(4).public()),
+            rtts_us: [(key(4).public(), 1_234)].into(),
+            accept: Some(accept),
+        };
+
+        assert_eq!(files.account().expect("read"), None);
+        assert_eq!(files.connection().expect("read"), Connection::default());
+        files.store_account(&account).expect("written");
+        files.store_connection(&connection).expect("written");
+
+        assert_eq!(files.account().expect("read"), Some(account));
+        assert_eq!(files.connection().expect("read"), connection);
+        files.remove_account().expect("removed");
+        files.remove_account().expect("nothing to remove");
+        assert_eq!(files.account().expect("read"), None);
+    }
+
+    #[test]
+    fn damaged_and_later_files_say_what_to_do() {
+        let (_folder, files) = files();
+        let said = |bytes: &[u8]| {
+            fs::write(&files.account, bytes).expect("written");
+            format!("{:#}", files.account().expect_err("unusable"))
+        };
+
+        assert!(said(b"junk").contains("is damaged"), "{}", said(b"junk"));
+        let later = cbor::encode(&[("version", 2)].into_iter().collect::<std::collections::BTreeMap<_, _>>());
+        assert!(said(&later).contains("upgrade the agent"), "{}", said(&later));
+    }
+}
