@@ -8,6 +8,7 @@ use horizon_api::{
     join::JoinString,
     key::SecretKey,
     name::Name,
+    token::TokenText,
     wire::{
         ALPN_DEV,
         dev::{FromDevice, Granted, Login, ToDevice},
@@ -29,7 +30,7 @@ pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> any
     let pin = Pin { root: link.root, epoch: 0 };
     let meeting = meet_at(key, &link.host, link.port, &pin).await?;
     let attestation = meeting.attest(key)?;
-    let token = link.token.reveal().to_owned();
+    let token = TokenText::new(&link.token);
     let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
     ask(meeting, &login, &link.host, link.port).await
 }
