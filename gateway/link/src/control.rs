@@ -26,7 +26,7 @@ pub(crate) enum ControlError {
 }
 
 impl ControlStream {
-    /// Opens the stream: whoever dials does.
+    /// Opens the stream: whoever dials does, when the handshake is done; before, the other end gives no credit.
     pub(crate) fn open(&mut self, connection: &mut Connection) {
         self.id = connection.streams().open(Dir::Bi);
     }

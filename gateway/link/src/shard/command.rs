@@ -48,7 +48,6 @@ impl Shard {
         match connected {
             Ok((handle, connection)) => {
                 let link = self.adopt(handle, connection);
-                link.control.open(&mut link.connection);
                 link.end = End::Device(DeviceSession::default(), None);
                 self.uplink = Some(link.id);
                 self.hello = Some(FromDevice::Hello(dial.hello));

@@ -69,6 +69,7 @@ impl Shard {
                 link.end = End::Gateway(Box::new(GatewaySession::new(peer, is_post_quantum)));
             }
             End::Device(..) => {
+                link.control.open(&mut link.connection);
                 if let Some(hello) = self.hello.take()
                     && let Err(error) = link.control.send(&mut link.connection, &hello)
                 {
