@@ -28,7 +28,7 @@ use self::{grants::Grants, link::RunningLink, lookup::Found};
 pub(crate) use self::{link::remembered_host, report::Snapshot};
 use crate::{
     account::Account,
-    api::ConnectRequest,
+    api::{ConnectRequest, StateName},
     disk,
     files::Files,
     state::{Machine, Moment, Order, State},
@@ -86,6 +86,8 @@ pub(crate) struct EventLoop {
     account: Option<Account>,
     memory: disk::Connection,
     machine: Machine,
+    /// The state that the log told last.
+    logged: StateName,
     grants: Grants,
     link: Option<RunningLink>,
     /// Shards that were started: what an older one still tells is nobody's business.
@@ -110,6 +112,7 @@ impl EventLoop {
             account,
             memory,
             machine: Machine::new(clock::unix_ms()),
+            logged: StateName::Disconnected,
             grants: Grants::new(),
             link: None,
             links_started: 0,
@@ -198,7 +201,6 @@ impl EventLoop {
 
     /// Does what the machine wants done, until it wants nothing.
     async fn drive(&mut self) {
-        let before = self.machine.state().name();
         while let Some(order) = self.machine.poll_order() {
             match order {
                 Order::LookUp => self.look_up().await,
@@ -207,7 +209,8 @@ impl EventLoop {
             }
         }
         let state = self.machine.state();
-        if state.name() != before {
+        if state.name() != self.logged {
+            self.logged = state.name();
             log_state(&state);
         }
     }

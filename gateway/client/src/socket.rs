@@ -93,7 +93,7 @@ async fn login(
     State(agent): State<Agent>,
     body: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Result<Json<Status>, Refused> {
-    let Json(request) = body?;
+    let Json(request) = body.map_err(unreadable)?;
     let link: JoinString = request.link.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
     if link.token.kind() != TokenKind::Personal {
         return Err(Failure::Usage(NOT_A_PERSONS_LINK.into()).into());
@@ -115,7 +115,7 @@ async fn connect(
     State(agent): State<Agent>,
     body: Result<Json<ConnectRequest>, JsonRejection>,
 ) -> Result<Json<Status>, Refused> {
-    let Json(request) = body?;
+    let Json(request) = body.map_err(unreadable)?;
     let again = request.clone();
     match agent.ask(|reply| Request::Connect { request, reply }).await {
         // The list may be older than the server.
@@ -129,6 +129,11 @@ async fn connect(
 
 async fn disconnect(State(agent): State<Agent>) -> Result<Json<Status>, Refused> {
     agent.ask(|reply| Request::Disconnect { reply }).await
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over an error")]
+fn unreadable(rejection: JsonRejection) -> Failure {
+    Failure::Usage(rejection.body_text())
 }
 
 /// What a link must be for to sign a person's device in.
@@ -180,7 +185,7 @@ impl IntoResponse for Refused {
             Some(Failure::Usage(_)) => (StatusCode::BAD_REQUEST, "Usage"),
             Some(Failure::Refused(_)) => (StatusCode::FORBIDDEN, "Refused"),
             Some(Failure::Unreachable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Unreachable"),
-            None if is_choice || self.0.is::<JsonRejection>() => (StatusCode::BAD_REQUEST, "Usage"),
+            None if is_choice => (StatusCode::BAD_REQUEST, "Usage"),
             Some(Failure::Failed(_)) | None => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),
         };
         let Problem { message, hint } = Problem::from_line(&format!("{:#}", self.0));

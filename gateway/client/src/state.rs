@@ -134,7 +134,8 @@ impl Machine {
 
     /// The person wants no link.
     pub(crate) fn handle_disconnect(&mut self, at: Moment) {
-        *self = Self::new(at.unix_ms);
+        let since_ms = if self.phase == Phase::Idle { self.since_ms } else { at.unix_ms };
+        *self = Self::new(since_ms);
     }
 
     /// The shell looked up where to dial.

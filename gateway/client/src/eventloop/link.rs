@@ -271,7 +271,6 @@ impl EventLoop {
         match self.configure(accept).await {
             Ok(()) => {
                 self.machine.handle_configured(moment());
-                info!("the link is up");
             }
             Err(error) => {
                 let problem = problem_of(&error);
@@ -316,7 +315,7 @@ impl EventLoop {
                 )
             }
             Some(_) | None => {
-                warn!(reason, "the link is gone");
+                info!(reason, "the link is gone");
                 Problem::new(reason, "")
             }
         };
