@@ -41,7 +41,7 @@ pub(crate) struct Link {
     pub(crate) since_ms: i64,
     pub(crate) inbound_bytes: u64,
     pub(crate) outbound_bytes: u64,
-    /// When something was first sent that nothing has answered yet.
+    /// When a packet was first sent that nothing has answered yet, not even with an acknowledgement.
     unanswered_since: Option<Instant>,
     /// Closed by us or by the other end; kept until quinn-proto has said the last word.
     pub(crate) is_closing: bool,
@@ -129,6 +129,7 @@ impl Link {
         self.unanswered_since = None;
     }
 
+    /// Packets only: nobody answers an acknowledgement, and the idle timeout sees to keep-alives.
     pub(crate) fn saw_outbound(&mut self, now: Instant) {
         self.unanswered_since.get_or_insert(now);
     }

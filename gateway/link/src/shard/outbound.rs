@@ -61,6 +61,7 @@ impl Shard {
                 let has_room = link.has_room();
                 let Some(popped) = link.queue.pop(self.clock.now, has_room, &mut self.drops) else { break };
                 sent += popped.frame.len();
+                link.saw_outbound(self.clock.now);
                 self.stage(link, popped);
             }
             if !self.transmit(link) {
@@ -113,7 +114,6 @@ impl Shard {
             self.pools.transmit = contents;
             return false;
         };
-        link.saw_outbound(self.clock.now);
         link.follow_path();
         match self.udp.send(&transmit, &contents) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
