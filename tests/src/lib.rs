@@ -1,3 +1,19 @@
-//! What the tests of the whole share.
+//! What the tests of the whole share: a small world of network namespaces in which the real programs run,
+//! strangers that speak the wire themselves, and a browser.
 
 pub mod browser;
+pub mod demo;
+pub mod folder;
+pub mod garbage;
+pub mod joiner;
+pub mod namespace;
+pub mod page;
+pub mod process;
+pub mod program;
+pub mod random;
+pub mod scenario;
+pub mod snapshot;
+pub mod stranger;
+pub mod traffic;
+pub mod wait;
+pub mod world;

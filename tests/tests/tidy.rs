@@ -41,7 +41,8 @@ fn heavy_libraries_stay_in_their_rooms() {
 
     for package in &workspace.packages {
         for (library, rooms) in ONLY {
-            if package.dependencies.iter().any(|name| name == library) && !rooms.contains(&package.name.as_str())
+            if package.dependencies.iter().any(|name| name == library)
+                && !rooms.contains(&package.name.as_str())
             {
                 wrong.push(format!("{} imports {library}, which only {rooms:?} may", package.name));
             }
@@ -60,7 +61,8 @@ fn heavy_libraries_stay_in_their_rooms() {
 fn pure_crates_reach_no_file_clock_thread_or_socket() {
     let folders = ["api/src/", "controller/planner/src/", "gateway/dataplane/src/"];
     let sources = sources().unwrap();
-    let pure = || sources.iter().filter(|source| folders.iter().any(|folder| source.path.starts_with(folder)));
+    let pure =
+        || sources.iter().filter(|source| folders.iter().any(|folder| source.path.starts_with(folder)));
     let mut wrong = Vec::new();
 
     for source in pure().filter(|source| !source.is_test) {

@@ -1,0 +1,88 @@
+//! Gateways and devices that speak to the controller themselves, so that a test can stop half way.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use horizon_api::{
+    delegation::Pin,
+    join::JoinString,
+    key::SecretKey,
+    token::TokenText,
+    wire::{
+        ALPN_CFG, ALPN_DEV, Refusal,
+        cfg::{Join, ToController, ToGateway},
+        dev::{FromDevice, Granted, Login, ToDevice},
+    },
+};
+use horizon_node::controller::{self, Address, Meeting};
+
+use crate::namespace::Namespace;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends a gateway's join and goes away without reading the answer, as if the network had failed just then.
+///
+/// # Errors
+/// When the controller does not answer at all.
+pub fn join_and_vanish(from: &Namespace, key: &SecretKey, join: &JoinString) -> anyhow::Result<()> {
+    in_namespace(from, async {
+        let mut meeting = meet_as_gateway(key, join).await?;
+        let attestation = meeting.attest(key)?;
+        let token = TokenText::new(&join.token);
+        meeting.sender.send(&ToController::Join(Join { token, name: None, attestation })).await?;
+        // The message is on its way once the other end has taken all of the stream.
+        meeting.sender.finish().await;
+        meeting.end("vanished").await;
+        Ok(())
+    })
+}
+
+/// Signs a device in and returns the controller's answer.
+///
+/// # Errors
+/// When the controller does not answer.
+pub fn login(
+    from: &Namespace,
+    key: &SecretKey,
+    link: &JoinString,
+    device_name: &str,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    in_namespace(from, async {
+        let pin = Pin { root: link.root, epoch: 0 };
+        let address = Address { host: &link.host, port: link.port };
+        let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
+        let mut meeting = controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await?;
+        let attestation = meeting.attest(key)?;
+        let token = TokenText::new(&link.token);
+        let login = Login { token, device_name: device_name.to_owned(), attestation };
+        meeting.sender.send(&FromDevice::Login(login)).await?;
+        let answer = meeting.receiver.receive_within(PATIENCE).await?;
+        meeting.end("signed in").await;
+        match answer {
+            ToDevice::Granted(granted) => Ok(Ok(granted)),
+            ToDevice::Refused(refusal) => Ok(Err(refusal)),
+            ToDevice::Welcome(_) => anyhow::bail!("the controller said Welcome twice"),
+        }
+    })
+}
+
+async fn meet_as_gateway(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
+    let pin = Pin { root: join.root, epoch: 0 };
+    let address = Address { host: &join.host, port: join.port };
+    let welcome = |answer| if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None };
+    controller::meet(key, ALPN_CFG, address, &pin, ToController::Hello, welcome).await
+}
+
+/// Runs a future on a thread that is in the namespace, with all the sockets that it opens.
+///
+/// # Errors
+/// Those of the future.
+pub fn in_namespace<T: Send>(
+    namespace: &Namespace,
+    act: impl Future<Output = anyhow::Result<T>> + Send,
+) -> anyhow::Result<T> {
+    namespace.enter(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.context("start a runtime")?.block_on(act)
+    })?
+}

@@ -1,0 +1,125 @@
+//! Those who should not be believed: devices with grants that are not theirs, and a controller with another root.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Context;
+use horizon_api::{
+    delegation::{Delegation, Role},
+    key::{PublicKey, SecretKey},
+    section::NetworkId,
+    wire::{
+        ALPN_CFG, ALPN_DEV, ALPN_LINK, Welcome,
+        cfg::{ToController, ToGateway},
+        dev,
+        link::{FromDevice, LinkHello, ToDevice},
+    },
+};
+use horizon_node::{clock, framed, quic};
+use quinn::{Connection, Endpoint, crypto::rustls::HandshakeData};
+use tokio::{runtime::Runtime, task::JoinHandle};
+
+use crate::{
+    joiner::in_namespace,
+    namespace::Namespace,
+    world::{CONTROLLER_PORT, GATEWAY, GATEWAY_PORT},
+};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Knocks at the gateway as a device with this key and this grant, and returns its answer.
+///
+/// # Errors
+/// When the gateway does not answer, or is another one.
+pub fn knock(
+    from: &Namespace,
+    key: &SecretKey,
+    gateway: PublicKey,
+    grant: Vec<u8>,
+    network: NetworkId,
+) -> anyhow::Result<ToDevice> {
+    in_namespace(from, async {
+        let (endpoint, connection) = quic::dial(key, ALPN_LINK, &GATEWAY.to_string(), GATEWAY_PORT).await?;
+        anyhow::ensure!(quic::peer_key(&connection)? == gateway, "another gateway answered");
+        let (mut sender, mut receiver) = framed::open(&connection).await?;
+        let hello = LinkHello { version: "test".into(), features: vec![], grant, network };
+        sender.send(&FromDevice::Hello(hello)).await?;
+        let answer = receiver.receive_within(PATIENCE).await?;
+        connection.close(0u32.into(), b"seen");
+        endpoint.wait_idle().await;
+        Ok(answer)
+    })
+}
+
+/// A controller with a root of its own, in the place of the right one.
+#[derive(Debug)]
+pub struct Impostor {
+    heard: Arc<Mutex<Vec<String>>>,
+    /// Its end is the impostor's.
+    _runtime: Runtime,
+}
+
+impl Impostor {
+    /// Listens where the controller would.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn stand_in(namespace: &Namespace, seed: u8) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let key = SecretKey::from_seed(&[seed; 32]);
+        let address = ([0, 0, 0, 0], CONTROLLER_PORT).into();
+        let endpoint = namespace.enter(|| {
+            let _inside = runtime.enter();
+            quic::listen(&key, &[ALPN_CFG, ALPN_DEV], address)
+        })??;
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        runtime.spawn(pretend(endpoint, key.public(), seed, Arc::clone(&heard)));
+        Ok(Self { heard, _runtime: runtime })
+    }
+
+    /// Returns every message that it was told, as text.
+    pub fn heard(&self) -> Vec<String> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn pretend(endpoint: Endpoint, online: PublicKey, seed: u8, heard: Arc<Mutex<Vec<String>>>) {
+    while let Some(incoming) = endpoint.accept().await {
+        if let Ok(connection) = incoming.await {
+            let _: JoinHandle<_> = tokio::spawn(listen(connection, online, seed, Arc::clone(&heard)));
+        }
+    }
+}
+
+async fn listen(
+    connection: Connection,
+    online: PublicKey,
+    seed: u8,
+    heard: Arc<Mutex<Vec<String>>>,
+) -> anyhow::Result<()> {
+    let root = SecretKey::from_seed(&[seed.wrapping_add(1); 32]);
+    let roles = vec![Role::Link, Role::Config, Role::Grant];
+    let delegation = Delegation { root: root.public(), online, roles, epoch: 1, not_after: i64::MAX };
+    let delegation = delegation.sign(&root);
+    let welcome = Welcome { delegation, nonce: [1; 32], server_time_ms: clock::unix_ms() };
+    let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await?;
+    let note = |message: String| heard.lock().unwrap_or_else(PoisonError::into_inner).push(message);
+    if protocol(&connection)? == ALPN_CFG {
+        note(format!("{:?}", receiver.receive::<ToController>().await?));
+        sender.send(&ToGateway::Welcome(welcome)).await?;
+        note(format!("{:?}", receiver.receive::<ToController>().await?));
+    } else {
+        note(format!("{:?}", receiver.receive::<dev::FromDevice>().await?));
+        sender.send(&dev::ToDevice::Welcome(welcome)).await?;
+        note(format!("{:?}", receiver.receive::<dev::FromDevice>().await?));
+    }
+    Ok(())
+}
+
+fn protocol(connection: &Connection) -> anyhow::Result<Vec<u8>> {
+    let data = connection.handshake_data().context("no handshake")?;
+    let data = data.downcast::<HandshakeData>().map_err(|_| anyhow::anyhow!("another kind of handshake"))?;
+    data.protocol.context("no protocol")
+}

@@ -1,0 +1,189 @@
+//! What goes on when something dies, and what a host looks like afterwards.
+
+use std::thread;
+
+use anyhow::ensure;
+use horizon_tests::{
+    page::Page,
+    scenario::in_world,
+    snapshot::Snapshot,
+    traffic::{Flow, fetch, ping, wait_ping},
+    wait::wait_for,
+    world::{LAN, World},
+};
+
+#[test]
+fn traffic_goes_on_when_the_controller_is_killed() {
+    in_world(|world| {
+        let _page = Page::serve(&world.net.lan, LAN)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let mut flow = Flow::open(&world.net.cli, LAN)?;
+
+        world.controller.kill()?;
+        let lost = (0..50).filter(|_| !flow.exchange()).count();
+
+        ensure!(lost <= 2, "{lost} of 50 datagrams were lost");
+        ensure!(fetch(&world.net.cli, LAN)? > 0, "the page does not come");
+        wait_for("the gateway says that it is on its own", || {
+            Ok(world.gateway.status()?.standby_since_ms.is_some())
+        })?;
+        let outcome = world.controller.verb(&["status"])?;
+        outcome.refused(4, &["no controller answers"])?;
+        world.controller.start()?;
+        wait_for("the gateway is followed again", || Ok(world.gateway.status()?.standby_since_ms.is_none()))?;
+        world.wait_ready()?;
+        ensure!(flow.exchange() || flow.exchange(), "the flow broke when the controller came back");
+        Ok(())
+    });
+}
+
+#[test]
+fn without_a_controller_a_device_that_was_granted_connects_and_a_gateway_comes_back() {
+    in_world(|world| {
+        world.start_servers()?;
+        world.alice.sign_in(&world.controller)?;
+        world.bob.sign_in(&world.controller)?;
+        world.controller.kill()?;
+
+        world.bob.connect()?;
+        wait_ping(&world.net.cli2, LAN)?;
+        world.gateway.kill()?;
+        world.gateway.start()?;
+        wait_ping(&world.net.cli2, LAN)?;
+        world.alice.connect()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        let status = world.gateway.status()?;
+        ensure!(status.links.len() == 2 && status.standby_since_ms.is_some(), "{status:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn clients_are_back_by_themselves_after_the_gateway_was_killed() {
+    in_world(|world| {
+        let before = Snapshot::take(&world.net.gw)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let running = Snapshot::take(&world.net.gw)?;
+        ensure!(running.has_traces(), "the test would not see a change");
+
+        for _ in 0..2 {
+            world.gateway.kill()?;
+            world.gateway.start()?;
+            wait_ping(&world.net.cli, LAN)?;
+            world.alice.wait_connected()?;
+        }
+
+        // Nothing is there twice, and all of it can still be taken back.
+        running.check_same(&Snapshot::take(&world.net.gw)?)?;
+        world.gateway.stop()?;
+        before.check_same(&Snapshot::take(&world.net.gw)?)
+    });
+}
+
+#[test]
+fn a_stopped_gateway_leaves_the_host_as_it_was() {
+    in_world(|world| {
+        let before = Snapshot::take(&world.net.gw)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        ensure!(Snapshot::take(&world.net.gw)?.has_traces(), "the test would not see a change");
+
+        world.gateway.stop()?;
+
+        before.check_same(&Snapshot::take(&world.net.gw)?)
+    });
+}
+
+#[test]
+fn uninstall_leaves_the_host_as_it_was_after_a_kill() {
+    in_world(|world| {
+        // Somebody else's table and setting, which must survive.
+        world.net.gw.run("nft add table inet theirs")?;
+        world.net.gw.enter(|| std::fs::write("/proc/sys/net/ipv4/conf/lan0/rp_filter", "2"))??;
+        let before = Snapshot::take(&world.net.gw)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.gateway.kill()?;
+        ensure!(Snapshot::take(&world.net.gw)?.has_traces(), "the kill left nothing to take back");
+
+        horizon_tests::process::run(world.gateway.command(&["uninstall"])?)?.success()?;
+
+        before.check_same(&Snapshot::take(&world.net.gw)?)
+    });
+}
+
+#[test]
+fn a_disconnected_or_stopped_agent_leaves_the_host_as_it_was() {
+    in_world(|world| {
+        let before = Snapshot::take(&world.net.cli)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        ensure!(Snapshot::take(&world.net.cli)?.has_traces(), "the test would not see a change");
+
+        world.alice.verb(&["disconnect"])?.success()?;
+        wait_for("nothing is reached any more", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        before.check_same(&Snapshot::take(&world.net.cli)?)?;
+        world.alice.connect()?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.alice.stop()?;
+
+        before.check_same(&Snapshot::take(&world.net.cli)?)
+    });
+}
+
+#[test]
+fn a_killed_agent_is_connected_again_when_it_starts() {
+    in_world(|world| {
+        let before = Snapshot::take(&world.net.cli)?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.alice.kill()?;
+        world.alice.start()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.alice.stop()?;
+        before.check_same(&Snapshot::take(&world.net.cli)?)
+    });
+}
+
+#[test]
+fn flushed_rules_are_made_again() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.net.gw.run("nft flush ruleset")?;
+        // A ping of an old flow would pass by what the kernel remembers of it.
+        wait_for("our table is there again", || Ok(has_table(world)?))?;
+
+        wait_ping(&world.net.cli, LAN)
+    });
+}
+
+fn has_table(world: &World) -> anyhow::Result<bool> {
+    Ok(world.net.gw.run("nft list tables")?.contains("inet horizon"))
+}
+
+#[test]
+fn two_devices_talk_at_the_same_time() {
+    in_world(|world| {
+        let _page = Page::serve(&world.net.lan, LAN)?;
+        world.start_with_alice()?;
+        world.bob.sign_in(&world.controller)?;
+        world.bob.connect()?;
+        wait_ping(&world.net.cli2, LAN)?;
+
+        let fetched: Vec<usize> = thread::scope(|scope| {
+            let namespaces = [&world.net.cli, &world.net.cli2];
+            let threads = namespaces.map(|namespace| scope.spawn(|| fetch(namespace, LAN)));
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<anyhow::Result<_>>()
+        })?;
+
+        ensure!(fetched == [200_000, 200_000], "{fetched:?}");
+        Ok(())
+    });
+}
