@@ -86,7 +86,7 @@ fn two_controllers_on_one_folder_are_told_of_each_other() {
         let mut second = world.controller.run_command()?;
         second.args(["--http", "127.0.0.1:0", "--quic", "127.0.0.1:0"]);
 
-        run(second)?.refused(1, &["in use", &first])?;
+        run(second)?.refused(1, &[&first, "--data"])?;
 
         ensure!(world.controller.status()?.readiness.ready, "the first one suffered");
         world.controller.daemon().map(drop)
