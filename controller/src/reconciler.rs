@@ -121,15 +121,16 @@ impl Reconciler {
         }
     }
 
-    /// Compiles again when time alone has changed something.
+    /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
-        if self.state.next_wake.is_some_and(|at| at <= clock::unix_s()) {
+        let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
+        if is_time || self.state.stalled.is_some() {
             self.view_is_due = true;
             self.recompile_or_log("time").await;
         }
     }
 
-    /// A store that refuses keeps the old revision in force; the next event tries again.
+    /// A store that refuses keeps the old revision in force; [`Reconciler::wake`] tries again.
     async fn recompile_or_log(&mut self, cause: &str) {
         match self.recompile(cause).await {
             Ok(()) => self.state.stalled = None,
