@@ -24,7 +24,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 /// Fits every path of today's Internet that has no tunnel of its own; falls back to 1200.
 const MTU_START: u16 = 1330;
 /// An Ethernet frame less an IPv4 and a UDP header.
-const MTU_MOST: u16 = 1472;
+pub(crate) const MTU_MOST: u16 = 1472;
 /// Datagrams that quinn-proto may hold back: a batch and one more super-packet. The queue is not here.
 pub(crate) const DATAGRAM_SEND_BYTES: usize = 1 << 20;
 /// Datagrams that wait for one turn of the loop.

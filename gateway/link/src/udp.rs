@@ -9,9 +9,13 @@ use std::{
 use quinn_proto::Transmit;
 use quinn_udp::{RecvMeta, UdpSocketState};
 
+use crate::settings::MTU_MOST;
+
 /// One receive takes up to so many messages, each up to 64 KiB of datagrams of one sender.
 const MESSAGES: usize = 8;
 const MESSAGE_BYTES: usize = 65_536;
+/// 65,535 less an IPv4 and a UDP header; a longer one is refused whole (EMSGSIZE).
+const MESSAGE_BYTES_MAX: usize = 65_507;
 /// The kernel's default of 208 KiB is a few milliseconds at a gigabit a second.
 const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 
@@ -62,9 +66,9 @@ impl Udp {
         self.state.try_send((&self.socket).into(), &transmit)
     }
 
-    /// Returns how many datagrams one send may carry.
+    /// Returns how many datagrams one send may carry: together they are one UDP message to the kernel.
     pub(crate) fn batch_max(&self) -> usize {
-        self.state.max_gso_segments()
+        self.state.max_gso_segments().min(MESSAGE_BYTES_MAX / usize::from(MTU_MOST))
     }
 
     pub(crate) fn may_fragment(&self) -> bool {
