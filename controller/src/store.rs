@@ -11,7 +11,6 @@ mod binding;
 mod commit;
 mod error;
 mod event;
-mod folder;
 mod key;
 mod load;
 mod meta;
@@ -32,10 +31,13 @@ mod crash;
 #[cfg(test)]
 mod facts;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use horizon_node::data_folder::{DataFolder, DataFolderError};
 use tracing::{error, info};
 
 pub use allocation::Allocation;
@@ -55,7 +57,6 @@ pub use session::{NewLink, Session, TakeLink};
 pub use use_key::{UseKey, UseOutcome};
 
 use error::Result;
-use folder::Folder;
 use reader::Readers;
 use statement::Statements;
 use writer::Writer;
@@ -74,7 +75,7 @@ struct Parts {
     readers: Readers,
     writer: Writer,
     start: Start,
-    _folder: Folder,
+    _folder: DataFolder,
 }
 
 /// What was found when the store was opened.
@@ -100,9 +101,9 @@ pub struct StoreCounters {
 impl Store {
     /// Opens the store of a folder, making both when they are not there. Blocks: call it before serving.
     pub fn open(folder: &Path) -> Result<Self> {
-        let folder = Folder::take(folder)?;
-        folder.touch_database()?;
-        let path = folder.database();
+        let folder = DataFolder::open(folder)?;
+        let path = folder.file("horizon.db");
+        touch(&path)?;
         let mut statements = writer::connect(&path)?;
         migration::migrate(&mut statements)?;
         let start = writer::transaction(&mut statements, check_start)?;
@@ -256,6 +257,13 @@ impl Store {
     pub async fn end_session(&self, secret: Vec<u8>) -> Result<()> {
         self.parts.writer.write(move |statements| session::delete(statements, &secret)).await
     }
+}
+
+/// Makes the database's file, private to its owner, before SQLite makes it with the usual mode.
+fn touch(path: &Path) -> Result<()> {
+    let opened =
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    opened.map(|_| ()).map_err(|error| DataFolderError::of(path, &error).into())
 }
 
 fn check_start(statements: &mut Statements) -> Result<Start> {

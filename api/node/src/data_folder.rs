@@ -1,12 +1,9 @@
 //! The folder that a daemon owns: made private, and locked so that no second daemon uses it.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
-    io::{self, Read, Write},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{DirBuilderExt, OpenOptionsExt},
-    },
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -18,17 +15,17 @@ pub struct DataFolder {
 }
 
 /// Why a data folder cannot be used. Each says what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DataFolderError {
-    #[error("cannot make the data folder {path}: {reason}; make it, or name another with --data DIR")]
-    Make { path: PathBuf, reason: io::Error },
-    #[error(
-        "cannot write to the data folder {path}: {reason}; give this user the right to it, free some space, or name another with --data DIR"
-    )]
-    Write { path: PathBuf, reason: io::Error },
-    #[error(
-        "the data folder {path} is in use by process {holder}; stop it, or name another folder with --data DIR"
-    )]
+    #[error("no access to {path}: run as its owner, or change its owner and mode")]
+    NoAccess { path: PathBuf },
+    #[error("{path} is read-only: mount it writable, or name another data folder with --data DIR")]
+    ReadOnly { path: PathBuf },
+    #[error("no space left for {path}: free some; nothing was changed")]
+    Full { path: PathBuf },
+    #[error("cannot use {path}: {reason}; name another data folder with --data DIR")]
+    Unusable { path: PathBuf, reason: String },
+    #[error("{path} is in use by process {holder}: stop that one, or name another data folder with --data DIR")]
     InUse { path: PathBuf, holder: String },
 }
 
@@ -38,9 +35,8 @@ impl DataFolder {
     /// # Errors
     /// See [`DataFolderError`].
     pub fn open(path: &Path) -> Result<Self, DataFolderError> {
-        let fail_make = |reason| DataFolderError::Make { path: path.to_owned(), reason };
-        let fail_write = |reason| DataFolderError::Write { path: path.to_owned(), reason };
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail_make)?;
+        let fail = |error: io::Error| DataFolderError::of(path, &error);
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -48,15 +44,19 @@ impl DataFolder {
             .truncate(false)
             .mode(0o600)
             .open(path.join("lock"))
-            .map_err(fail_write)?;
-        if !try_lock(&lock).map_err(fail_write)? {
-            let mut holder = String::new();
-            drop(lock.read_to_string(&mut holder));
-            return Err(DataFolderError::InUse { path: path.to_owned(), holder: holder.trim().to_owned() });
+            .map_err(fail)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                drop(lock.read_to_string(&mut holder));
+                return Err(DataFolderError::InUse { path: path.to_owned(), holder: holder.trim().to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
-        lock.set_len(0).map_err(fail_write)?;
-        writeln!(lock, "{}", std::process::id()).map_err(fail_write)?;
-        lock.sync_all().map_err(fail_write)?;
+        lock.set_len(0).map_err(fail)?;
+        writeln!(lock, "{}", std::process::id()).map_err(fail)?;
+        lock.sync_all().map_err(fail)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -71,25 +71,25 @@ impl DataFolder {
     /// Returns a folder in it, made where it is missing.
     ///
     /// # Errors
-    /// [`DataFolderError::Make`].
+    /// When it cannot be made.
     pub fn folder(&self, name: &str) -> Result<PathBuf, DataFolderError> {
         let path = self.path.join(name);
-        fs::create_dir_all(&path).map_err(|reason| DataFolderError::Make { path: path.clone(), reason })?;
+        fs::create_dir_all(&path).map_err(|error| DataFolderError::of(&path, &error))?;
         Ok(path)
     }
 }
 
-/// `flock(2)` without waiting: it ends with the process, also after `kill -9`.
-fn try_lock(file: &File) -> io::Result<bool> {
-    // SAFETY: the descriptor is open for as long as `file` lives; flock reads no memory of ours.
-    #[allow(unsafe_code, reason = "flock has no safe form in std for this toolchain")]
-    let result = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-    if result == 0 {
-        return Ok(true);
-    }
-    match io::Error::last_os_error() {
-        error if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        error => Err(error),
+impl DataFolderError {
+    /// Sorts an error of the file system by what a person does about it.
+    pub fn of(path: &Path, error: &io::Error) -> Self {
+        let path = path.to_owned();
+        match error.kind() {
+            ErrorKind::PermissionDenied => Self::NoAccess { path },
+            ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path },
+            #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of input and output errors are open")]
+            _ => Self::Unusable { path, reason: error.to_string().to_lowercase() },
+        }
     }
 }
 
@@ -108,5 +108,15 @@ mod tests {
 
         assert!(second.contains(&std::process::id().to_string()), "{second}");
         assert!(DataFolder::open(&path).is_ok());
+    }
+
+    #[test]
+    fn an_error_of_the_disk_says_what_to_do() {
+        let text = |kind: ErrorKind| DataFolderError::of(Path::new("/data"), &kind.into()).to_string();
+
+        assert!(text(ErrorKind::PermissionDenied).contains("run as its owner"));
+        assert!(text(ErrorKind::ReadOnlyFilesystem).contains("mount it writable"));
+        assert!(text(ErrorKind::StorageFull).contains("free some"));
+        assert!(text(ErrorKind::NotADirectory).starts_with("cannot use /data: not a directory"));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
+use horizon_node::data_folder::DataFolderError;
+
 /// An error of the store. It can be cloned, because a failed commit fails everyone in its group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    #[error(
-        "another controller (pid {pid}) holds {path}: stop it, or give this one its own data folder (--data)"
-    )]
-    Locked { path: PathBuf, pid: String },
+    #[error(transparent)]
+    Folder(#[from] DataFolderError),
     #[error("no access to {path}: run as its owner, or change its owner and mode ({reason})")]
     Unreadable { path: PathBuf, reason: String },
     #[error("{path} is read-only: mount it writable, or choose another data folder (--data)")]

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use horizon_node::data_folder::DataFolderError;
 use serde_json::json;
 
 use super::{
@@ -96,7 +97,7 @@ fn check_open(prepare: impl FnOnce(&std::path::Path), expected: &str) {
 
 #[test]
 fn folder_that_cannot_be_used_is_refused_in_one_line() {
-    check_open(|data| std::fs::write(data, "a file").unwrap(), "cannot use DATA: file exists (os error 17)");
+    check_open(|data| std::fs::write(data, "a file").unwrap(), "cannot use DATA: file exists (os error 17); name another data folder with --data DIR");
     check_open(
         |data| {
             std::fs::create_dir(data).unwrap();
@@ -107,7 +108,7 @@ fn folder_that_cannot_be_used_is_refused_in_one_line() {
     );
     check_open(
         |data| std::fs::create_dir_all(data.join("horizon.db")).unwrap(),
-        "cannot use DATA/horizon.db: is a directory (os error 21)",
+        "cannot use DATA/horizon.db: is a directory (os error 21); name another data folder with --data DIR",
     );
 }
 
@@ -121,7 +122,7 @@ async fn second_controller_is_refused_by_name_until_the_first_is_gone() {
     let second = Store::open(folder.path()).unwrap();
 
     let pid = std::process::id().to_string();
-    assert_eq!(refused, Some(StoreError::Locked { path: folder.path().into(), pid }));
+    assert_eq!(refused, Some(DataFolderError::InUse { path: folder.path().into(), holder: pid }.into()));
     assert_eq!(second.start().number, 2);
 }
 
