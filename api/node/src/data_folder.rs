@@ -25,7 +25,9 @@ pub enum DataFolderError {
     Full { path: PathBuf },
     #[error("cannot use {path}: {reason}; name another data folder with --data DIR")]
     Unusable { path: PathBuf, reason: String },
-    #[error("{path} is in use by process {holder}: stop that one, or name another data folder with --data DIR")]
+    #[error(
+        "{path} is in use by process {holder}: stop that one, or name another data folder with --data DIR"
+    )]
     InUse { path: PathBuf, holder: String },
 }
 
@@ -50,7 +52,10 @@ impl DataFolder {
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
                 drop(lock.read_to_string(&mut holder));
-                return Err(DataFolderError::InUse { path: path.to_owned(), holder: holder.trim().to_owned() });
+                return Err(DataFolderError::InUse {
+                    path: path.to_owned(),
+                    holder: holder.trim().to_owned(),
+                });
             }
             Err(TryLockError::Error(error)) => return Err(fail(error)),
         }
@@ -87,7 +92,10 @@ impl DataFolderError {
             ErrorKind::PermissionDenied => Self::NoAccess { path },
             ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path },
-            #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of input and output errors are open")]
+            #[expect(
+                clippy::wildcard_enum_match_arm,
+                reason = "the kinds of input and output errors are open"
+            )]
             _ => Self::Unusable { path, reason: error.to_string().to_lowercase() },
         }
     }

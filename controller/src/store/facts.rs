@@ -97,7 +97,10 @@ fn check_open(prepare: impl FnOnce(&std::path::Path), expected: &str) {
 
 #[test]
 fn folder_that_cannot_be_used_is_refused_in_one_line() {
-    check_open(|data| std::fs::write(data, "a file").unwrap(), "cannot use DATA: file exists (os error 17); name another data folder with --data DIR");
+    check_open(
+        |data| std::fs::write(data, "a file").unwrap(),
+        "cannot use DATA: file exists (os error 17); name another data folder with --data DIR",
+    );
     check_open(
         |data| {
             std::fs::create_dir(data).unwrap();
