@@ -88,14 +88,11 @@ impl DataFolderError {
     /// Sorts an error of the file system by what a person does about it.
     pub fn of(path: &Path, error: &io::Error) -> Self {
         let path = path.to_owned();
+        #[expect(clippy::wildcard_enum_match_arm, reason = "the kinds of input and output errors are open")]
         match error.kind() {
             ErrorKind::PermissionDenied => Self::NoAccess { path },
             ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Self::Full { path },
-            #[expect(
-                clippy::wildcard_enum_match_arm,
-                reason = "the kinds of input and output errors are open"
-            )]
             _ => Self::Unusable { path, reason: error.to_string().to_lowercase() },
         }
     }
