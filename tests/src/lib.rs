@@ -7,6 +7,7 @@ pub mod folder;
 pub mod garbage;
 pub mod joiner;
 pub mod namespace;
+pub mod packet;
 pub mod page;
 pub mod process;
 pub mod program;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use bytes::Bytes;
 use horizon_api::{
     delegation::{Delegation, Role},
     key::{PublicKey, SecretKey},
@@ -17,8 +18,11 @@ use horizon_api::{
         link::{FromDevice, LinkHello, ToDevice},
     },
 };
-use horizon_node::{clock, framed, quic};
-use quinn::{Connection, Endpoint, crypto::rustls::HandshakeData};
+use horizon_node::{clock, framed, quic, tls};
+use quinn::{
+    ClientConfig, Connection, Endpoint,
+    crypto::rustls::{HandshakeData, QuicClientConfig},
+};
 use tokio::{runtime::Runtime, task::JoinHandle};
 
 use crate::{
@@ -50,6 +54,50 @@ pub fn knock(
         connection.close(0u32.into(), b"seen");
         endpoint.wait_idle().await;
         Ok(answer)
+    })
+}
+
+/// Opens a link with a genuine grant and sends packets into it as they are; returns whether `is_answer` came back.
+///
+/// # Errors
+/// When the gateway does not accept the link.
+pub fn inject(
+    from: &Namespace,
+    key: &SecretKey,
+    hello: LinkHello,
+    packet: &[u8],
+    is_answer: impl Fn(&[u8]) -> bool + Send + Sync,
+) -> anyhow::Result<bool> {
+    in_namespace(from, async {
+        let crypto = QuicClientConfig::try_from(tls::client_config(key, ALPN_LINK, None)?)?;
+        let endpoint = Endpoint::client(([0, 0, 0, 0], 0).into())?;
+        let config = ClientConfig::new(Arc::new(crypto));
+        let connection = endpoint.connect_with(config, (GATEWAY, GATEWAY_PORT).into(), "horizon")?.await?;
+        let (mut sender, mut receiver) = framed::open(&connection).await?;
+        sender.send(&FromDevice::Hello(hello)).await?;
+        let answer = receiver.receive_within(PATIENCE).await?;
+        anyhow::ensure!(matches!(answer, ToDevice::Accept(_)), "not accepted: {answer:?}");
+        // Channel 0 is packets, without flags.
+        let datagram = Bytes::from([&[0, 0], packet].concat());
+        let wait = async {
+            loop {
+                connection.send_datagram(datagram.clone())?;
+                let answer =
+                    tokio::time::timeout(Duration::from_millis(200), connection.read_datagram()).await;
+                if let Ok(answer) = answer
+                    && answer?.get(2..).is_some_and(&is_answer)
+                {
+                    return anyhow::Ok(());
+                }
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(3), wait).await;
+        connection.close(0u32.into(), b"seen");
+        endpoint.wait_idle().await;
+        match waited {
+            Ok(answered) => answered.map(|()| true),
+            Err(_) => Ok(false),
+        }
     })
 }
 

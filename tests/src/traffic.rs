@@ -138,11 +138,12 @@ impl Flow {
 /// When iperf3 is missing or the stream breaks.
 pub fn throughput(from: &Namespace, to: &Namespace, server: Ipv4Addr, seconds: u32) -> anyhow::Result<f64> {
     let mut serve = to.command("iperf3");
-    serve.args(["-s", "-1", "-B", &server.to_string()]);
+    serve.args(["-s", "-B", &server.to_string()]);
     let folder = tempfile::tempdir()?;
     let _server = Daemon::start("iperf3", serve, &folder.path().join("log"))?;
     let patience = Duration::from_secs(u64::from(seconds) + 20);
-    let said = wait_until("iperf3 measures", patience, || {
+    // The server may not listen yet: then it is asked again.
+    let bits = wait_until("iperf3 measures", patience, || {
         let mut client = from.command("iperf3");
         client.args([
             "-J",
@@ -153,10 +154,9 @@ pub fn throughput(from: &Namespace, to: &Namespace, server: Ipv4Addr, seconds: u
             "-t",
             &seconds.to_string(),
         ]);
-        run_within(client, patience)?.success().map(Some)
+        let report: Value = serde_json::from_str(&run_within(client, patience)?.success()?)?;
+        let bits = report["end"]["sum_received"]["bits_per_second"].as_f64();
+        bits.map(Some).with_context(|| format!("iperf3 printed no figure: {report}"))
     })?;
-    let report: Value = serde_json::from_str(&said)?;
-    let bits =
-        report["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 printed no figure")?;
     Ok(bits / 1e6)
 }

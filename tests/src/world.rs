@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub use agent::{Agent, AgentStatus};
 pub use controller::Controller;
-pub use gateway::{Gateway, GatewayStatus};
+pub use gateway::{Gateway, GatewayStatus, LinkStatus};
 pub use net::Net;
 
 use crate::{

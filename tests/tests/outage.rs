@@ -54,8 +54,9 @@ fn without_a_controller_a_device_that_was_granted_connects_and_a_gateway_comes_b
         world.alice.connect()?;
         wait_ping(&world.net.cli, LAN)?;
 
-        let status = world.gateway.status()?;
-        ensure!(status.links.len() == 2 && status.standby_since_ms.is_some(), "{status:?}");
+        world.gateway.wait_status("both links are there, and the controller is not", |status| {
+            status.links.len() == 2 && status.standby_since_ms.is_some()
+        })?;
         Ok(())
     });
 }

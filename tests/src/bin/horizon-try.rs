@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     };
     // Ctrl-C and SIGTERM take everything away, wherever the demonstration is.
     let ended = watch_signals().and_then(|()| run(options));
-    match ended {
+    match ended.and(demo::clean()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error, options.prints_json, 1),
     }
@@ -48,11 +48,10 @@ fn run(options: Options) -> anyhow::Result<()> {
     }
     let console = Console::open(&demo.world.net.ctl)?;
     let link = console.outside(&demo.world.controller.verb(&["sign-in"])?.success()?)?;
-    let (address, _) = link.split_once('#').unwrap_or((&link, ""));
     if options.prints_json {
-        print(&demo.json(address.trim_end_matches('/')));
+        print(&demo.json(&console.address()));
     } else {
-        print(&summary(&demo, address, &link));
+        print(&summary(&demo, &console.address(), &link));
     }
     if !options.ends_at_once {
         if !options.prints_json {

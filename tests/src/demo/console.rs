@@ -39,6 +39,11 @@ impl Console {
         Ok(Self { port })
     }
 
+    /// Returns where the console is reached through here.
+    pub fn address(&self) -> String {
+        format!("https://localhost:{}", self.port)
+    }
+
     /// Returns a link of the console as it is reached through here.
     ///
     /// # Errors
@@ -47,7 +52,7 @@ impl Console {
         let inside = format!("https://{CONTROLLER}:{CONTROLLER_PORT}");
         let path =
             link.trim().strip_prefix(&inside).with_context(|| format!("{link} is not below {inside}"))?;
-        Ok(format!("https://localhost:{}{path}", self.port))
+        Ok(format!("{}{path}", self.address()))
     }
 }
 

@@ -75,7 +75,8 @@ impl Demo {
         self.did("sent UDP to the same host, which no policy allows");
         self.saw("no answer");
         let original = self.world.manifests.read(POLICY)?;
-        let since = self.world.gateway.status()?.links.first().context("no link")?.since_ms;
+        let status = self.world.gateway.wait_status("the gateway shows the link", |s| !s.links.is_empty())?;
+        let since = status.links.first().context("no link")?.since_ms;
         let denied = original.replace("198.51.100.0/24", "203.0.113.0/24");
         ensure!(denied != original, "the policy of the quick start has changed");
         let start = Instant::now();
@@ -110,7 +111,8 @@ impl Demo {
         let original = self.world.manifests.read(POLICY)?;
         self.world.manifests.write(POLICY, &original.replace("action: Allow", "akzion: Allow"))?;
         let problem = wait_until("the problem is told", PATIENCE, || {
-            Ok(self.world.controller.view()?.problems.into_iter().find(|problem| problem.is_error()))
+            let problems = self.world.controller.view()?.problems;
+            Ok(problems.into_iter().find(|problem| problem.message.contains("akzion")))
         })?;
         self.did("wrote `akzion: Allow` into policy.yaml");
         self.saw(&problem.to_string());

@@ -104,6 +104,18 @@ impl Gateway {
         serde_json::from_str(&said).context("read what `status --json` printed")
     }
 
+    /// Waits for a status with something in it; the gateway looks at itself every few seconds.
+    ///
+    /// # Errors
+    /// When it is not there in time.
+    pub fn wait_status(
+        &self,
+        what: &str,
+        is_right: impl Fn(&GatewayStatus) -> bool,
+    ) -> anyhow::Result<GatewayStatus> {
+        wait_until(what, PATIENCE, || Ok(Some(self.status()?).filter(&is_right)))
+    }
+
     pub fn data(&self) -> &Path {
         &self.data
     }
