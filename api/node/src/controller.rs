@@ -38,6 +38,7 @@ pub struct Meeting {
     pub delegation: Signed,
     pub connection: Connection,
     nonce: [u8; 32],
+    evidence: Evidence,
     /// Kept alive: the connection's socket.
     pub endpoint: Endpoint,
 }
@@ -60,6 +61,10 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
             "the controller at {host}:{port} does not answer ({e:#}); check that it runs, and that UDP port {port} is open on the way"
         ))
     };
+    // Before the connection: reading the whole program may take longer than the other end waits.
+    let root = pin.root;
+    let collect = move || evidence::collect(env!("CARGO_PKG_VERSION"), &root);
+    let evidence = tokio::task::spawn_blocking(collect).await.context("look at this host")?;
     let (endpoint, connection) = quic::dial(key, alpn, host, port).await.map_err(away)?;
     let (mut sender, mut receiver) = framed::open(&connection).await?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -73,6 +78,7 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
         trust,
         delegation: welcome.delegation,
         nonce: welcome.nonce,
+        evidence,
         connection,
         endpoint,
     })
@@ -92,8 +98,8 @@ impl Meeting {
     /// # Errors
     /// When the connection is gone.
     pub fn attest(&self, key: &SecretKey) -> anyhow::Result<Signed> {
-        let evidence: Evidence = evidence::collect(env!("CARGO_PKG_VERSION"), &self.trust.pin().root);
         let exporter = quic::exporter(&self.connection)?;
+        let evidence = self.evidence.clone();
         Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence }, key))
     }
 
