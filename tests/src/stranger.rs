@@ -23,7 +23,7 @@ use quinn::{
     ClientConfig, Connection, Endpoint,
     crypto::rustls::{HandshakeData, QuicClientConfig},
 };
-use tokio::{runtime::Runtime, task::JoinHandle};
+use tokio::runtime::Runtime;
 
 use crate::{
     joiner::in_namespace,
@@ -136,7 +136,7 @@ impl Impostor {
 async fn pretend(endpoint: Endpoint, online: PublicKey, seed: u8, heard: Arc<Mutex<Vec<String>>>) {
     while let Some(incoming) = endpoint.accept().await {
         if let Ok(connection) = incoming.await {
-            let _: JoinHandle<_> = tokio::spawn(listen(connection, online, seed, Arc::clone(&heard)));
+            drop(tokio::spawn(listen(connection, online, seed, Arc::clone(&heard))));
         }
     }
 }
