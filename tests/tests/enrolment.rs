@@ -7,7 +7,7 @@ use horizon_api::{join::JoinString, token::Token, token::TokenKind};
 use horizon_node::secret_file;
 use horizon_tests::{
     joiner,
-    process::{Outcome, run},
+    process::{Outcome, run_within},
     random::Random,
     scenario::in_world,
     stranger::Impostor,
@@ -45,8 +45,10 @@ fn of_64_joins_at_once_with_a_one_time_key_one_is_bound() {
             outcome.refused(3, &[])?;
         }
         ensure!(bound == 1, "{bound} were bound");
-        let enrolled = world.controller.view()?.servers.iter().filter(|server| server.enrolled).count();
-        ensure!(enrolled == 1, "{enrolled} servers are enrolled");
+        wait_for("one server is enrolled", || {
+            let servers = world.controller.view()?.servers;
+            Ok(servers.iter().filter(|server| server.enrolled).count() == 1)
+        })?;
         Ok(())
     });
 }
@@ -74,7 +76,8 @@ fn a_retry_after_a_lost_answer_succeeds_and_a_thief_of_the_string_does_not() {
 fn joined_elsewhere(world: &World, join: &str, folder: &str) -> anyhow::Result<Outcome> {
     let mut command = world.net.gw.command(horizon_tests::program::path("horizon-gateway")?);
     command.args(["join", join, "--data"]).arg(world.folder.path().join(folder));
-    run(command)
+    // Each reads its whole program first, and 64 do so at once.
+    run_within(command, 3 * PATIENCE)
 }
 
 /// A registration key by hash, with what else its spec says; and the token.
@@ -95,11 +98,11 @@ fn refused_key(world: &mut World, spec: &str, words: &[&str]) -> anyhow::Result<
 
     world.gateway.join(&join)?.refused(3, words)?;
 
-    ensure!(!world.controller.server("gw-1")?.enrolled, "the server was bound all the same");
-    ensure!(!world.gateway.data().join("enrolment").exists(), "the gateway believes that it is enrolled");
     let event = wait_until("a security event tells of it", PATIENCE, || {
         Ok(world.controller.view()?.events.into_iter().find(|event| event.id > before))
     })?;
+    ensure!(!world.controller.server("gw-1")?.enrolled, "the server was bound all the same");
+    ensure!(!world.gateway.data().join("enrolment").exists(), "the gateway believes that it is enrolled");
     ensure!(!event.message.is_empty() && !event.message.contains("hzr_"), "{event:?}");
     Ok(())
 }
@@ -134,8 +137,9 @@ fn an_unknown_key_is_refused() {
 
         world.gateway.join(&join)?.refused(3, &["key"])?;
 
+        wait_for("a security event tells of it", || Ok(!world.controller.view()?.events.is_empty()))?;
         ensure!(!world.controller.server("gw-1")?.enrolled, "the server was bound all the same");
-        wait_for("a security event tells of it", || Ok(!world.controller.view()?.events.is_empty()))
+        Ok(())
     });
 }
 

@@ -1,10 +1,13 @@
 //! What a policy allows works, what none allows does not, and an edit is in force at once.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, ensure};
 use horizon_api::{
-    grant::{Grant, UnverifiedGrant},
+    grant::Grant,
     join::JoinString,
     key::SecretKey,
     section::NetworkId,
@@ -112,8 +115,7 @@ fn a_packet_with_a_foreign_source_is_dropped_at_the_gateway() {
         world.start_with_alice()?;
         let alice = world.alice.status()?.ipv4()?;
         let granted = granted(world)?;
-        let own = world.controller.devices_of("bob")?.into_iter().flat_map(|device| device.addresses);
-        let own = own.filter_map(|text| text.parse().ok()).next().context("bob's device has no address")?;
+        let own = granted.address()?;
         let send = |source| {
             let hello = LinkHello {
                 version: "test".into(),
@@ -141,6 +143,18 @@ struct Granted {
     key: SecretKey,
     grant: Vec<u8>,
     network: NetworkId,
+}
+
+impl Granted {
+    fn address(&self) -> anyhow::Result<Ipv4Addr> {
+        let grant = text_of(&self.grant)?;
+        let mut addresses = grant.networks.iter().flat_map(|network| &network.addresses);
+        let ipv4 = addresses.find_map(|address| match address {
+            IpAddr::V4(address) => Some(*address),
+            IpAddr::V6(_) => None,
+        });
+        ipv4.context("the grant has no IPv4 address")
+    }
 }
 
 fn granted(world: &World) -> anyhow::Result<Granted> {
@@ -191,10 +205,12 @@ fn a_genuine_grant_opens_a_link_and_every_other_is_refused() {
 
 /// Signs the text of a grant with another key.
 fn forge(grant: &[u8], key: &SecretKey) -> anyhow::Result<Vec<u8>> {
-    UnverifiedGrant::parse(grant).context("the genuine grant cannot be read")?;
+    Ok(text_of(grant)?.sign(key))
+}
+
+fn text_of(grant: &[u8]) -> anyhow::Result<Grant> {
     let signed: Signed = horizon_api::cbor::decode(grant)?;
-    let text: Grant = signed.read_own()?;
-    Ok(text.sign(key))
+    signed.read_own().context("the grant cannot be read")
 }
 
 #[test]
