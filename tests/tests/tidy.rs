@@ -4,6 +4,17 @@
 mod tidy {
     pub(crate) mod edges;
     pub(crate) mod sources;
+
+    use std::{env, path::PathBuf};
+
+    use anyhow::Context;
+
+    /// Returns the root of the checkout that is tested. Asked when the test runs, because checkouts
+    /// that share a target directory share this program too.
+    pub(crate) fn root() -> anyhow::Result<PathBuf> {
+        let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").context("run this with cargo")?);
+        Ok(tests.parent().context("no workspace")?.to_owned())
+    }
 }
 
 use tidy::{

@@ -1,5 +1,6 @@
 //! `scripts/try`: the whole of Horizon on one machine, shown a promise at a time.
 //!
+//! It runs at the root of a checkout, as the script does, and reads the manifests there.
 //! It changes nothing of the host outside its own namespaces, and takes them away at the end.
 
 use std::{env, path::Path, process::ExitCode, thread};
@@ -41,8 +42,7 @@ fn options() -> anyhow::Result<Options> {
 }
 
 fn run(options: Options) -> anyhow::Result<()> {
-    let quickstart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests/quickstart");
-    let mut demo = Demo::prepare(&quickstart, options.prints_json)?;
+    let mut demo = Demo::prepare(Path::new("manifests/quickstart"), options.prints_json)?;
     if let Err(error) = demo.show() {
         return Err(error.context(demo.world.logs()));
     }

@@ -1,6 +1,6 @@
 //! Who may import whom, and what Cargo says of who does.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, env, process::Command};
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
@@ -67,9 +67,9 @@ pub(crate) struct Package {
 
 impl Workspace {
     pub(crate) fn read() -> anyhow::Result<Self> {
-        let output = Command::new(env!("CARGO"))
+        let output = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
             .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .current_dir(super::root()?)
             .output()
             .context("run cargo metadata")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

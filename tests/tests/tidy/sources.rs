@@ -18,17 +18,45 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Returns the numbered lines before the inline tests that are more than a comment.
+    /// Returns the numbered lines outside items that only tests compile, without comments.
     pub(crate) fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let mut part = Part::Product;
         let lines = self.text.lines().enumerate().map(|(index, line)| (index + 1, line));
-        let product = lines.take_while(|(_, line)| !line.starts_with("#[cfg(test)]"));
+        let product = lines.filter(move |(_, line)| {
+            let is_product = part == Part::Product && *line != "#[cfg(test)]";
+            part = part.after(line);
+            is_product
+        });
         product.filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+/// Where a line is. Our formatting puts the items of a file at the first column, and so the ends of their blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Product,
+    /// Behind `#[cfg(test)]`, before the end of the item's first line.
+    TestHead,
+    TestBlock,
+}
+
+impl Part {
+    fn after(self, line: &str) -> Self {
+        match self {
+            Self::Product if line == "#[cfg(test)]" => Self::TestHead,
+            Self::Product => Self::Product,
+            Self::TestHead if line.ends_with(';') || line.ends_with("{}") => Self::Product,
+            Self::TestHead if line.ends_with('{') => Self::TestBlock,
+            Self::TestHead => Self::TestHead,
+            Self::TestBlock if line == "}" || line == "};" => Self::Product,
+            Self::TestBlock => Self::TestBlock,
+        }
     }
 }
 
 /// Reads them all.
 pub(crate) fn sources() -> anyhow::Result<Vec<Source>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
+    let root = &super::root()?;
     let mut paths = Vec::new();
     walk(root, &mut paths)?;
     paths.sort();
