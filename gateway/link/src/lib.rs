@@ -4,6 +4,7 @@
 //! Others send [`Command`]s, get [`LinkEvent`]s and read a [`ShardStatus`].
 
 mod control;
+mod intake;
 mod link;
 mod poll;
 mod settings;

@@ -36,6 +36,7 @@ use tracing::info;
 
 use crate::{
     Command, LinkEvent, Role, Serving, ShardParts,
+    intake::Intake,
     link::{Link, link_id},
     poll::{self, Interest},
     settings,
@@ -91,11 +92,9 @@ pub(crate) struct Shard {
 
 /// Large buffers that packets are cut from without being copied again.
 struct Pools {
-    from_udp: BytesMut,
-    from_tun: BytesMut,
+    from_tun: Intake,
     to_link: BytesMut,
     parts: BytesMut,
-    tun_read: Vec<u8>,
     response: Vec<u8>,
     transmit: Vec<u8>,
     handles: Vec<ConnectionHandle>,
@@ -204,7 +203,8 @@ impl Shard {
         }
         worked |= self.step_outbound();
         if worked {
-            self.clock.worked = self.clock.now;
+            // From its end on: a long turn, or one that had to wait for its core, is not idle time.
+            self.clock.worked = Instant::now();
         }
         self.sweep();
         self.publish();
@@ -302,11 +302,9 @@ impl Shard {
 impl Pools {
     fn new() -> Self {
         Self {
-            from_udp: BytesMut::new(),
-            from_tun: BytesMut::new(),
+            from_tun: Intake::new(tun_in::BLOCK_BYTES),
             to_link: BytesMut::new(),
             parts: BytesMut::new(),
-            tun_read: vec![0; tun_in::READ_BYTES],
             response: Vec::with_capacity(2048),
             transmit: Vec::with_capacity(1 << 16),
             handles: Vec::new(),

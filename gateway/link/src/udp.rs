@@ -6,14 +6,17 @@ use std::{
     os::fd::{AsRawFd, RawFd},
 };
 
+use bytes::BytesMut;
 use quinn_proto::Transmit;
 use quinn_udp::{RecvMeta, UdpSocketState};
 
-use crate::settings::MTU_MOST;
+use crate::{intake::Intake, settings::MTU_MOST};
 
 /// One receive takes up to so many messages, each up to 64 KiB of datagrams of one sender.
 const MESSAGES: usize = 8;
 const MESSAGE_BYTES: usize = 65_536;
+/// What messages are cut from: several, since most are short.
+const BLOCK_BYTES: usize = 512 << 10;
 /// 65,535 less an IPv4 and a UDP header; a longer one is refused whole (EMSGSIZE).
 const MESSAGE_BYTES_MAX: usize = 65_507;
 /// The kernel's default of 208 KiB is a few milliseconds at a gigabit a second.
@@ -22,7 +25,8 @@ const SOCKET_BUFFER_BYTES: usize = 8 << 20;
 pub(crate) struct Udp {
     socket: UdpSocket,
     state: UdpSocketState,
-    buffers: Vec<Vec<u8>>,
+    /// One for each message of a receive: they come in order into the same memory.
+    intakes: [Intake; MESSAGES],
     metas: [RecvMeta; MESSAGES],
 }
 
@@ -32,22 +36,20 @@ impl Udp {
         // Without CAP_NET_ADMIN the kernel caps them at rmem_max and wmem_max: `doctor` looks at those.
         state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES)?;
         state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES)?;
-        let buffers = (0..MESSAGES).map(|_| vec![0; MESSAGE_BYTES]).collect();
-        Ok(Self { socket, state, buffers, metas: [RecvMeta::default(); MESSAGES] })
+        let intakes = std::array::from_fn(|_| Intake::new(BLOCK_BYTES));
+        Ok(Self { socket, state, intakes, metas: [RecvMeta::default(); MESSAGES] })
     }
 
     /// Receives what is there, and returns how many messages that is.
     pub(crate) fn receive(&mut self) -> io::Result<usize> {
-        let mut buffers = self.buffers.iter_mut().map(|buffer| IoSliceMut::new(buffer));
-        let mut slices: [IoSliceMut<'_>; MESSAGES] =
-            std::array::from_fn(|_| buffers.next().unwrap_or_else(|| IoSliceMut::new(&mut [])));
+        let mut slices = self.intakes.each_mut().map(|intake| IoSliceMut::new(intake.space(MESSAGE_BYTES)));
         self.state.recv((&self.socket).into(), &mut slices, &mut self.metas)
     }
 
-    /// Returns a message of the last receive: its bytes and how it is cut.
-    pub(crate) fn message(&self, index: usize) -> (&[u8], RecvMeta) {
+    /// Takes a message of the last receive, once: its bytes and how it is cut.
+    pub(crate) fn take_message(&mut self, index: usize) -> (BytesMut, RecvMeta) {
         let meta = self.metas[index];
-        (&self.buffers[index][..meta.len], meta)
+        (self.intakes[index].take(meta.len), meta)
     }
 
     /// Sends a batch. `WouldBlock` means that nothing of it was sent.

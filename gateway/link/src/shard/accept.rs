@@ -11,7 +11,6 @@ const RECEIVES_PER_TURN: usize = 4;
 const HANDSHAKES_UNPROVEN_MAX: usize = 64;
 /// Above so many it must wait: an idle link costs about 48 KiB.
 const LINKS_MAX: usize = 10_000;
-const POOL_BYTES: usize = 4 << 20;
 
 impl Shard {
     /// Takes what UDP has, a bounded number of times. Returns whether there was something.
@@ -22,15 +21,7 @@ impl Shard {
             let Ok(count) = self.udp.receive() else { break };
             received |= count > 0;
             for index in 0..count {
-                let (bytes, meta) = self.udp.message(index);
-                if bytes.is_empty() {
-                    continue;
-                }
-                if self.pools.from_udp.capacity() < bytes.len() {
-                    self.pools.from_udp.reserve(POOL_BYTES);
-                }
-                self.pools.from_udp.extend_from_slice(bytes);
-                let mut all = self.pools.from_udp.split();
+                let (mut all, meta) = self.udp.take_message(index);
                 let stride = meta.stride.max(1);
                 while !all.is_empty() {
                     let datagram = all.split_to(stride.min(all.len()));

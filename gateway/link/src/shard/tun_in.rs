@@ -9,25 +9,20 @@ use super::{Relay, Shard};
 use crate::{Role, link::End};
 
 /// The largest frame: a header and an IP packet of 64 KiB.
-pub(super) const READ_BYTES: usize = VIRTIO_HEADER_LEN + 65_536;
+const READ_BYTES: usize = VIRTIO_HEADER_LEN + 65_536;
 /// Read in one turn; a small packet counts as 256 bytes, for what it costs.
 const READ_BYTES_PER_TURN: usize = 1 << 20;
 const SMALL_BYTES: usize = 256;
-const POOL_BYTES: usize = 1 << 20;
+pub(super) const BLOCK_BYTES: usize = 1 << 20;
 
 impl Shard {
     /// Reads what the TUN queue has, up to a bound. Returns whether there was something.
     pub(super) fn read_tun(&mut self) -> bool {
         let mut taken = 0;
         while taken < READ_BYTES_PER_TURN {
-            let Ok(length) = self.tun.read(&mut self.pools.tun_read) else { break };
+            let Ok(length) = self.tun.read(self.pools.from_tun.space(READ_BYTES)) else { break };
             taken += length.max(SMALL_BYTES);
-            let pool = &mut self.pools.from_tun;
-            if pool.capacity() < length {
-                pool.reserve(POOL_BYTES.max(length));
-            }
-            pool.extend_from_slice(&self.pools.tun_read[..length]);
-            let frame = pool.split();
+            let frame = self.pools.from_tun.take(length);
             self.handle_frame(frame);
         }
         taken > 0
