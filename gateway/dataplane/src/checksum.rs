@@ -49,18 +49,6 @@ pub fn is_intact(bytes: &[u8], start: u64) -> bool {
     fold(sum(bytes, start)) == 0xffff
 }
 
-/// Returns the pseudo-header's part of an IPv4 checksum (RFC 9293 §3.1); `addresses` are bytes 12 to 20 of the header.
-#[inline]
-pub fn pseudo_v4(addresses: &[u8], protocol: u8, length: usize) -> u64 {
-    sum(addresses, u64::from(protocol) + length as u64)
-}
-
-/// Returns the pseudo-header's part of an IPv6 checksum (RFC 8200 §8.1); `addresses` are bytes 8 to 40 of the header.
-#[inline]
-pub fn pseudo_v6(addresses: &[u8], protocol: u8, length: usize) -> u64 {
-    sum(addresses, u64::from(protocol) + length as u64)
-}
-
 /// Returns the pseudo-header's part of a checksum between two addresses.
 pub fn pseudo(source: IpAddr, destination: IpAddr, protocol: u8, length: usize) -> u64 {
     let start = u64::from(protocol) + length as u64;

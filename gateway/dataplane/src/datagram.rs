@@ -19,7 +19,7 @@ pub use reassembly::{Reassembly, ReassemblyLimits};
 pub use segment::Segment;
 
 use crate::drop_reason::DropReason;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 
 /// Bytes in front of a whole packet.
 pub const HEADROOM: usize = 2;
@@ -97,14 +97,6 @@ pub fn decode(mut datagram: Bytes) -> Result<Datagram, DropReason> {
         lacks_checksum: flags & FLAG_NO_CHECKSUM != 0,
         payload: datagram,
     }))
-}
-
-/// Returns the datagram of a probe.
-pub fn probe(payload: &[u8]) -> Bytes {
-    let mut datagram = BytesMut::with_capacity(HEADROOM + payload.len());
-    datagram.put_slice(&[CHANNEL_PROBE, 0]);
-    datagram.put_slice(payload);
-    datagram.freeze()
 }
 
 /// Returns the header in front of a whole packet.

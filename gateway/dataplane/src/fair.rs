@@ -182,6 +182,15 @@ impl FairQueue {
         self.bytes > 0 && (has_room || (self.ahead > 0 && !self.fresh.is_empty()))
     }
 
+    /// Lets go of everything that waits: its link is over.
+    pub fn clear(&mut self, drops: &mut Drops) {
+        for (_, _) in self.flows.iter_mut().flat_map(|flow| flow.frames.drain(..)) {
+            drops.count(DropReason::LinkDown);
+        }
+        self.bytes = 0;
+        self.shrink();
+    }
+
     /// Gives the memory of an empty queue back; for links that fell idle.
     pub fn shrink(&mut self) {
         if self.bytes == 0 {

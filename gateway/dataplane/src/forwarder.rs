@@ -40,6 +40,8 @@ pub enum Reject {
     Prohibited,
     /// The device that has the address is not connected.
     Unreachable,
+    /// The network of the device carries packets of at most `mtu` bytes.
+    TooBig { mtu: u16 },
 }
 
 impl Reject {
@@ -48,6 +50,7 @@ impl Reject {
         match self {
             Self::Prohibited => DropReason::PolicyDenied,
             Self::Unreachable => DropReason::LinkDown,
+            Self::TooBig { .. } => DropReason::TooBig,
         }
     }
 }

@@ -1,10 +1,6 @@
-//! What a sender is told when its packet goes no further: ICMP errors, and the MSS of TCP connections.
+//! What a sender is told when its packet goes no further: ICMP errors.
 //!
 //! The caller limits the rate of answers (RFC 1812 §4.3.2.8, RFC 4443 §2.4 f).
-
-mod mss;
-
-pub use mss::{Checksum, clamp_mss};
 
 use crate::checksum::{checksum, pseudo};
 use crate::datagram::Segment;

@@ -8,7 +8,7 @@ pub mod header;
 pub mod split;
 
 pub use coalesce::{Coalescer, FrameSink};
-pub use header::{Gso, VIRTIO_HEADER_LEN, VirtioHeader};
+pub use header::{Gso, VIRTIO_HEADER_LEN, VirtioHeader, is_too_big};
 pub use split::{SplitError, split};
 
 /// Offset of the checksum in a TCP header.

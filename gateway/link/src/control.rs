@@ -12,6 +12,8 @@ pub(crate) struct ControlStream {
     id: Option<StreamId>,
     reader: FrameReader,
     outbox: Vec<u8>,
+    /// The other end has said its last word.
+    is_ended: bool,
 }
 
 /// Why a control stream cannot go on.
@@ -43,16 +45,18 @@ impl ControlStream {
         if let Some(message) = self.reader.next_frame(frame::BYTES_MAX_UNACCEPTED)? {
             return Ok(Some(message));
         }
-        self.read(connection, id)?;
-        Ok(self.reader.next_frame(frame::BYTES_MAX_UNACCEPTED)?)
+        self.read(connection, id);
+        match self.reader.next_frame(frame::BYTES_MAX_UNACCEPTED)? {
+            None if self.is_ended => Err(ControlError::Ended),
+            message => Ok(message),
+        }
     }
 
-    fn read(&mut self, connection: &mut Connection, id: StreamId) -> Result<(), ControlError> {
+    fn read(&mut self, connection: &mut Connection, id: StreamId) {
         let mut stream = connection.recv_stream(id);
         // The stream is not there yet, or gone: the connection's own events say which.
-        let Ok(mut chunks) = stream.read(true) else { return Ok(()) };
+        let Ok(mut chunks) = stream.read(true) else { return };
         let mut taken = 0;
-        let mut ended = Ok(());
         while taken < frame::BYTES_MAX_UNACCEPTED {
             match chunks.next(frame::BYTES_MAX_UNACCEPTED - taken) {
                 Ok(Some(chunk)) => {
@@ -60,15 +64,13 @@ impl ControlStream {
                     self.reader.push(&chunk.bytes);
                 }
                 Ok(None) | Err(ReadError::Reset(_)) => {
-                    ended = Err(ControlError::Ended);
+                    self.is_ended = true;
                     break;
                 }
                 Err(ReadError::Blocked) => break,
             }
         }
         let _ = chunks.finalize();
-        // What came before the end still counts.
-        if taken > 0 { Ok(()) } else { ended }
     }
 
     pub(crate) fn send<T: Serialize>(

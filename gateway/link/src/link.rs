@@ -14,7 +14,8 @@ use horizon_dataplane::{
     forwarder::{DeviceForwarder, LinkId},
     link::session::{DeviceSession, GatewaySession},
 };
-use quinn_proto::{Connection, ConnectionHandle, Transmit};
+use horizon_node::key_exchange;
+use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, Transmit};
 
 use crate::control::ControlStream;
 
@@ -37,6 +38,8 @@ pub(crate) struct Link {
     /// A batch that UDP would not take.
     pub(crate) blocked: Option<(Transmit, Vec<u8>)>,
     pub(crate) opened_at: Instant,
+    /// When its grant was last found expired, or first accepted.
+    pub(crate) judged_at: Instant,
     /// Unix milliseconds of the acceptance.
     pub(crate) since_ms: i64,
     pub(crate) inbound_bytes: u64,
@@ -89,6 +92,7 @@ impl Link {
             packet_id: 0,
             blocked: None,
             opened_at: now,
+            judged_at: now,
             since_ms: 0,
             inbound_bytes: 0,
             outbound_bytes: 0,
@@ -122,7 +126,16 @@ impl Link {
 
     pub(crate) fn can_send(&mut self) -> bool {
         let has_room = self.has_room();
-        self.blocked.is_none() && self.queue.can_pop(has_room)
+        !self.is_closing && self.blocked.is_none() && self.queue.can_pop(has_room)
+    }
+
+    /// Handles an event of the handshake, and keeps the note of its key exchange.
+    pub(crate) fn shake_hands(&mut self, event: ConnectionEvent) {
+        drop(key_exchange::take_last());
+        self.connection.handle_event(event);
+        if let Some(group) = key_exchange::take_last() {
+            self.key_exchange = group;
+        }
     }
 
     pub(crate) fn saw_inbound(&mut self) {

@@ -9,6 +9,9 @@ pub(crate) struct Interest {
     pub(crate) wants_write: bool,
 }
 
+/// No descriptor: never ready (poll(2) leaves negative ones out).
+pub(crate) const NONE: RawFd = -1;
+
 /// Waits until a descriptor is ready (or broken) or the time is over. Returns which were ready to read, by position.
 pub(crate) fn wait<const N: usize>(interests: [Interest; N], patience: Option<Duration>) -> [bool; N] {
     let mut fds = interests.map(|interest| libc::pollfd {

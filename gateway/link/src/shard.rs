@@ -36,6 +36,7 @@ use tracing::info;
 
 use crate::{
     Command, LinkEvent, Role, Serving, ShardParts,
+    doorstep::Doorstep,
     intake::Intake,
     link::{Link, link_id},
     poll::{self, Interest},
@@ -63,10 +64,12 @@ pub(crate) struct Shard {
     server: Option<Arc<ServerConfig>>,
     udp: Udp,
     tun: horizon_host::TunQueue,
+    is_tun_lost: bool,
     coalescer: Coalescer,
     table: Table,
     /// Links made so far.
     links_made: u32,
+    doorstep: Doorstep,
     /// Gateway: who has which address. Device: unused.
     addresses: LinkTable,
     flows: FlowTable,
@@ -121,6 +124,8 @@ const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 /// Links whose grant is checked again in one turn: each costs a signature, 40 µs.
 const JUDGE_PER_TURN: usize = 8;
+/// A link whose grant has run out and that goes on in grace is judged again so often.
+const JUDGE_AGAIN: Duration = Duration::from_secs(10);
 /// Flows of one shard: about 200 bytes each.
 const FLOWS_MAX: usize = 1 << 17;
 /// A stopping shard waits so long for the last words of its links to leave.
@@ -149,9 +154,11 @@ impl Shard {
             server,
             udp,
             tun: parts.tun,
+            is_tun_lost: false,
             coalescer: Coalescer::new(parts.joins_udp),
             table: Table::default(),
             links_made: 0,
+            doorstep: Doorstep::default(),
             addresses: LinkTable::default(),
             flows: FlowTable::new(FLOWS_MAX, u64::from_le_bytes(random::bytes())),
             serving: None,
@@ -198,7 +205,7 @@ impl Shard {
             worked |= self.receive();
         }
         worked |= self.step_inbound();
-        if tun_ready {
+        if tun_ready && !self.is_tun_lost {
             worked |= self.read_tun();
         }
         worked |= self.step_outbound();
@@ -224,7 +231,8 @@ impl Shard {
         let next = self.table.next_timer().into_iter().chain([self.clock.swept + SWEEP_EVERY]).min();
         let patience = next.map(|at| at.saturating_duration_since(now));
         let udp = Interest { fd: self.udp.as_raw_fd(), wants_write: !self.blocked.is_empty() };
-        poll::wait([udp, read(self.tun.as_raw_fd()), read(self.wake.as_raw_fd())], patience)
+        let tun = if self.is_tun_lost { poll::NONE } else { self.tun.as_raw_fd() };
+        poll::wait([udp, read(tun), read(self.wake.as_raw_fd())], patience)
     }
 
     fn handle_timers(&mut self) {
@@ -251,6 +259,8 @@ impl Shard {
                 self.close(handle, reason);
             }
         }
+        let waiting = self.table.iter().filter(|link| !link.is_accepted());
+        self.doorstep.recount(waiting.map(|link| link.connection.remote_address().ip()));
         self.judge_expired();
     }
 
@@ -273,7 +283,13 @@ impl Shard {
     }
 
     fn moment(&self) -> Moment {
-        Moment { now: self.clock.now, unix_s: self.clock.unix_ms / 1000 }
+        Moment { now: self.clock.now, unix_s: self.now_ms() / 1000 }
+    }
+
+    /// Unix milliseconds, and never before the time up to which this gateway has been: a clock set back revives nothing.
+    fn now_ms(&self) -> i64 {
+        let floor = self.serving.as_ref().map_or(0, |serving| serving.admission.time_floor_ms);
+        self.clock.unix_ms.max(floor)
     }
 
     fn emit(&mut self, event: LinkEvent) {

@@ -31,7 +31,6 @@ pub struct Reassembly {
     /// Oldest first.
     waiting: VecDeque<Waiting>,
     bytes: usize,
-    completed: u64,
 }
 
 #[derive(Debug)]
@@ -49,7 +48,7 @@ struct Waiting {
 impl Reassembly {
     /// Makes one; it allocates when the first part comes.
     pub const fn new(limits: ReassemblyLimits) -> Self {
-        Self { limits, waiting: VecDeque::new(), bytes: 0, completed: 0 }
+        Self { limits, waiting: VecDeque::new(), bytes: 0 }
     }
 
     /// Takes a part; returns the packet when it was the last that was missing.
@@ -76,7 +75,6 @@ impl Reassembly {
         }
         if self.waiting[place].is_complete() {
             let whole = self.remove(place)?;
-            self.completed += 1;
             return Some(whole.join(pool));
         }
         while self.bytes > self.limits.bytes_max {
@@ -102,11 +100,6 @@ impl Reassembly {
     /// Returns how many bytes wait.
     pub const fn bytes(&self) -> usize {
         self.bytes
-    }
-
-    /// Returns how many packets were completed.
-    pub const fn completed(&self) -> u64 {
-        self.completed
     }
 
     fn begin(&mut self, now: Instant, part: &Part, drops: &mut Drops) -> usize {

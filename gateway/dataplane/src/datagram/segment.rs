@@ -24,6 +24,11 @@ impl Segment {
         Self { framed }
     }
 
+    /// Copies it, so that waiting for a link holds its own bytes and not all that arrived with it.
+    pub fn to_owned(&self) -> Self {
+        Self { framed: Bytes::copy_from_slice(&self.framed) }
+    }
+
     /// Returns the packet.
     #[inline]
     pub fn packet(&self) -> &[u8] {

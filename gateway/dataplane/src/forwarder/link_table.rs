@@ -38,8 +38,8 @@ pub(super) struct Member {
 }
 
 impl LinkTable {
-    /// Gives a link addresses in a network; to be called once for each network of its grant, and again when the grant
-    /// changes. The newest link of an address has it: a device that comes back takes over from its former link.
+    /// Gives a link its addresses in its network, instead of those that it had; again when the grant changes. The newest
+    /// link of an address has it: a device that comes back takes over from its former link.
     pub fn insert(
         &mut self,
         link: LinkId,
@@ -48,6 +48,10 @@ impl LinkTable {
         addresses: &[IpAddr],
     ) {
         let network = self.number(network);
+        let former = self.addresses.insert(link, addresses.to_vec()).unwrap_or_default();
+        for address in former.into_iter().filter(|address| !addresses.contains(address)) {
+            self.take_from(link, address);
+        }
         for &address in addresses {
             self.stamps += 1;
             let member = Member { link, network, identity: Arc::clone(identity), stamp: self.stamps };
@@ -55,22 +59,22 @@ impl LinkTable {
                 IpAddr::V4(address) => self.members_v4.insert(address.to_bits(), member),
                 IpAddr::V6(address) => self.members_v6.insert(address.to_bits(), member),
             };
-            let own = self.addresses.entry(link).or_default();
-            if !own.contains(&address) {
-                own.push(address);
-            }
         }
     }
 
     /// Takes all addresses from a link, but those that a newer link took over.
     pub fn remove(&mut self, link: LinkId) {
         for address in self.addresses.remove(&link).unwrap_or_default() {
-            if self.link_of(address) == Some(link) {
-                match address {
-                    IpAddr::V4(address) => self.members_v4.remove(&address.to_bits()),
-                    IpAddr::V6(address) => self.members_v6.remove(&address.to_bits()),
-                };
-            }
+            self.take_from(link, address);
+        }
+    }
+
+    fn take_from(&mut self, link: LinkId, address: IpAddr) {
+        if self.link_of(address) == Some(link) {
+            match address {
+                IpAddr::V4(address) => self.members_v4.remove(&address.to_bits()),
+                IpAddr::V6(address) => self.members_v6.remove(&address.to_bits()),
+            };
         }
     }
 

@@ -247,6 +247,18 @@ fn newer_link_keeps_the_address_when_the_older_goes() {
 }
 
 #[test]
+fn new_terms_take_away_what_they_do_not_name() {
+    let mut world = World::new(vec![allow("a", "b")]);
+    let identity = Arc::new(Identity { device: "a".into(), ..Identity::default() });
+    let packet = udp("[fd00::b]:1", "[fd00::c]:2", b"");
+    assert_eq!(world.link_sends(1, &packet), Verdict::ToLink(LinkId(2)));
+
+    world.links.insert(LinkId(1), &office(), &identity, &["10.7.0.11".parse().unwrap()]);
+
+    assert_eq!(world.link_sends(1, &packet), Verdict::Drop(DropReason::SourceMismatch));
+}
+
+#[test]
 fn icmp_error_passes_for_an_allowed_flow_only() {
     let mut world = World::new(vec![allow("a", "b")]);
     let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");

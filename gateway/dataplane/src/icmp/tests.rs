@@ -1,11 +1,9 @@
-//! Facts about answers and about the MSS.
+//! Facts about answers.
 
 use super::*;
 use crate::checksum::is_intact;
 use crate::packet::Transport;
-use crate::testing::{ip, tcp, udp};
-
-const SYN: u8 = 0x02;
+use crate::testing::udp;
 
 fn told(error: IcmpError, original: &[u8], from: &str) -> Option<(Vec<u8>, Packet)> {
     let packet = Packet::parse(original).unwrap();
@@ -47,75 +45,4 @@ fn no_answer_is_answered() {
     assert!(told(IcmpError::Prohibited, &later, "10.0.0.254").is_none());
     assert!(told(IcmpError::Prohibited, &udp("224.0.0.1:5", "10.0.0.2:80", b"x"), "10.0.0.254").is_none());
     assert!(told(IcmpError::Prohibited, &original, "fd00::1").is_none());
-}
-
-/// A SYN with these options.
-fn syn(is_v6: bool, options: &[u8]) -> Vec<u8> {
-    let (source, destination) =
-        if is_v6 { ("[fd00::1]:5", "[fd00::2]:80") } else { ("10.0.0.1:5", "10.0.0.2:80") };
-    let plain = tcp(source, destination, SYN, b"");
-    let packet = Packet::parse(&plain).unwrap();
-    let mut l4 = plain[usize::from(packet.l4_offset)..].to_vec();
-    l4.extend(options);
-    l4[12] = ((l4.len() / 4) << 4) as u8;
-    l4[16..18].fill(0);
-    ip(packet.source, packet.destination, packet.protocol, l4, 16)
-}
-
-#[test]
-fn mss_is_lowered_and_the_checksum_kept_right() {
-    let options = [[2, 4, 5, 180, 1, 1, 1, 1], [1, 2, 4, 5, 180, 1, 1, 0], [8, 3, 9, 2, 4, 5, 180, 0]];
-    for (is_v6, limit) in [(false, 1240u16), (true, 1220)] {
-        for options in options {
-            let mut bytes = syn(is_v6, &options);
-            let packet = Packet::parse(&bytes).unwrap();
-            let l4 = usize::from(packet.l4_offset);
-            let start = pseudo(packet.source, packet.destination, packet.protocol, bytes.len() - l4);
-
-            assert!(clamp_mss(&mut bytes, &packet, 1280, Checksum::Full));
-            assert!(is_intact(&bytes[l4..], start), "{options:?}");
-            assert!(
-                bytes.windows(4).any(|window| window[..2] == [2, 4] && window[2..] == limit.to_be_bytes())
-            );
-            assert!(!clamp_mss(&mut bytes, &packet, 1280, Checksum::Full), "it is low enough");
-        }
-    }
-}
-
-#[test]
-fn partial_checksum_is_left_alone() {
-    let mut bytes = syn(false, &[2, 4, 5, 180]);
-    let before = bytes[36..38].to_vec();
-    let packet = Packet::parse(&bytes).unwrap();
-
-    assert!(clamp_mss(&mut bytes, &packet, 1280, Checksum::Partial));
-    assert_eq!(bytes[36..38], before);
-}
-
-#[test]
-fn only_a_syn_with_the_option_is_changed() {
-    for mut bytes in [
-        tcp("10.0.0.1:5", "10.0.0.2:80", SYN, b""),
-        tcp("10.0.0.1:5", "10.0.0.2:80", 0x10, &[2, 4, 5, 180]),
-        syn(false, &[0, 2, 4, 5, 180, 0, 0, 0]),
-        syn(false, &[9, 200, 2, 4]),
-        syn(false, &[9, 0, 2, 4]),
-        udp("10.0.0.1:5", "10.0.0.2:80", b"x"),
-    ] {
-        let (before, packet) = (bytes.clone(), Packet::parse(&bytes).unwrap());
-        assert!(!clamp_mss(&mut bytes, &packet, 600, Checksum::Full));
-        assert_eq!(bytes, before);
-    }
-}
-
-proptest::proptest! {
-    #[test]
-    fn any_options_are_survived(options in proptest::collection::vec(proptest::num::u8::ANY, 0..40), mtu: u16) {
-        let padded = [&options[..], &[0; 4][..(4 - options.len() % 4) % 4]].concat();
-        let mut bytes = syn(true, &padded);
-        let packet = Packet::parse(&bytes).unwrap();
-        clamp_mss(&mut bytes, &packet, mtu, Checksum::Full);
-        let start = pseudo(packet.source, packet.destination, packet.protocol, bytes.len() - 40);
-        proptest::prop_assert!(is_intact(&bytes[40..], start));
-    }
 }

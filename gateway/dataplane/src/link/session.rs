@@ -18,7 +18,19 @@ pub struct GatewaySession {
     /// Kept, because what it says is judged again whenever the configuration or the time changes.
     hello: Option<LinkHello>,
     admitted: Option<Admitted>,
+    budget: Budget,
 }
+
+/// Messages of one window: each may cost a signature check.
+#[derive(Debug, Default)]
+struct Budget {
+    since_ms: i64,
+    messages: u32,
+}
+
+/// A device says a few words when it comes, and one for each new grant.
+const MESSAGES_MAX: u32 = 16;
+const WINDOW_MS: i64 = 10_000;
 
 /// What a session wants done.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,10 +48,13 @@ pub enum GatewayStep {
 
 impl GatewaySession {
     pub fn new(peer: PublicKey, is_post_quantum: bool) -> Self {
-        Self { peer, is_post_quantum, hello: None, admitted: None }
+        Self { peer, is_post_quantum, hello: None, admitted: None, budget: Budget::default() }
     }
 
     pub fn handle_message(&mut self, message: FromDevice, admission: &Admission, now_ms: i64) -> GatewayStep {
+        if !self.budget.take(now_ms) {
+            return protocol_error("too many messages");
+        }
         match (message, &mut self.hello) {
             (FromDevice::Hello(hello), None) => {
                 self.hello = Some(hello);
@@ -85,6 +100,16 @@ impl GatewaySession {
                 GatewayStep::End(ToDevice::Close { refusal: Some(refusal.clone()), reason }, refusal)
             }
         }
+    }
+}
+
+impl Budget {
+    fn take(&mut self, now_ms: i64) -> bool {
+        if (now_ms - self.since_ms).abs() >= WINDOW_MS {
+            *self = Self { since_ms: now_ms, messages: 0 };
+        }
+        self.messages += 1;
+        self.messages <= MESSAGES_MAX
     }
 }
 
@@ -139,5 +164,18 @@ impl DeviceSession {
     /// Returns the terms of an accepted link.
     pub fn accept(&self) -> Option<&Accept> {
         self.accept.as_ref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_talks_too_much_is_ended() {
+        let mut budget = Budget::default();
+        let spoken = (0..100).filter(|n| budget.take(1_000_000 + n)).count();
+        assert_eq!(spoken, MESSAGES_MAX as usize);
+        assert!(budget.take(1_000_000 + WINDOW_MS));
     }
 }

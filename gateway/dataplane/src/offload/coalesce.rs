@@ -55,8 +55,6 @@ pub struct Coalescer {
     run: Option<Run>,
     lone_header: [u8; VIRTIO_HEADER_LEN],
     joins_udp: bool,
-    packets: u64,
-    writes: u64,
 }
 
 impl Coalescer {
@@ -67,8 +65,6 @@ impl Coalescer {
             run: None,
             lone_header: VirtioHeader::PLAIN.to_bytes(),
             joins_udp,
-            packets: 0,
-            writes: 0,
         }
     }
 
@@ -78,7 +74,6 @@ impl Coalescer {
     /// joins a run, so that one damaged before the tunnel is not made good.
     #[inline]
     pub fn push(&mut self, packet: &Packet, bytes: Bytes, lacks_checksum: bool, sink: &mut impl FrameSink) {
-        self.packets += 1;
         let lacks_checksum = lacks_checksum
             && packet.fragment == Fragment::Whole
             && checksum_offset(packet.protocol).is_some();
@@ -97,7 +92,6 @@ impl Coalescer {
     #[inline]
     pub fn flush(&mut self, sink: &mut impl FrameSink) {
         let Some(first) = self.pieces.first() else { return };
-        self.writes += 1;
         match self.run.take() {
             Some(run) if self.pieces.len() > 1 => {
                 let mut headers = [0; HEADERS_MAX];
@@ -110,11 +104,6 @@ impl Coalescer {
             Some(_) | None => sink.write(&self.lone_header, &[], &self.pieces),
         }
         self.pieces.clear();
-    }
-
-    /// Returns how many packets came and how many writes they made.
-    pub const fn counts(&self) -> (u64, u64) {
-        (self.packets, self.writes)
     }
 
     #[inline]

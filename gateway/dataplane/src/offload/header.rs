@@ -75,6 +75,18 @@ impl VirtioHeader {
         })
     }
 
+    /// Returns the length of the longest packet that `packet`, which stands behind this header, is cut into.
+    #[inline]
+    fn segment_len(&self, packet: &[u8]) -> usize {
+        let start = usize::from(self.checksum_start);
+        let l4_headers = match self.gso {
+            Gso::None => return packet.len(),
+            Gso::Udp => 8,
+            Gso::TcpV4 | Gso::TcpV6 => packet.get(start + 12).map_or(20, |byte| usize::from(byte >> 4) * 4),
+        };
+        (start + l4_headers + usize::from(self.segment_size)).min(packet.len())
+    }
+
     /// Returns the header as it stands in front of a frame.
     #[inline]
     pub const fn to_bytes(self) -> [u8; VIRTIO_HEADER_LEN] {
@@ -100,5 +112,53 @@ impl VirtioHeader {
             offset_low,
             offset_high,
         ]
+    }
+}
+
+/// Tells whether a frame holds a packet of more than `mtu` bytes whose sender wants to be told instead of having it
+/// fragmented: any of IPv6, and of IPv4 with "don't fragment" (RFC 1191 §2).
+#[inline]
+pub fn is_too_big(frame: &[u8], mtu: u16) -> bool {
+    if frame.len() <= VIRTIO_HEADER_LEN + usize::from(mtu) {
+        return false;
+    }
+    let packet = &frame[VIRTIO_HEADER_LEN..];
+    let wants_word = packet[0] >> 4 == 6 || packet.get(6).is_some_and(|flags| flags & 0x40 != 0);
+    wants_word && VirtioHeader::parse(frame).is_ok_and(|header| header.segment_len(packet) > usize::from(mtu))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{tcp, udp};
+
+    fn frame(header: VirtioHeader, packet: &[u8]) -> Vec<u8> {
+        [&header.to_bytes()[..], packet].concat()
+    }
+
+    #[test]
+    fn only_who_asked_for_it_is_told_that_a_packet_is_too_big() {
+        let mut v4 = udp("10.0.0.1:1", "10.0.0.2:2", &[0; 1372]);
+        v4[6] &= !0x40;
+        assert!(!is_too_big(&frame(VirtioHeader::PLAIN, &v4), 1280));
+        v4[6] |= 0x40;
+        assert!(is_too_big(&frame(VirtioHeader::PLAIN, &v4), 1280));
+        assert!(!is_too_big(&frame(VirtioHeader::PLAIN, &v4), 1400));
+        let v6 = udp("[fd00::1]:1", "[fd00::2]:2", &[0; 1300]);
+        assert!(is_too_big(&frame(VirtioHeader::PLAIN, &v6), 1280));
+    }
+
+    #[test]
+    fn a_super_packet_counts_as_its_segments() {
+        let packet = tcp("[fd00::1]:1", "[fd00::2]:2", 0x10, &[0; 9000]);
+        let header = |segment_size| VirtioHeader {
+            gso: Gso::TcpV6,
+            segment_size,
+            checksum_start: 40,
+            checksum_offset: 16,
+            ..VirtioHeader::PLAIN
+        };
+        assert!(!is_too_big(&frame(header(1220), &packet), 1280));
+        assert!(is_too_big(&frame(header(1221), &packet), 1280));
     }
 }

@@ -1,16 +1,14 @@
 //! Datagrams from UDP, and the handshakes that begin with them.
 
 use bytes::BytesMut;
+use horizon_node::key_exchange;
 use quinn_proto::{DatagramEvent, Incoming, Transmit};
 
 use super::Shard;
+use crate::doorstep::Answer;
 
 /// Receives in one turn; each brings up to 512 KiB.
 const RECEIVES_PER_TURN: usize = 4;
-/// Above so many links that are not accepted yet, a new one must first prove its address (a Retry, RFC 9000 §8.1.2).
-const HANDSHAKES_UNPROVEN_MAX: usize = 64;
-/// Above so many it must wait: an idle link costs about 48 KiB.
-const LINKS_MAX: usize = 10_000;
 
 impl Shard {
     /// Takes what UDP has, a bounded number of times. Returns whether there was something.
@@ -42,11 +40,10 @@ impl Shard {
             Some(DatagramEvent::ConnectionEvent(handle, event)) => {
                 if let Some(link) = self.table.get_mut(handle) {
                     link.saw_inbound();
-                    link.connection.handle_event(event);
-                    if link.peer.is_none()
-                        && let Some(group) = horizon_node::key_exchange::take_last()
-                    {
-                        link.key_exchange = group;
+                    if link.peer.is_some() {
+                        link.connection.handle_event(event);
+                    } else {
+                        link.shake_hands(event);
                     }
                     self.table.mark(handle);
                 }
@@ -60,21 +57,30 @@ impl Shard {
 
     fn take_incoming(&mut self, incoming: Incoming, response: &mut Vec<u8>) {
         response.clear();
-        let unaccepted = self.table.iter().filter(|link| !link.is_accepted()).count();
-        if self.stop.is_some() || self.serving.is_none() || self.table.len() >= LINKS_MAX {
-            let transmit = self.endpoint.refuse(incoming, response);
-            return self.respond(&transmit, response);
-        }
-        if unaccepted >= HANDSHAKES_UNPROVEN_MAX && incoming.may_retry() {
-            if let Ok(transmit) = self.endpoint.retry(incoming, response) {
+        let from = incoming.remote_address().ip();
+        let is_closed = self.stop.is_some() || self.serving.is_none();
+        match self.doorstep.answer(from, self.table.len(), incoming.may_retry()) {
+            Answer::Accept if !is_closed => self.accept(incoming, response),
+            Answer::Retry if !is_closed => {
+                if let Ok(transmit) = self.endpoint.retry(incoming, response) {
+                    self.respond(&transmit, response);
+                }
+            }
+            Answer::Accept | Answer::Retry | Answer::Refuse => {
+                let transmit = self.endpoint.refuse(incoming, response);
                 self.respond(&transmit, response);
             }
-            return;
         }
+    }
+
+    fn accept(&mut self, incoming: Incoming, response: &mut Vec<u8>) {
+        self.doorstep.begin(incoming.remote_address().ip());
+        // A note that an aborted handshake left is not this one's.
+        drop(key_exchange::take_last());
         match self.endpoint.accept(incoming, self.clock.now, response, self.server.clone()) {
             Ok((handle, connection)) => {
                 let link = self.adopt(handle, connection);
-                if let Some(group) = horizon_node::key_exchange::take_last() {
+                if let Some(group) = key_exchange::take_last() {
                     link.key_exchange = group;
                 }
             }

@@ -1,4 +1,4 @@
-//! What a sender is told when its packet is not carried: ICMP, from the gateway's own address, at a bounded rate.
+//! What a sender is told when its packet is not carried: ICMP, at a bounded rate.
 
 use std::{
     net::IpAddr,
@@ -46,27 +46,36 @@ impl ErrorBudget {
 impl Shard {
     /// Counts a rejected packet of a link, and tells the device.
     pub(super) fn reject_to_link(&mut self, link: LinkId, reject: Reject, packet: &Packet, bytes: &[u8]) {
-        if let Some((answer, parsed)) = self.answer(reject, packet, bytes) {
+        let from = self.own_address(packet);
+        if let Some((answer, parsed)) = self.answer(reject, packet, bytes, from) {
             self.relays.push(Relay { to: link, packet: parsed, frame: Frame::Segment(answer) });
         }
     }
 
-    /// Counts a rejected packet from the kernel, and tells whoever sent it.
+    /// Counts a rejected packet from the kernel, and tells whoever sent it. The answer speaks for the destination: a
+    /// kernel takes nothing from an interface that claims to come from one of the kernel's own addresses.
     pub(super) fn reject_to_tun(&mut self, reject: Reject, packet: &Packet, bytes: &[u8]) {
-        if let Some((answer, parsed)) = self.answer(reject, packet, bytes) {
+        if let Some((answer, parsed)) = self.answer(reject, packet, bytes, Some(packet.destination)) {
             let mut sink = TunSink { tun: &self.tun, drops: &mut self.drops };
             self.coalescer.push(&parsed, answer.into_packet(), false, &mut sink);
             self.coalescer.flush(&mut sink);
         }
     }
 
-    fn answer(&mut self, reject: Reject, packet: &Packet, bytes: &[u8]) -> Option<(Segment, Packet)> {
+    fn answer(
+        &mut self,
+        reject: Reject,
+        packet: &Packet,
+        bytes: &[u8],
+        from: Option<IpAddr>,
+    ) -> Option<(Segment, Packet)> {
         self.drops.count(reject.drop_reason());
         let error = match reject {
             Reject::Prohibited => IcmpError::Prohibited,
             Reject::Unreachable => IcmpError::Unreachable,
+            Reject::TooBig { mtu } => IcmpError::TooBig { mtu },
         };
-        let from = self.own_address(packet)?;
+        let from = from?;
         if !self.errors.take(self.clock.now) {
             return None;
         }

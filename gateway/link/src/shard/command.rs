@@ -58,9 +58,12 @@ impl Shard {
 
     fn hang_up(&mut self, reason: &str) {
         self.tell_uplink(&FromDevice::Close { reason: reason.to_owned() });
-        if let Some(id) = self.uplink.take() {
-            self.close(handle_of(id), reason);
+        let Some(handle) = self.uplink.take().map(handle_of) else { return };
+        if let Some(mut link) = self.table.take(handle) {
+            self.flush_before_close(&mut link);
+            self.table.put(link);
         }
+        self.close(handle, reason);
     }
 
     fn tell_uplink(&mut self, message: &FromDevice) {

@@ -86,7 +86,8 @@ impl Shard {
                 self.coalescer.push(&packet, segment.into_packet(), lacks_checksum, &mut sink);
             }
             Verdict::ToLink(to) => {
-                self.relays.push(Relay { to, packet, frame: Frame::Segment(segment) });
+                let frame = Frame::Segment(segment.to_owned());
+                self.relays.push(Relay { to, packet, frame });
             }
             Verdict::Reject(reject) => self.reject_to_link(link.id, reject, &packet, segment.packet()),
             Verdict::Drop(reason) => self.drops.count(reason),

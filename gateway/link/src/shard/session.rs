@@ -10,14 +10,13 @@ use horizon_api::{
     },
 };
 use horizon_dataplane::{
-    drop_reason::DropReason,
     forwarder::DeviceForwarder,
     link::session::{DeviceStep, GatewaySession, GatewayStep},
 };
 use horizon_node::key_exchange;
 use quinn_proto::{ConnectionHandle, Event};
 
-use super::{JUDGE_PER_TURN, Shard};
+use super::{JUDGE_AGAIN, JUDGE_PER_TURN, Shard};
 use crate::{
     LinkEvent,
     control::ControlError,
@@ -60,9 +59,6 @@ impl Shard {
             return self.close_link(link, None, "the other end showed no key");
         };
         link.peer = Some(peer);
-        if let Some(group) = key_exchange::take_last() {
-            link.key_exchange = group;
-        }
         match &link.end {
             End::Handshaking => {
                 let is_post_quantum = key_exchange::is_post_quantum(&link.key_exchange);
@@ -150,6 +146,7 @@ impl Shard {
         };
         if is_first {
             link.since_ms = self.clock.unix_ms;
+            link.judged_at = self.clock.now;
             self.emit(event);
         }
         for former in former {
@@ -210,9 +207,7 @@ impl Shard {
             }
             End::Handshaking => {}
         }
-        if !link.queue.is_empty() {
-            self.drops.count(DropReason::LinkDown);
-        }
+        link.queue.clear(&mut self.drops);
     }
 
     /// Judges a few of the links that wait for it.
@@ -223,16 +218,22 @@ impl Shard {
         }
     }
 
-    /// Judges the links whose grant has run out by now.
+    /// Puts the links whose grant has run out by now into the row of those that are judged.
     pub(super) fn judge_expired(&mut self) {
-        let now_s = self.clock.unix_ms / 1000;
+        let (now, now_s) = (self.clock.now, self.now_ms() / 1000);
         let expired = self.table.iter().filter(|link| match &link.end {
-            End::Gateway(session) => session.admitted().is_some_and(|a| a.grant_expires_at < now_s),
+            End::Gateway(session) => {
+                session.admitted().is_some_and(|admitted| admitted.grant_expires_at < now_s)
+                    && now.duration_since(link.judged_at) >= JUDGE_AGAIN
+            }
             End::Handshaking | End::Device(..) => false,
         });
-        let expired: Vec<_> = expired.map(|link| link.handle).take(JUDGE_PER_TURN).collect();
+        let expired: Vec<_> = expired.map(|link| link.handle).collect();
         for handle in expired {
-            self.judge(handle);
+            if let Some(link) = self.table.get_mut(handle) {
+                link.judged_at = now;
+            }
+            self.to_judge.push_back(handle);
         }
     }
 
