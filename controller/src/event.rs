@@ -35,6 +35,8 @@ pub enum Event {
     Login(LoginRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks for its next grant.
     Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
+    /// Somebody opened a sign-in link that is unknown, used or expired.
+    SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.
     Invite(http::InviteRequest, oneshot::Sender<Result<http::InviteAnswer, horizon_api_server::Refusal>>),
 }

@@ -10,12 +10,12 @@ use horizon_api::{
     assignment::{Assignment, Version},
     cbor,
     condition::Condition,
-    resource::ObjectKey,
+    resource::{ObjectKey, TokenHash},
     section::{ContentHash, EncodedSection},
 };
 use horizon_node::clock;
 use horizon_planner::{
-    compile::{Committed, Compiled, Input, compile},
+    compile::{Committed, Compiled, Effective, Input, compile},
     status,
 };
 use serde_json::json;
@@ -39,14 +39,37 @@ impl Reconciler {
         self.state.next_wake = None;
     }
 
-    fn compile(&self) -> Compiled {
-        let input = Input {
+    /// Compiles until nothing follows from the result: which tokens the keys have says how often they were used,
+    /// and an invitation that is over goes.
+    fn compile(&mut self) -> Compiled {
+        loop {
+            let compiled = compile(&self.input(), clock::unix_s());
+            let uses = self.uses(&compiled.effective);
+            let has_forgotten = self.state.forget_expired_invitations(&compiled.effective);
+            if uses == self.state.facts.uses && !has_forgotten {
+                return compiled;
+            }
+            self.state.facts.uses = uses;
+        }
+    }
+
+    fn input(&self) -> Input {
+        Input {
             previous: self.state.committed.values().cloned().collect(),
             sources: self.state.source_snapshots(),
             facts: self.state.facts.clone(),
             allocations: self.state.allocations.clone(),
-        };
-        compile(&input, clock::unix_s())
+        }
+    }
+
+    /// Returns how often the token of each key was used.
+    fn uses(&self, effective: &Effective) -> BTreeMap<ObjectKey, u32> {
+        let keys = effective.token_hashes();
+        let used = keys.filter_map(|(key, declared)| {
+            let digest = self.keyed_digest(key, declared.map(TokenHash::digest))?;
+            Some((key.clone(), *self.state.token_uses.get(digest.as_bytes().as_slice())?))
+        });
+        used.collect()
     }
 
     /// Compiles everything; commits and publishes what has changed.
@@ -113,11 +136,12 @@ impl Reconciler {
             },
             objects: change.objects(&compiled, &all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
-            conditions: vec![],
+            withdrawn: uid_list(&change.withdrawn, &self.state.uids),
             released: allocations(&change.released, &all_uids),
             allocated: allocations(&change.allocated, &all_uids),
             sections: change.sections(),
             assignments: stored_assignments(&signed, &all_uids),
+            unassigned: uid_list(&change.unassigned, &self.state.uids),
             audit: AuditEntry {
                 at: clock::unix_ms(),
                 actor: "reconciler".into(),
@@ -145,10 +169,12 @@ impl Reconciler {
         let state = &mut self.state;
         state.version = version;
         state.uids.extend(uids);
+        for key in change.deleted.iter().chain(&change.withdrawn) {
+            state.forget_token(key);
+        }
         for key in &change.deleted {
             state.uids.remove(key);
             state.facts.servers.remove(key);
-            state.facts.uses.remove(key);
         }
         let mut committed = compiled.objects.clone();
         for (key, object) in &mut committed {
@@ -173,23 +199,30 @@ impl Reconciler {
             .collect();
         let reports = self.state.gateway_reports();
         let statuses = status::statuses(&self.state.compiled, &reports, &previous, clock::unix_s());
-        let mut changed = Vec::new();
+        let (mut stored, mut changed) = (Vec::new(), Vec::new());
         for (key, conditions) in statuses {
-            let Some(object) = self.state.committed.get_mut(&key) else { continue };
-            if object.conditions == conditions {
+            let (Some(object), Some(uid)) = (self.state.committed.get(&key), self.state.uids.get(&key))
+            else {
                 continue;
+            };
+            if object.conditions != conditions {
+                let text = serde_json::to_string(&conditions)?;
+                stored.push(ObjectConditions { uid: uid.uid.clone(), conditions: text });
+                changed.push((key, conditions));
             }
-            if let Some(uid) = self.state.uids.get(&key) {
-                let conditions = serde_json::to_string(&conditions)?;
-                changed.push(ObjectConditions { uid: uid.uid.clone(), conditions });
-            }
-            object.conditions = conditions;
         }
         if changed.is_empty() {
             return Ok(());
         }
+        // What the store did not take is still to be written: it stays different here too.
+        self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
-        self.store.set_conditions(changed).await.context("store conditions")
+        for (key, conditions) in changed {
+            if let Some(object) = self.state.committed.get_mut(&key) {
+                object.conditions = conditions;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -197,6 +230,8 @@ impl Reconciler {
 struct Change {
     changed: Vec<ObjectKey>,
     deleted: Vec<ObjectKey>,
+    /// Keys whose token is not made here any more: the one that was made is void.
+    withdrawn: Vec<ObjectKey>,
     allocated: Vec<OwnedAddress>,
     released: Vec<OwnedAddress>,
     /// Servers that must run something else, with their key.
@@ -219,9 +254,14 @@ impl Change {
             .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
         let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
         let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
+        let has_made =
+            |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
+        let declared = compiled.effective.token_hashes().filter(|(_, hash)| hash.is_some());
+        let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
         let mut change = Self {
             changed: changed.map(|(key, _)| key.clone()).collect(),
             deleted: deleted.cloned().collect(),
+            withdrawn: withdrawn.cloned().collect(),
             allocated: new.difference(&old).cloned().collect(),
             released: old.difference(&new).cloned().collect(),
             assigned: vec![],
@@ -265,6 +305,7 @@ impl Change {
     fn is_empty(&self) -> bool {
         self.changed.is_empty()
             && self.deleted.is_empty()
+            && self.withdrawn.is_empty()
             && self.allocated.is_empty()
             && self.released.is_empty()
             && self.assigned.is_empty()

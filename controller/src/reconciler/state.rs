@@ -14,7 +14,7 @@ use horizon_api::{
 };
 use horizon_planner::{
     allocate::Allocations,
-    compile::{Committed, Compiled, Facts, Owner, SourceSnapshot},
+    compile::{Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
     manifest::{Manifest, Origin, Parsed, parse_folder},
     node::Place,
 };
@@ -44,8 +44,10 @@ pub(super) struct State {
     pub(super) uids: BTreeMap<ObjectKey, Uid>,
     pub(super) allocations: Allocations,
     pub(super) facts: Facts,
-    /// Keyed digests of tokens that were made or used, by the uid of their key.
+    /// Keyed digests of tokens that were made here, by the uid of their key.
     pub(super) digests: BTreeMap<String, Vec<u8>>,
+    /// How often each token was used, by its keyed digest.
+    pub(super) token_uses: BTreeMap<Vec<u8>, u32>,
     pub(super) sources: BTreeMap<String, SourceSnapshot>,
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
@@ -59,6 +61,8 @@ pub(super) struct State {
     pub(super) next_wake: Option<i64>,
     /// Why the last compilation was not committed.
     pub(super) stalled: Option<String>,
+    /// Why nodes will soon not believe this controller any more.
+    pub(super) delegation_warning: Option<String>,
     pub(super) started_at_ms: i64,
 }
 
@@ -108,7 +112,11 @@ impl State {
         }
         let by_uid: BTreeMap<String, ObjectKey> =
             state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
-        state.take_facts(&by_uid, stored.bindings, stored.keys, stored.revocations);
+        state.take_facts(&by_uid, stored.bindings, stored.revocations);
+        state.digests = stored.issued_keys.into_iter().map(|key| (key.uid, key.digest)).collect();
+        let uses = stored.token_uses.into_iter();
+        state.token_uses =
+            uses.map(|token| (token.digest, u32::try_from(token.uses).unwrap_or(u32::MAX))).collect();
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         for source in sources {
@@ -129,6 +137,7 @@ impl State {
             allocations: Allocations::default(),
             facts: Facts::default(),
             digests: BTreeMap::new(),
+            token_uses: BTreeMap::new(),
             sources: BTreeMap::new(),
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
@@ -139,6 +148,7 @@ impl State {
             events: Vec::new(),
             next_wake: None,
             stalled: None,
+            delegation_warning: None,
             started_at_ms: now_ms,
         }
     }
@@ -173,18 +183,11 @@ impl State {
         &mut self,
         by_uid: &BTreeMap<String, ObjectKey>,
         bindings: Vec<store::Binding>,
-        keys: Vec<store::Key>,
         revocations: Vec<store::Revocation>,
     ) {
         for binding in bindings.into_iter().filter(|binding| binding.kind == store::NodeKind::Server) {
             if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
                 self.facts.servers.insert(key.clone(), public);
-            }
-        }
-        for key in keys {
-            if let Some(object) = by_uid.get(&key.uid) {
-                self.facts.uses.insert(object.clone(), u32::try_from(key.uses).unwrap_or(u32::MAX));
-                self.digests.insert(key.uid, key.digest);
             }
         }
         self.facts.revoked = revocations.iter().filter_map(|r| public_key(&r.public_key)).collect();
@@ -227,6 +230,28 @@ impl State {
             self.assignments.insert(server.clone(), Assigned { gateway, revision, snapshot });
         }
         Ok(())
+    }
+
+    pub(super) fn count_use(&mut self, digest: &[u8]) {
+        *self.token_uses.entry(digest.to_vec()).or_default() += 1;
+    }
+
+    /// Forgets the token that was made for a key.
+    pub(super) fn forget_token(&mut self, key: &ObjectKey) {
+        let made = self.uids.get(key).and_then(|uid| self.digests.remove(&uid.uid));
+        if let Some(digest) = made {
+            self.token_uses.remove(&digest);
+        }
+    }
+
+    /// Takes out the invitations that are over, and says whether there were any. One that was used stays until its
+    /// end, because the device may ask again for an answer that it lost.
+    pub(super) fn forget_expired_invitations(&mut self, effective: &Effective) -> bool {
+        let before = self.api_objects.len();
+        self.api_objects.retain(|key, _| {
+            effective.personal_keys.get(key).is_none_or(|key| key.standing != Standing::Expired)
+        });
+        self.api_objects.len() < before
     }
 
     /// Takes in what a folder says now.

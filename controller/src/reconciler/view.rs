@@ -17,15 +17,23 @@ use crate::store::StoredEvent;
 /// The newest security events on the page.
 pub(super) const EVENTS_SHOWN: i64 = 50;
 
-pub(super) fn view(state: &mut State, now_ms: i64) -> View {
+/// The code of the problem that nothing can be committed.
+pub const STALLED: &str = "Stalled";
+
+pub(super) fn view(state: &State) -> View {
     let servers =
         state.compiled.effective.servers.iter().map(|(key, server)| server_view(state, key, server));
     let devices =
         state.compiled.effective.devices.iter().map(|(key, device)| device_view(state, key, device));
     let mut problems = state.compiled.problems.clone();
     problems.extend(state.stalled.as_ref().map(|reason| {
-        Problem::error("", "Stalled", reason.clone())
+        Problem::error("", STALLED, reason.clone())
             .fix("the old revision stays in force; see the controller's log")
+    }));
+    problems.extend(state.delegation_warning.as_ref().map(|reason| {
+        Problem::error("", "Delegation", reason.clone())
+            .fix("put root.key back into the data folder for an hour; without a delegation no node believes this controller")
+            .warning()
     }));
     View {
         epoch: state.version.epoch,
@@ -38,22 +46,6 @@ pub(super) fn view(state: &mut State, now_ms: i64) -> View {
         devices: devices.collect(),
         problems,
         events: state.events.iter().map(event_view).collect(),
-    }
-    .stamped(now_ms)
-}
-
-trait Stamped {
-    fn stamped(self, now_ms: i64) -> Self;
-}
-
-/// A gateway's last word may be of the future when clocks differ: nothing on the page is.
-impl Stamped for View {
-    fn stamped(mut self, now_ms: i64) -> Self {
-        let now = millis(now_ms);
-        for server in &mut self.servers {
-            server.last_seen = server.last_seen.map(|at| at.min(now));
-        }
-        self
     }
 }
 
