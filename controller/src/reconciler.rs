@@ -8,6 +8,7 @@ mod enrol;
 mod gateways;
 mod grants;
 mod invite;
+mod last_seen;
 mod login;
 mod state;
 mod view;
@@ -71,7 +72,6 @@ impl Reconciler {
         let stored = store.load().await.context("read the store")?;
         let state = State::from_stored(stored, sources, clock::unix_ms())?;
         let snapshot = Snapshot {
-            version: state.version,
             delegation: identity.delegate(state.version.epoch, clock::unix_s()),
             gateways: state.gateway_snapshots(),
         };
@@ -123,6 +123,7 @@ impl Reconciler {
 
     /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
+        self.save_last_seen().await;
         let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
         if is_time || self.state.stalled.is_some() {
             self.view_is_due = true;
@@ -145,7 +146,7 @@ impl Reconciler {
     fn publish_snapshot(&self) {
         let old = self.snapshots.borrow().clone();
         let gateways = self.state.gateway_snapshots();
-        let snapshot = Snapshot { version: self.state.version, delegation: old.delegation.clone(), gateways };
+        let snapshot = Snapshot { delegation: old.delegation.clone(), gateways };
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -164,8 +165,10 @@ impl Reconciler {
 }
 
 impl State {
-    fn gateway_snapshots(&self) -> std::collections::BTreeMap<horizon_api::key::PublicKey, GatewaySnapshot> {
-        self.assignments.values().map(|assigned| (assigned.gateway, assigned.snapshot.clone())).collect()
+    fn gateway_snapshots(
+        &self,
+    ) -> std::collections::BTreeMap<horizon_api::key::PublicKey, Arc<GatewaySnapshot>> {
+        self.assignments.values().map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot))).collect()
     }
 }
 

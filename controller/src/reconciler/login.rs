@@ -9,7 +9,7 @@ use horizon_api::{
 };
 use horizon_node::clock;
 use horizon_planner::{compile::EffectivePersonalKey, manifest::Manifest};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use uuid::Uuid;
 
 use super::{
@@ -160,7 +160,8 @@ impl Reconciler {
             | UseOutcome::PublicKeyTaken { .. }
             | UseOutcome::Revoked => return Err(enrol::refusal_of(&outcome)),
         }
-        info!(device = %target.key, key = %device.short(), "device signed in");
+        info!(key = %device.short(), "device signed in");
+        debug!(device = %target.key, key = %device.short(), "device's name");
         if let Some(uid) = self.state.uids.get(&found.key) {
             self.state.digests.insert(uid.uid.clone(), found.digest.clone());
         }
