@@ -1,9 +1,6 @@
 //! Everything that can wake the reconciler.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use horizon_api::{
     assignment::Version,
@@ -55,7 +52,6 @@ pub struct JoinRequest {
 pub struct AttachRequest {
     pub gateway: PublicKey,
     pub remote: IpAddr,
-    pub evidence: Evidence,
 }
 
 pub struct LoginRequest {
@@ -68,7 +64,6 @@ pub struct LoginRequest {
 
 pub struct RefreshRequest {
     pub device: PublicKey,
-    pub remote: IpAddr,
 }
 
 /// What a gateway's session tells.
@@ -81,7 +76,7 @@ pub struct GatewayReport {
 }
 
 pub enum ReportKind {
-    Connected { remote: SocketAddr, version: String },
+    Connected { version: String },
     Disconnected,
     Ack { version: Version, assignment: ContentHash },
     Nack(Nack),

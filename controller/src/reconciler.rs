@@ -9,6 +9,7 @@ mod enrol;
 mod gateways;
 mod grants;
 mod invite;
+mod last_seen;
 mod login;
 mod refusal;
 mod refusal_limit;
@@ -82,7 +83,6 @@ impl Reconciler {
         let stored = store.load().await.context("read the store")?;
         let state = State::from_stored(stored, sources, clock::unix_ms())?;
         let snapshot = Snapshot {
-            version: state.version,
             delegation: identity.delegation().signed.clone(),
             gateways: state.gateway_snapshots(),
         };
@@ -147,6 +147,7 @@ impl Reconciler {
 
     /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
+        self.save_last_seen().await;
         let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
         if is_time || self.state.stalled.is_some() {
             self.view_is_due = true;
@@ -174,7 +175,7 @@ impl Reconciler {
     fn publish_snapshot(&self) {
         let delegation = self.identity.delegation().signed.clone();
         let gateways = self.state.gateway_snapshots();
-        let snapshot = Snapshot { version: self.state.version, delegation, gateways };
+        let snapshot = Snapshot { delegation, gateways };
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 
@@ -193,8 +194,10 @@ impl Reconciler {
 }
 
 impl State {
-    fn gateway_snapshots(&self) -> std::collections::BTreeMap<horizon_api::key::PublicKey, GatewaySnapshot> {
-        self.assignments.values().map(|assigned| (assigned.gateway, assigned.snapshot.clone())).collect()
+    fn gateway_snapshots(
+        &self,
+    ) -> std::collections::BTreeMap<horizon_api::key::PublicKey, Arc<GatewaySnapshot>> {
+        self.assignments.values().map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot))).collect()
     }
 }
 

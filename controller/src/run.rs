@@ -1,6 +1,11 @@
 //! `horizon-controller run`: builds the parts; only this file knows them all.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use horizon_api::wire::{ALPN_CFG, ALPN_DEV};
@@ -34,6 +39,7 @@ use crate::{
 
 /// Events that wait for the reconciler: a heartbeat of each of 1,000 gateways.
 const EVENTS_MAX: usize = 1024;
+/// Requests of the console and the socket: more than wait at once on a page that somebody reloads.
 const COMMANDS_MAX: usize = 256;
 /// For what is still being answered when the controller stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -151,17 +157,26 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// Each folder once, by its absolute path: the name of a source must not depend on where the process stands.
+/// Returns each folder with the name of its source: its absolute path, however it was written and wherever the
+/// process stands. Links stay in it, because what they lead to is swapped.
 fn folders(manifests: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut folders = Vec::new();
+    let mut folders: Vec<(String, PathBuf)> = Vec::new();
     for folder in manifests {
         let path = std::path::absolute(folder).with_context(|| format!("find {}", folder.display()))?;
-        let source = format!("files:{}", path.display());
-        if !folders.iter().any(|(known, _)| *known == source) {
-            folders.push((source, path));
+        let path: PathBuf = path.components().collect();
+        if let Some((_, other)) = folders.iter().find(|(_, other)| is_same_folder(other, &path)) {
+            let (other, path) = (other.display(), path.display());
+            let text = format!("--manifests {path}: is the same folder as {other}; name it once");
+            return Err(Failure::Usage(text).into());
         }
+        folders.push((format!("files:{}", path.display()), path));
     }
     Ok(folders)
+}
+
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 async fn watch_folders(
@@ -209,4 +224,32 @@ fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_name_however_it_is_written() {
+        let names = |path: &str| folders(&[path.into()]).expect("a name").remove(0).0;
+
+        assert_eq!(names("/etc/horizon/"), "files:/etc/horizon");
+        assert_eq!(names("/etc/./horizon//"), "files:/etc/horizon");
+        assert_eq!(names("/etc/horizon"), "files:/etc/horizon");
+    }
+
+    #[test]
+    fn the_same_folder_twice_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        std::fs::create_dir_all(at("a")).expect("made");
+        std::fs::create_dir_all(at("b")).expect("made");
+        std::os::unix::fs::symlink("a", at("link")).expect("made");
+
+        assert!(folders(&[at("a"), at("b")]).is_ok());
+        assert!(folders(&[at("a"), at("a/")]).is_err());
+        assert!(folders(&[at("a"), at("link")]).is_err());
+        assert!(folders(&["/nowhere".into(), "/nowhere/".into()]).is_err());
+    }
 }

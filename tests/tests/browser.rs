@@ -102,6 +102,8 @@ fn devices() -> Vec<DeviceView> {
         addresses: vec!["10.77.4.21".into()],
         server: None,
         connected: false,
+        rx_bytes: 0,
+        tx_bytes: 0,
         last_seen: Some(now() - 3 * 3_600_000),
         key_exchange: String::new(),
         ..connected.clone()

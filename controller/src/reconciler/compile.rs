@@ -273,13 +273,10 @@ impl Change {
 
     /// An assignment is made again only when its sections differ: a changed object re-sends what it touches.
     fn compare_assignments(&mut self, state: &State, compiled: &Compiled, identity: &ControllerIdentity) {
-        use horizon_planner::compile::Standing;
         let online = identity.online().public();
         for (server, effective) in &compiled.effective.servers {
-            let Some(gateway) = effective.public_key.filter(|_| effective.standing == Standing::Active)
-            else {
-                continue;
-            };
+            // A disabled Server has empty sections: its gateway must hear so, or it serves on from its cache.
+            let Some(gateway) = effective.public_key else { continue };
             let sections = compiled.sections.get(server).cloned().unwrap_or_default();
             let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
             let is_same = state.assignments.get(server).is_some_and(|assigned| {
@@ -293,11 +290,7 @@ impl Change {
             }
         }
         let has_gateway = |server: &&ObjectKey| {
-            compiled
-                .effective
-                .servers
-                .get(*server)
-                .is_some_and(|s| s.public_key.is_some() && s.standing == Standing::Active)
+            compiled.effective.servers.get(*server).is_some_and(|s| s.public_key.is_some())
         };
         self.unassigned = state.assignments.keys().filter(|server| !has_gateway(server)).cloned().collect();
     }
@@ -328,7 +321,7 @@ impl Change {
             let signed = assignment.sign(identity.online());
             let hash = ContentHash::from_bytes(signed.hash());
             let sections = sections.iter().map(|s| (s.header.hash, Arc::from(s.bytes.as_slice()))).collect();
-            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
+            let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
             (server.clone(), Assigned { gateway: *gateway, revision: version.revision, snapshot })
         };
         self.assigned.iter().map(sign).collect()

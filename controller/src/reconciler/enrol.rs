@@ -162,11 +162,10 @@ impl Reconciler {
     }
 
     pub(super) async fn attach(&mut self, request: &AttachRequest) -> Result<ServerName, Refusal> {
-        let servers = self.state.compiled.effective.servers.iter();
-        let server = servers
-            .filter(|(_, server)| server.public_key == Some(request.gateway))
-            .find(|(_, server)| server.standing == Standing::Active)
-            .map(|(server, _)| server.clone());
+        let mut servers = self.state.compiled.effective.servers.iter();
+        // A disabled one is let in too: it hears that it has nothing to serve.
+        let server = servers.find(|(_, server)| server.public_key == Some(request.gateway));
+        let server = server.map(|(server, _)| server.clone());
         let known = server.filter(|server| self.state.assignments.contains_key(server));
         match known {
             Some(server) => Ok((server.namespace, server.name)),
@@ -174,7 +173,7 @@ impl Reconciler {
                 self.check_awake()?;
                 let refusal = Refusal::new(
                     RefusalCode::NotEnrolled,
-                    "no enabled Server has this gateway's key",
+                    "no Server has this gateway's key",
                     "declare its Server again, or enrol with `horizon-gateway join`",
                 );
                 Err(self.refused(refusal, None, request.remote, &request.gateway).await)

@@ -9,7 +9,7 @@ use horizon_api::{
 };
 use horizon_node::clock;
 use horizon_planner::{compile::EffectivePersonalKey, manifest::Manifest};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use uuid::Uuid;
 
 use super::{
@@ -179,7 +179,8 @@ impl Reconciler {
             }
         }
         self.read_events().await;
-        info!(device = %target.key, key = %request.device.short(), "device signed in");
+        info!(key = %request.device.short(), "device signed in");
+        debug!(device = %target.key, key = %request.device.short(), "device's name");
         self.recompile_or_log("login").await;
         self.grant(&request.device)
     }

@@ -20,7 +20,7 @@ use horizon_planner::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::gateways::Gateway;
+use super::{gateways::Gateway, last_seen::LastSeen};
 use crate::{
     snapshot::GatewaySnapshot,
     source::files::FolderScan,
@@ -57,6 +57,7 @@ pub(super) struct State {
     pub(super) is_complete: bool,
     pub(super) assignments: BTreeMap<ObjectKey, Assigned>,
     pub(super) gateways: BTreeMap<PublicKey, Gateway>,
+    pub(super) last_seen: LastSeen,
     pub(super) events: Vec<StoredEvent>,
     pub(super) next_wake: Option<i64>,
     /// Why the last compilation was not committed.
@@ -77,7 +78,7 @@ pub(super) struct Uid {
 pub(super) struct Assigned {
     pub(super) gateway: PublicKey,
     pub(super) revision: u64,
-    pub(super) snapshot: GatewaySnapshot,
+    pub(super) snapshot: Arc<GatewaySnapshot>,
 }
 
 /// What the page says of a source.
@@ -121,7 +122,7 @@ impl State {
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         for source in sources {
             let unread =
-                SourceSnapshot { source: source.clone(), parsed: Parsed::default(), is_complete: false };
+                SourceSnapshot { source: source.clone(), parsed: Arc::default(), is_complete: false };
             let note = SourceNote { reason: "not read yet".into(), ..SourceNote::default() };
             state.source_notes.insert(source.clone(), note);
             state.sources.insert(source, unread);
@@ -145,6 +146,7 @@ impl State {
             is_complete: false,
             assignments: BTreeMap::new(),
             gateways: BTreeMap::new(),
+            last_seen: LastSeen::default(),
             events: Vec::new(),
             next_wake: None,
             stalled: None,
@@ -185,8 +187,11 @@ impl State {
         bindings: Vec<store::Binding>,
         revocations: Vec<store::Revocation>,
     ) {
-        for binding in bindings.into_iter().filter(|binding| binding.kind == store::NodeKind::Server) {
-            if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
+        for binding in bindings {
+            let Some(public) = public_key(&binding.public_key) else { continue };
+            self.last_seen.restore(public, binding.last_seen_at);
+            if let Some(key) = by_uid.get(&binding.owner).filter(|_| binding.kind == store::NodeKind::Server)
+            {
                 self.facts.servers.insert(key.clone(), public);
             }
         }
@@ -225,7 +230,7 @@ impl State {
             let named = assignment.sections.iter().map(|header| header.hash);
             let sections = named.filter_map(|hash| Some((hash, Arc::clone(sections.get(&hash)?)))).collect();
             let hash = ContentHash::from_bytes(signed.hash());
-            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
+            let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
             let (gateway, revision) = (assignment.gateway, assignment.revision);
             self.assignments.insert(server.clone(), Assigned { gateway, revision, snapshot });
         }
@@ -270,7 +275,7 @@ impl State {
         let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
         let note = SourceNote { reason, files: scan.files.len(), is_complete };
         self.source_notes.insert(source.to_owned(), note);
-        let snapshot = SourceSnapshot { source: source.to_owned(), parsed, is_complete };
+        let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
         self.sources.insert(source.to_owned(), snapshot);
         self.is_complete = self.source_notes.values().all(|note| note.reason != "not read yet");
     }
@@ -278,7 +283,7 @@ impl State {
     /// Returns every source with what it says, the API's own among them.
     pub(super) fn source_snapshots(&self) -> Vec<SourceSnapshot> {
         let manifests = self.api_objects.values().cloned().collect();
-        let parsed = Parsed { manifests, ..Parsed::default() };
+        let parsed = Arc::new(Parsed { manifests, ..Parsed::default() });
         let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
         self.sources.values().cloned().chain([api]).collect()
     }
