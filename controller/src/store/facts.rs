@@ -21,6 +21,13 @@ impl Store {
         self.parts.readers.read(|statements| super::audit::tail(statements, i64::MAX)).await.unwrap().len()
     }
 
+    /// Makes every write to the store of a folder fail until what is returned is dropped.
+    pub(crate) fn lock_out(data: &std::path::Path) -> impl Sized + use<> {
+        let mut other = super::writer::connect(&data.join("horizon.db")).unwrap();
+        other.execute("BEGIN IMMEDIATE", vec![]).unwrap();
+        other
+    }
+
     pub(super) async fn verify_audit(&self) -> AuditState {
         self.parts.readers.read(|statements| super::audit::verify(statements, i64::MAX)).await.unwrap()
     }
