@@ -3,6 +3,7 @@
 //! What was scanned, enrolled or reported goes in; one transaction and one published [`Snapshot`] come out.
 
 mod api_object;
+mod change;
 mod compile;
 mod delegation;
 mod enrol;

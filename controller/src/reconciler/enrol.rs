@@ -210,7 +210,7 @@ impl Reconciler {
 
     /// Refuses for now when what is decided could not be committed: a final answer would be a wrong one.
     pub(super) fn check_awake(&self) -> Result<(), Refusal> {
-        if !self.state.is_complete {
+        if !self.state.has_read_all {
             return Err(not_ready());
         }
         match &self.state.stalled {

@@ -68,7 +68,7 @@ impl World {
             advertised: Advertised { host: "controller.example".into(), port: 7443 },
         };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();
-        let mut world = Self { reconciler, _published: published, folder: folder };
+        let mut world = Self { reconciler, _published: published, folder };
         world.declare(objects).await;
         world
     }

@@ -20,7 +20,7 @@ const INVITATION_S: i64 = 24 * 3600;
 
 impl Reconciler {
     pub(super) async fn invite(&mut self, request: InviteRequest) -> Result<InviteAnswer, Refusal> {
-        if !self.state.is_complete {
+        if !self.state.has_read_all {
             let error =
                 ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
             return Err(Refusal::Unavailable(error));

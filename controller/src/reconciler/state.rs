@@ -54,7 +54,7 @@ pub(super) struct State {
     pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
     pub(super) compiled: Compiled,
     /// Whether every source was read once since the start.
-    pub(super) is_complete: bool,
+    pub(super) has_read_all: bool,
     pub(super) assignments: BTreeMap<ObjectKey, Assigned>,
     pub(super) gateways: BTreeMap<PublicKey, Gateway>,
     pub(super) last_seen: LastSeen,
@@ -86,6 +86,8 @@ pub(super) struct Assigned {
 pub(super) struct SourceNote {
     pub(super) reason: String,
     pub(super) files: usize,
+    /// Since the start.
+    pub(super) was_read: bool,
     pub(super) is_complete: bool,
 }
 
@@ -143,7 +145,7 @@ impl State {
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
             compiled: Compiled::default(),
-            is_complete: false,
+            has_read_all: false,
             assignments: BTreeMap::new(),
             gateways: BTreeMap::new(),
             last_seen: LastSeen::default(),
@@ -273,11 +275,11 @@ impl State {
         parsed.broken_files.extend(scan.unreadable.iter().cloned());
         let is_complete = scan.is_complete();
         let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
-        let note = SourceNote { reason, files: scan.files.len(), is_complete };
+        let note = SourceNote { reason, files: scan.files.len(), was_read: true, is_complete };
         self.source_notes.insert(source.to_owned(), note);
         let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
         self.sources.insert(source.to_owned(), snapshot);
-        self.is_complete = self.source_notes.values().all(|note| note.reason != "not read yet");
+        self.has_read_all = self.source_notes.values().all(|note| note.was_read);
     }
 
     /// Returns every source with what it says, the API's own among them.

@@ -113,6 +113,7 @@ fn check_open(prepare: impl FnOnce(&std::path::Path), expected: &str) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     prepare(&data);
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o700)).unwrap();
     let error = Store::open(&data).err().unwrap().to_string();
     let data = data.display().to_string();
     assert_eq!(error.replace(&data, "DATA"), expected);
