@@ -95,7 +95,7 @@ fn of_many_edits_at_once_the_last_is_in_force() {
             world.manifests.write("policy.yaml", &other)?;
             wait_for("the edit is committed", || Ok(world.controller.view()?.revision > before))?;
         }
-        no_ping(&world.net.cli, LAN)?;
+        wait_for("an edit is in force", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
         let start = Instant::now();
         world.manifests.write("policy.yaml", POLICY)?;
         wait_ping(&world.net.cli, LAN)?;
@@ -113,7 +113,7 @@ fn a_disabled_server_serves_nobody_until_it_is_enabled_again() {
 
         let disabled = SERVER.replace("  networkRefs:", "  disabled: true\n  networkRefs:");
         world.manifests.write("server.yaml", &disabled)?;
-        no_ping(&world.net.cli, LAN)?;
+        wait_for("it serves nobody", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
         wait_for("the server is shown as disabled", || {
             let server = world.controller.server("gw-1")?;
             Ok(server.connected && !server.ready && server.reason == "Disabled")
