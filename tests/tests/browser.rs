@@ -304,7 +304,7 @@ async fn the_real_controller_shows_its_folder_live() -> anyhow::Result<()> {
 
     let whole = controller.manifests.read("policy.yaml")?;
     controller.manifests.write("policy.yaml", &whole.replace("action: Allow", "akzion: Allow"))?;
-    browser.sees("problem", "policy.yaml:9:").await?;
+    browser.sees("problem", "policy.yaml:10:3").await?;
     browser.sees("problem", "did you mean `action`?").await?;
     browser.picture(&Path::new(PICTURES).join("real-light.png")).await?;
     browser.look("dark", 1280, 1100).await?;
