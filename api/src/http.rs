@@ -1,7 +1,7 @@
 //! What the controller's HTTP face and its readers (console, CLI, tests) say to each other.
 //!
 //! [`View`] is the whole picture; [`LiveEvent`]s carry its changes; `control` is for the socket on the host.
-//! Times are unix milliseconds of the controller's clock, counters are since the controller knows the object.
+//! Times are unix milliseconds of the controller's clock; bytes are those of the links that are up.
 
 mod control;
 mod live;

@@ -1,6 +1,7 @@
-//! The console's certificate: self-signed, made once. Browsers are told its fingerprint by the operator.
+//! The console's certificate: self-signed, made once. Its fingerprint is logged at
+//! every start and printed with every sign-in link: who opens the link compares it with what the browser shows.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context;
 use horizon_node::durable;
@@ -8,13 +9,16 @@ use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
+use sha2::{Digest, Sha256};
+
+const CERTIFICATE: &str = "console.crt";
 
 /// Returns the TLS settings of the console, with the certificate of the data folder.
 ///
 /// # Errors
 /// When the files cannot be read, written or used.
 pub fn server_config(data: &Path, host: &str) -> anyhow::Result<Arc<ServerConfig>> {
-    let (certificate_path, key_path) = (data.join("console.crt"), data.join("console.key"));
+    let (certificate_path, key_path) = (data.join(CERTIFICATE), data.join("console.key"));
     if !certificate_path.exists() || !key_path.exists() {
         let names = vec![host.to_owned(), "localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).context("make the console's certificate")?;
@@ -33,4 +37,30 @@ pub fn server_config(data: &Path, host: &str) -> anyhow::Result<Arc<ServerConfig
         .context("use the console's certificate")?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Returns the SHA-256 of the console's certificate, as browsers show it.
+///
+/// # Errors
+/// When there is no certificate in the folder, or it cannot be read.
+pub fn fingerprint(data: &Path) -> io::Result<String> {
+    Ok(fingerprint_of(&fs::read(data.join(CERTIFICATE))?))
+}
+
+fn fingerprint_of(certificate: &[u8]) -> String {
+    let hash = Sha256::digest(certificate);
+    hash.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprint_is_written_as_browsers_do() {
+        let text = fingerprint_of(b"abc");
+
+        assert!(text.starts_with("BA:78:16:BF:8F:01:CF:EA:"), "{text}");
+        assert_eq!(text.len(), 95);
+    }
 }

@@ -1,17 +1,16 @@
 //! Answers the HTTP face's commands: sessions from the store, invitations from the reconciler.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::http::{ApiError, View};
 use horizon_api_server::{Command, Refusal, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session};
 use horizon_node::clock;
-use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
-use uuid::Uuid;
 
 use crate::{
     event::Event,
+    reconciler::STALLED,
     store::{self, NewLink, Store, TakeLink},
 };
 
@@ -50,8 +49,7 @@ impl Console {
             }
             Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),
             Command::TakeSignIn { code, session, from, reply } => {
-                let from = from.map(|address| address.ip().to_string()).unwrap_or_default();
-                drop(reply.send(self.take(&code, &session, from).await));
+                drop(reply.send(self.take(&code, &session, from.map(|address| address.ip())).await));
             }
             Command::LookupSession { session, reply } => {
                 drop(reply.send(self.look_up(&session, idle).await));
@@ -60,7 +58,7 @@ impl Console {
                 let ended = self.store.end_session(session.0.to_vec()).await;
                 drop(reply.send(ended.map_err(|error| refuse(&error))));
             }
-            Command::CheckReady { reply } => drop(reply.send(Ok(self.reasons()))),
+            Command::CheckReady { reply } => drop(reply.send(Ok(self.reasons().await))),
         }
     }
 
@@ -72,7 +70,12 @@ impl Console {
         Ok(u64::try_from(expires_at).unwrap_or(0))
     }
 
-    async fn take(&self, code: &SecretHash, session: &SecretHash, from: String) -> Result<Session, Refusal> {
+    async fn take(
+        &self,
+        code: &SecretHash,
+        session: &SecretHash,
+        from: Option<IpAddr>,
+    ) -> Result<Session, Refusal> {
         let now = clock::unix_ms();
         let take = TakeLink {
             link_secret: code.0.to_vec(),
@@ -83,18 +86,8 @@ impl Console {
         match self.store.take_link(take).await.map_err(|error| refuse(&error))? {
             Some(session) => Ok(opened(&session)),
             None => {
-                let event = store::Event {
-                    id: Uuid::now_v7().to_string(),
-                    at: now,
-                    kind: "SignInRefused".into(),
-                    severity: store::Severity::Medium,
-                    object: String::new(),
-                    remote: from,
-                    detail: json!({ "reason": "the sign-in link is unknown, used or expired" }),
-                };
-                if let Err(error) = self.store.add_event(event).await {
-                    error!(%error, "a security event is lost");
-                }
+                // It counts and records refusals; one that does not fit into its queue is not worth a wait.
+                drop(self.events.try_send(Event::SignInRefused { remote: from }));
                 let hint = "run `horizon-controller sign-in` on the controller's host for a new one";
                 let error = ApiError::new("LinkUsed", "this sign-in link is unknown, used or expired", hint);
                 Err(Refusal::Denied(error))
@@ -119,9 +112,15 @@ impl Console {
         Ok(found.as_ref().map(opened))
     }
 
-    fn reasons(&self) -> Vec<String> {
-        let revision = self.views.borrow().revision;
-        if revision > 0 { vec![] } else { vec!["no revision is committed yet".into()] }
+    /// Why what is asked of the controller may not be done, beside what everybody can see in the view.
+    async fn reasons(&self) -> Vec<String> {
+        let view = Arc::clone(&self.views.borrow());
+        let stalled = view.problems.iter().find(|problem| problem.code == STALLED);
+        let stalled = stalled.map(|problem| format!("nothing can be committed: {}", problem.message));
+        let trouble = self.store.trouble().map(|error| format!("the store cannot write: {error}"));
+        let unread =
+            self.store.recent_events(0).await.err().map(|error| format!("the store cannot read: {error}"));
+        stalled.or(trouble).into_iter().chain(unread).collect()
     }
 }
 

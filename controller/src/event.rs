@@ -1,9 +1,6 @@
 //! Everything that can wake the reconciler.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use horizon_api::{
     assignment::Version,
@@ -35,6 +32,8 @@ pub enum Event {
     Login(LoginRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks for its next grant.
     Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
+    /// Somebody opened a sign-in link that is unknown, used or expired.
+    SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.
     Invite(http::InviteRequest, oneshot::Sender<Result<http::InviteAnswer, horizon_api_server::Refusal>>),
 }
@@ -53,7 +52,6 @@ pub struct JoinRequest {
 pub struct AttachRequest {
     pub gateway: PublicKey,
     pub remote: IpAddr,
-    pub evidence: Evidence,
 }
 
 pub struct LoginRequest {
@@ -66,7 +64,6 @@ pub struct LoginRequest {
 
 pub struct RefreshRequest {
     pub device: PublicKey,
-    pub remote: IpAddr,
 }
 
 /// What a gateway's session tells.
@@ -79,7 +76,7 @@ pub struct GatewayReport {
 }
 
 pub enum ReportKind {
-    Connected { remote: SocketAddr, version: String },
+    Connected { version: String },
     Disconnected,
     Ack { version: Version, assignment: ContentHash },
     Nack(Nack),

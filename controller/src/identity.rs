@@ -1,48 +1,53 @@
 //! The controller's own keys: the root that nodes pin, the online key under it, and the pepper of token digests.
+//!
+//! They are made with the store and never again: a new root would cut off every node, a new pepper would void
+//! every token. The root key is read only to sign a delegation, so it may live elsewhere in between.
+
+mod delegation;
 
 use std::path::Path;
 
 use anyhow::Context;
-use horizon_api::{
-    delegation::{Delegation, Role},
-    key::{RootFingerprint, SecretKey},
-    signed::Signed,
-};
-use horizon_node::secret_file;
+use horizon_api::key::{RootFingerprint, SecretKey};
+use horizon_node::{failure::Failure, secret_file};
+use zeroize::Zeroizing;
 
-/// A delegation lives so long; it is renewed at every start and once a day while the root key is at hand.
-const DELEGATION_S: i64 = 90 * 24 * 3600;
+pub use delegation::{DelegationFile, StoredDelegation};
+
+use crate::store::Start;
+
+const ROOT: &str = "root.key";
 
 /// Who the controller is.
 pub struct ControllerIdentity {
-    root: SecretKey,
     online: SecretKey,
-    pepper: [u8; 32],
+    pepper: Zeroizing<[u8; 32]>,
+    delegations: DelegationFile,
+    delegation: StoredDelegation,
 }
 
 impl ControllerIdentity {
     /// Reads the keys from the data folder; the first start makes them.
     ///
     /// # Errors
-    /// When a file is damaged, open to others, or cannot be written.
-    pub fn load(data: &Path) -> anyhow::Result<Self> {
-        Ok(Self {
-            root: secret_file::node_key(&data.join("root.key")).context("load the root key")?,
-            online: secret_file::node_key(&data.join("online.key")).context("load the online key")?,
-            pepper: *secret_file::load_or_create(&data.join("pepper")).context("load the pepper")?,
-        })
+    /// When a file is missing though the store is in use, is damaged or open to others, or cannot be written;
+    /// when there is neither a delegation that holds nor a root key to sign one.
+    pub fn load(data: &Path, store: &Start, now_s: i64) -> anyhow::Result<Self> {
+        let epoch = u64::try_from(store.epoch).context("the store's epoch is negative")?;
+        let online = secret(&data.join("online.key"), store).context("load the online key")?;
+        let online = SecretKey::from_seed(&online);
+        let pepper = secret(&data.join("pepper"), store).context("load the pepper")?;
+        let delegations = DelegationFile::new(data, online.public(), epoch);
+        if store.is_fresh && !delegations.is_there() {
+            secret_file::load_or_create(&data.join(ROOT)).context("load the root key")?;
+        }
+        let delegation = delegations.current(now_s).context("load the delegation")?;
+        Ok(Self { online, pepper, delegations, delegation })
     }
 
-    /// Returns the root's word for the online key in this epoch.
-    pub fn delegate(&self, epoch: u64, now_s: i64) -> Signed {
-        let delegation = Delegation {
-            root: self.root.public(),
-            online: self.online.public(),
-            roles: vec![Role::Link, Role::Config, Role::Grant],
-            epoch,
-            not_after: now_s + DELEGATION_S,
-        };
-        delegation.sign(&self.root)
+    /// Takes in a delegation that was renewed.
+    pub fn adopt(&mut self, delegation: StoredDelegation) {
+        self.delegation = delegation;
     }
 
     pub fn online(&self) -> &SecretKey {
@@ -53,7 +58,101 @@ impl ControllerIdentity {
         &self.pepper
     }
 
+    /// Returns the root's word for the online key.
+    pub fn delegation(&self) -> &StoredDelegation {
+        &self.delegation
+    }
+
+    /// Returns where the delegation is kept and renewed.
+    pub fn delegations(&self) -> &DelegationFile {
+        &self.delegations
+    }
+
     pub fn root_fingerprint(&self) -> RootFingerprint {
-        RootFingerprint::of(&self.root.public())
+        RootFingerprint::of(&self.delegation.document.root)
+    }
+}
+
+/// Reads a secret. It is made only where nothing depends on the one that is missing.
+fn secret(path: &Path, store: &Start) -> anyhow::Result<Zeroizing<[u8; 32]>> {
+    if store.is_fresh {
+        return Ok(secret_file::load_or_create(path)?);
+    }
+    let found = secret_file::load(path)?;
+    found.ok_or_else(|| {
+        let path = path.display();
+        Failure::Failed(format!(
+            "{path} is missing, but the database beside it is in use: restore {path} from a backup; a new one would shut out every gateway and device"
+        ))
+        .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::AuditState;
+
+    const NOW: i64 = 1_800_000_000;
+    const DAY: i64 = 24 * 3600;
+
+    fn store(is_fresh: bool) -> Start {
+        Start { number: 1, engine: String::new(), audit: AuditState::Empty, epoch: 1, is_fresh }
+    }
+
+    #[test]
+    fn keys_are_made_with_a_fresh_store_and_read_afterwards() {
+        let folder = tempfile::tempdir().unwrap();
+
+        let first = ControllerIdentity::load(folder.path(), &store(true), NOW).unwrap();
+        let second = ControllerIdentity::load(folder.path(), &store(false), NOW + 60).unwrap();
+
+        assert_eq!(first.root_fingerprint(), second.root_fingerprint());
+        assert_eq!(first.online().public(), second.online().public());
+        assert_eq!(first.pepper(), second.pepper());
+        assert_eq!(first.delegation().signed, second.delegation().signed);
+    }
+
+    #[test]
+    fn missing_key_of_a_store_in_use_is_refused_and_not_made() {
+        for name in ["online.key", "pepper"] {
+            let folder = tempfile::tempdir().unwrap();
+            ControllerIdentity::load(folder.path(), &store(true), NOW).unwrap();
+            std::fs::remove_file(folder.path().join(name)).unwrap();
+
+            let refused = ControllerIdentity::load(folder.path(), &store(false), NOW).err().unwrap();
+
+            let text = format!("{refused:#}");
+            assert!(text.contains(name) && text.contains("restore"), "{text}");
+            assert!(!folder.path().join(name).exists());
+        }
+    }
+
+    #[test]
+    fn root_key_may_be_away_while_its_delegation_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = ControllerIdentity::load(folder.path(), &store(true), NOW).unwrap();
+        std::fs::remove_file(folder.path().join(ROOT)).unwrap();
+
+        let later = ControllerIdentity::load(folder.path(), &store(false), NOW + 80 * DAY).unwrap();
+        let too_late = ControllerIdentity::load(folder.path(), &store(false), NOW + 91 * DAY).err().unwrap();
+
+        assert_eq!(later.root_fingerprint(), first.root_fingerprint());
+        assert!(later.delegation().warning(NOW + 80 * DAY).is_some());
+        let text = format!("{too_late:#}");
+        assert!(text.contains("root.key") && !folder.path().join(ROOT).exists(), "{text}");
+    }
+
+    #[test]
+    fn lost_root_and_delegation_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        ControllerIdentity::load(folder.path(), &store(true), NOW).unwrap();
+        std::fs::remove_file(folder.path().join(ROOT)).unwrap();
+        std::fs::remove_file(folder.path().join("delegation")).unwrap();
+
+        let refused = ControllerIdentity::load(folder.path(), &store(false), NOW).err().unwrap();
+
+        assert!(format!("{refused:#}").contains("root.key"));
+        assert!(!folder.path().join(ROOT).exists());
     }
 }

@@ -15,4 +15,5 @@ pub mod run;
 pub mod snapshot;
 pub mod source;
 pub mod store;
+pub mod tasks;
 pub mod verbs;

@@ -45,6 +45,10 @@ pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detecti
     page.per_server(view, "horizon_gateway_bytes", |server| server.rx_bytes + server.tx_bytes);
     page.family("horizon_store_commits_total", "counter", "Transactions of the store.");
     page.sample("horizon_store_commits_total", "", store.commits);
+    page.family("horizon_store_requests_total", "counter", "Writes that were asked of the store.");
+    page.sample("horizon_store_requests_total", "", store.requests);
+    page.family("horizon_store_commit_microseconds_total", "counter", "Time spent in transactions.");
+    page.sample("horizon_store_commit_microseconds_total", "", store.commit_us);
     page.family("horizon_store_waiting", "gauge", "Writes that wait for the store.");
     page.sample("horizon_store_waiting", "", store.waiting);
     page.family("horizon_store_refused_total", "counter", "Writes refused because the queue was full.");

@@ -3,14 +3,22 @@
 //! What was scanned, enrolled or reported goes in; one transaction and one published [`Snapshot`] come out.
 
 mod api_object;
+mod change;
 mod compile;
+mod delegation;
 mod enrol;
 mod gateways;
 mod grants;
 mod invite;
+mod last_seen;
 mod login;
+mod refusal;
+mod refusal_limit;
 mod state;
 mod view;
+
+#[cfg(test)]
+mod facts;
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,8 +28,10 @@ use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
 
+use refusal_limit::RefusalLimit;
 pub use state::Advertised;
 use state::State;
+pub use view::STALLED;
 
 use crate::{
     event::Event,
@@ -51,6 +61,7 @@ pub struct Reconciler {
     identity: ControllerIdentity,
     advertised: Advertised,
     state: State,
+    refusals: RefusalLimit,
     snapshots: watch::Sender<Arc<Snapshot>>,
     views: watch::Sender<Arc<View>>,
     view_is_due: bool,
@@ -60,6 +71,8 @@ pub struct Reconciler {
 const VIEW_EVERY: Duration = Duration::from_millis(500);
 /// How soon something that expires takes effect.
 const WAKE_EVERY: Duration = Duration::from_secs(1);
+/// How soon a root key that was put back renews the delegation.
+const DELEGATION_EVERY: Duration = Duration::from_secs(3600);
 
 impl Reconciler {
     /// Reads the store and publishes what was committed last.
@@ -71,13 +84,22 @@ impl Reconciler {
         let stored = store.load().await.context("read the store")?;
         let state = State::from_stored(stored, sources, clock::unix_ms())?;
         let snapshot = Snapshot {
-            version: state.version,
-            delegation: identity.delegate(state.version.epoch, clock::unix_s()),
+            delegation: identity.delegation().signed.clone(),
             gateways: state.gateway_snapshots(),
         };
         let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
-        let mut reconciler = Self { store, identity, advertised, state, snapshots, views, view_is_due: true };
+        let mut reconciler = Self {
+            store,
+            identity,
+            advertised,
+            state,
+            refusals: RefusalLimit::default(),
+            snapshots,
+            views,
+            view_is_due: true,
+        };
+        reconciler.warn_of_delegation();
         reconciler.foresee();
         reconciler.read_events().await;
         reconciler.publish_view();
@@ -88,6 +110,7 @@ impl Reconciler {
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
         let mut view_timer = tokio::time::interval(VIEW_EVERY);
         let mut wake_timer = tokio::time::interval(WAKE_EVERY);
+        let mut delegation_timer = tokio::time::interval(DELEGATION_EVERY);
         loop {
             tokio::select! {
                 event = inbox.recv() => match event {
@@ -100,6 +123,7 @@ impl Reconciler {
                     }
                 }
                 _ = wake_timer.tick() => self.wake().await,
+                _ = delegation_timer.tick() => self.renew_delegation().await,
             }
         }
     }
@@ -118,15 +142,22 @@ impl Reconciler {
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
             Event::Invite(request, reply) => drop(reply.send(self.invite(request).await)),
+            Event::SignInRefused { remote } => self.sign_in_refused(remote).await,
         }
     }
 
     /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
+        self.save_last_seen().await;
         let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
         if is_time || self.state.stalled.is_some() {
             self.view_is_due = true;
             self.recompile_or_log("time").await;
+        }
+        self.tell_suppressed().await;
+        if self.store.trouble().is_some() {
+            // Whether writing works again is known only by writing; the store remembers the outcome.
+            drop(self.store.probe().await);
         }
     }
 
@@ -143,15 +174,15 @@ impl Reconciler {
     }
 
     fn publish_snapshot(&self) {
-        let old = self.snapshots.borrow().clone();
+        let delegation = self.identity.delegation().signed.clone();
         let gateways = self.state.gateway_snapshots();
-        let snapshot = Snapshot { version: self.state.version, delegation: old.delegation.clone(), gateways };
+        let snapshot = Snapshot { delegation, gateways };
         self.snapshots.send_replace(Arc::new(snapshot));
     }
 
     fn publish_view(&mut self) {
         self.view_is_due = false;
-        let view = view::view(&mut self.state, clock::unix_ms());
+        let view = view::view(&self.state);
         self.views.send_replace(Arc::new(view));
     }
 
@@ -164,8 +195,10 @@ impl Reconciler {
 }
 
 impl State {
-    fn gateway_snapshots(&self) -> std::collections::BTreeMap<horizon_api::key::PublicKey, GatewaySnapshot> {
-        self.assignments.values().map(|assigned| (assigned.gateway, assigned.snapshot.clone())).collect()
+    fn gateway_snapshots(
+        &self,
+    ) -> std::collections::BTreeMap<horizon_api::key::PublicKey, Arc<GatewaySnapshot>> {
+        self.assignments.values().map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot))).collect()
     }
 }
 

@@ -1,6 +1,11 @@
 //! `horizon-controller run`: builds the parts; only this file knows them all.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use horizon_api::wire::{ALPN_CFG, ALPN_DEV};
@@ -28,12 +33,16 @@ use crate::{
     reconciler::{Advertised, Parts, Published, Reconciler},
     source::files::{self, Detections, FolderWatch, Watch},
     store::Store,
+    tasks::Tasks,
     verbs::SOCKET,
 };
 
 /// Events that wait for the reconciler: a heartbeat of each of 1,000 gateways.
 const EVENTS_MAX: usize = 1024;
+/// Requests of the console and the socket: more than wait at once on a page that somebody reloads.
 const COMMANDS_MAX: usize = 256;
+/// For what is still being answered when the controller stops.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Runs the controller until a signal says stop.
 ///
@@ -47,8 +56,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         let data = data.clone();
         tokio::task::spawn_blocking(move || Store::open(&data)).await?.context("open the store")?
     };
-    let identity = ControllerIdentity::load(&data)?;
+    let identity = ControllerIdentity::load(&data, store.start(), clock::unix_s())?;
     let tls = certificate::server_config(&data, &advertised.host)?;
+    let fingerprint = certificate::fingerprint(&data).context("read the console's certificate")?;
     let endpoint = quic::listen(identity.online(), &[ALPN_CFG, ALPN_DEV], args.quic).map_err(|error| {
         match error.downcast::<std::io::Error>() {
             Ok(error) => cannot_listen("UDP", args.quic, "--quic", &error).into(),
@@ -66,39 +76,37 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (reconciler, published) =
         Reconciler::new(Parts { store: store.clone(), identity, sources, advertised }).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
-    let reconciled = tokio::spawn(reconciler.run(inbox));
-    let watches = watch_folders(&folders, &published, &events).await?;
-    let faces = Faces { events: events.clone(), store: store.clone(), published, watches, console_url };
+    let mut tasks = Tasks::default();
+    tasks.spawn("the reconciler", reconciler.run(inbox));
+    let watches = watch_folders(&folders, &published, &events, &mut tasks).await?;
+    let faces =
+        Faces { events: events.clone(), store: store.clone(), published, watches, console_url, fingerprint };
     let (stop, stopped) = watch::channel(false);
-    let pushed = tokio::spawn(push::run(
-        endpoint.clone(),
-        PushContext { events, snapshots: faces.published.snapshots.clone() },
-    ));
-    let served = faces.serve(listener, tls, socket, stopped);
-    wait_for_end(reconciled, pushed).await?;
+    let context = PushContext { events, snapshots: faces.published.snapshots.clone() };
+    tasks.spawn("the push task", push::run(endpoint.clone(), context));
+    let mut served = faces.serve(listener, tls, socket, stopped, &mut tasks);
+    wait_for_end(&store, &mut tasks, &mut served).await?;
     info!("controller stops");
     stop.send_replace(true);
     endpoint.close(0u32.into(), b"the controller stops");
     endpoint.wait_idle().await;
-    for face in served {
-        drop(tokio::time::timeout(std::time::Duration::from_secs(3), face).await);
-    }
+    served.finish(STOP_PATIENCE).await;
+    tasks.finish(Duration::ZERO).await;
+    drop(faces);
     store.close().await;
     Ok(())
 }
 
-/// A task that ends when it should not takes the process down.
-async fn wait_for_end(
-    reconciled: tokio::task::JoinHandle<()>,
-    pushed: tokio::task::JoinHandle<()>,
-) -> anyhow::Result<()> {
+/// A task that ends when it should not takes the process down, and so does a thread of the store.
+async fn wait_for_end(store: &Store, tasks: &mut Tasks, served: &mut Tasks) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => Ok(()),
         _ = interrupt.recv() => Ok(()),
-        ended = reconciled => anyhow::bail!("the reconciler ended: {ended:?}"),
-        ended = pushed => anyhow::bail!("the push task ended: {ended:?}"),
+        ended = tasks.ended() => Err(ended),
+        ended = served.ended() => Err(ended),
+        () = store.broken() => anyhow::bail!("a thread of the store ended"),
     }
 }
 
@@ -109,6 +117,7 @@ struct Faces {
     published: Published,
     watches: Vec<(String, Arc<Detections>)>,
     console_url: String,
+    fingerprint: String,
 }
 
 impl Faces {
@@ -118,12 +127,13 @@ impl Faces {
         tls: Arc<rustls::ServerConfig>,
         socket: ControlSocket,
         stopped: watch::Receiver<bool>,
-    ) -> Vec<tokio::task::JoinHandle<()>> {
+        tasks: &mut Tasks,
+    ) -> Tasks {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let views = self.published.views.clone();
         let console =
             Console { store: self.store.clone(), events: self.events.clone(), views: views.clone() };
-        tokio::spawn(console.run(inbox));
+        tasks.spawn("the console", console.run(inbox));
         let (store, watches, metric_views) = (self.store.clone(), self.watches.clone(), views.clone());
         let render = move || metrics::render(&metric_views.borrow(), store.counters(), &watches);
         let state = AppState {
@@ -132,10 +142,13 @@ impl Faces {
             metrics: Arc::new(render),
             console_url: self.console_url.as_str().into(),
         };
-        info!(console = %self.console_url, "controller runs");
+        info!(console = %self.console_url, certificate_sha256 = %self.fingerprint, "controller runs");
         let unix = serve_unix(socket, control_router(state.clone()), until(stopped.clone()));
         let https = serve_https(listener, tls, console_router(state), until(stopped));
-        vec![tokio::spawn(unix), tokio::spawn(https)]
+        let mut served = Tasks::default();
+        served.spawn("the control socket", unix);
+        served.spawn("the HTTPS face", https);
+        served
     }
 }
 
@@ -144,23 +157,33 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// Each folder once, by its absolute path: the name of a source must not depend on where the process stands.
+/// Returns each folder with the name of its source: its absolute path, however it was written and wherever the
+/// process stands. Links stay in it, because what they lead to is swapped.
 fn folders(manifests: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut folders = Vec::new();
+    let mut folders: Vec<(String, PathBuf)> = Vec::new();
     for folder in manifests {
         let path = std::path::absolute(folder).with_context(|| format!("find {}", folder.display()))?;
-        let source = format!("files:{}", path.display());
-        if !folders.iter().any(|(known, _)| *known == source) {
-            folders.push((source, path));
+        let path: PathBuf = path.components().collect();
+        if let Some((_, other)) = folders.iter().find(|(_, other)| is_same_folder(other, &path)) {
+            let (other, path) = (other.display(), path.display());
+            let text = format!("--manifests {path}: is the same folder as {other}; name it once");
+            return Err(Failure::Usage(text).into());
         }
+        folders.push((format!("files:{}", path.display()), path));
     }
     Ok(folders)
+}
+
+fn is_same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|one| real(other) == Some(one))
 }
 
 async fn watch_folders(
     folders: &[(String, PathBuf)],
     published: &Published,
     events: &mpsc::Sender<Event>,
+    tasks: &mut Tasks,
 ) -> anyhow::Result<Vec<(String, Arc<Detections>)>> {
     let mut watches = Vec::new();
     for (source, root) in folders {
@@ -169,7 +192,7 @@ async fn watch_folders(
         let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
         watches.push((source.clone(), detections));
         let (source, events) = (source.clone(), events.clone());
-        tokio::spawn(async move {
+        tasks.spawn("the watch of a folder", async move {
             loop {
                 let scan = scans.borrow_and_update().clone();
                 let sent = events.send(Event::Scanned { source: source.clone(), scan }).await;
@@ -201,4 +224,32 @@ fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised
 
 fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_name_however_it_is_written() {
+        let names = |path: &str| folders(&[path.into()]).expect("a name").remove(0).0;
+
+        assert_eq!(names("/etc/horizon/"), "files:/etc/horizon");
+        assert_eq!(names("/etc/./horizon//"), "files:/etc/horizon");
+        assert_eq!(names("/etc/horizon"), "files:/etc/horizon");
+    }
+
+    #[test]
+    fn the_same_folder_twice_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |path: &str| folder.path().join(path);
+        std::fs::create_dir_all(at("a")).expect("made");
+        std::fs::create_dir_all(at("b")).expect("made");
+        std::os::unix::fs::symlink("a", at("link")).expect("made");
+
+        assert!(folders(&[at("a"), at("b")]).is_ok());
+        assert!(folders(&[at("a"), at("a/")]).is_err());
+        assert!(folders(&[at("a"), at("link")]).is_err());
+        assert!(folders(&["/nowhere".into(), "/nowhere/".into()]).is_err());
+    }
 }

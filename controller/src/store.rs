@@ -24,6 +24,7 @@ mod session;
 mod sql;
 mod statement;
 mod use_key;
+mod vigil;
 mod writer;
 
 #[cfg(test)]
@@ -42,23 +43,24 @@ use tracing::{error, info};
 
 pub use allocation::Allocation;
 pub use assignment::{Assignment, StoredAssignment};
-pub use audit::{AuditEntry, AuditRecord, AuditState};
+pub use audit::{AuditEntry, AuditState};
 pub use binding::{Binding, NodeKind, Seen};
 pub use commit::{CommitOutcome, CommitRevision};
 pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
-pub use key::{IssueKey, IssueOutcome, Key, KeyKind};
+pub use key::{IssueOutcome, IssuedKey, TokenUses};
 pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
 pub use revocation::{Revocation, Revoke};
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
-pub use use_key::{UseKey, UseOutcome};
+pub use use_key::{Named, UseKey, UseOutcome};
 
 use error::Result;
 use reader::Readers;
 use statement::Statements;
+use vigil::Vigil;
 use writer::Writer;
 
 /// Entries of the audit log that are checked at every start.
@@ -74,6 +76,7 @@ pub struct Store {
 struct Parts {
     readers: Readers,
     writer: Writer,
+    vigil: Vigil,
     start: Start,
     _folder: DataFolder,
 }
@@ -85,6 +88,9 @@ pub struct Start {
     pub number: i64,
     pub engine: String,
     pub audit: AuditState,
+    pub epoch: i64,
+    /// Nothing was ever committed: no node knows this controller yet.
+    pub is_fresh: bool,
 }
 
 /// Counters since the store was opened.
@@ -107,20 +113,36 @@ impl Store {
         let mut statements = writer::connect(&path)?;
         migration::migrate(&mut statements)?;
         let start = writer::transaction(&mut statements, check_start)?;
-        let readers = Readers::start(&path)?;
-        let writer = Writer::start(statements)
+        let vigil = Vigil::default();
+        let readers = Readers::start(&path, &vigil)?;
+        let writer = Writer::start(statements, &vigil)
             .map_err(|error| StoreError::Unusable { path: path.clone(), reason: error.to_string() })?;
         info!(path = %path.display(), start = start.number, engine = start.engine, "store opened");
         if let AuditState::Broken { seq } = start.audit {
             error!(seq, "the audit log does not follow from itself: the store was altered or lost entries");
         }
-        Ok(Self { parts: Arc::new(Parts { readers, writer, start, _folder: folder }) })
+        Ok(Self { parts: Arc::new(Parts { readers, writer, vigil, start, _folder: folder }) })
     }
 
     /// Closes the store when this is its last clone, off the runtime's workers.
     pub async fn close(self) {
         // A panic of the store's threads is logged where they are joined.
         drop(tokio::task::spawn_blocking(move || drop(self)).await);
+    }
+
+    /// Waits until a thread of the store ends, which none does while the store is open, unless it breaks.
+    pub async fn broken(&self) {
+        self.parts.vigil.ended().await;
+    }
+
+    /// Says why the last transaction was not committed, until one is.
+    pub fn trouble(&self) -> Option<StoreError> {
+        self.parts.writer.trouble()
+    }
+
+    /// Writes without changing anything, to find out whether writing works again.
+    pub async fn probe(&self) -> Result<()> {
+        self.parts.writer.write(meta::touch).await
     }
 
     pub fn start(&self) -> &Start {
@@ -156,36 +178,21 @@ impl Store {
         self.parts.writer.write(work).await
     }
 
-    /// Returns a section by its hash.
-    pub async fn section(&self, hash: Vec<u8>) -> Result<Option<Section>> {
-        self.parts.readers.read(move |statements| section::find(statements, &hash)).await
-    }
-
     /// Uses a key and binds a node, or neither.
     pub async fn use_key(&self, request: UseKey) -> Result<UseOutcome> {
         self.parts.writer.write(|statements| use_key::use_key(statements, request)).await
     }
 
     /// Stores the digest of a secret that was made for a key, once.
-    pub async fn issue_key(&self, key: IssueKey, audit: AuditEntry) -> Result<IssueOutcome> {
+    pub async fn issue_key(&self, key: IssuedKey, audit: AuditEntry) -> Result<IssueOutcome> {
         let work = move |statements: &mut Statements| {
-            let outcome = key::issue(statements, key)?;
+            let outcome = key::issue(statements, &key)?;
             if outcome == IssueOutcome::Issued {
                 audit::append(statements, &audit)?;
             }
             Ok(outcome)
         };
         self.parts.writer.write(work).await
-    }
-
-    /// Returns the keys with their uses.
-    pub async fn keys(&self) -> Result<Vec<Key>> {
-        self.parts.readers.read(key::all).await
-    }
-
-    /// Returns the nodes with their public keys.
-    pub async fn bindings(&self) -> Result<Vec<Binding>> {
-        self.parts.readers.read(binding::all).await
     }
 
     /// Records signs of life.
@@ -208,11 +215,6 @@ impl Store {
         self.parts.writer.write(work).await
     }
 
-    /// Returns all revocations in their order.
-    pub async fn revocations(&self) -> Result<Vec<Revocation>> {
-        self.parts.readers.read(revocation::all).await
-    }
-
     /// Stores a security event; the same id again is stored once.
     pub async fn add_event(&self, event: Event) -> Result<()> {
         self.parts.writer.write(move |statements| event::put(statements, &event)).await
@@ -221,21 +223,6 @@ impl Store {
     /// Returns the newest events, newest first.
     pub async fn recent_events(&self, limit: i64) -> Result<Vec<StoredEvent>> {
         self.parts.readers.read(move |statements| event::recent(statements, limit)).await
-    }
-
-    /// Appends to the audit log what no other operation tells it.
-    pub async fn add_audit(&self, entry: AuditEntry) -> Result<()> {
-        self.parts.writer.write(move |statements| audit::append(statements, &entry)).await
-    }
-
-    /// Returns the newest audit entries, oldest first.
-    pub async fn audit_tail(&self, limit: i64) -> Result<Vec<AuditRecord>> {
-        self.parts.readers.read(move |statements| audit::tail(statements, limit)).await
-    }
-
-    /// Checks the newest entries of the audit log.
-    pub async fn verify_audit(&self, limit: i64) -> Result<AuditState> {
-        self.parts.readers.read(move |statements| audit::verify(statements, limit)).await
     }
 
     /// Stores a sign-in link.
@@ -272,5 +259,7 @@ fn check_start(statements: &mut Statements) -> Result<Start> {
         number: meta::count_start(statements)?,
         engine: engine.unwrap_or_default(),
         audit: audit::verify(statements, AUDIT_CHECKED_AT_START)?,
+        epoch: meta::epoch(statements)?,
+        is_fresh: revision::last(statements)?.is_none(),
     })
 }

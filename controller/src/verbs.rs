@@ -9,7 +9,10 @@ use horizon_node::local::{self, Answer};
 use http::Method;
 use serde::Serialize;
 
-use crate::args::{InviteArgs, Invited, SignInArgs, StatusArgs};
+use crate::{
+    args::{InviteArgs, Invited, SignInArgs, StatusArgs},
+    certificate,
+};
 
 /// Name of the socket in the data folder.
 pub const SOCKET: &str = "control.sock";
@@ -58,6 +61,11 @@ pub async fn sign_in(args: SignInArgs) -> anyhow::Result<()> {
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
         println!("{}", link.url);
+    }
+    // Beside the link and not in it: whatever takes the link from the standard output takes it alone.
+    #[expect(clippy::print_stderr, reason = "what the reader of the link compares")]
+    if let Ok(fingerprint) = certificate::fingerprint(&args.data.folder) {
+        eprintln!("the browser must show this SHA-256 fingerprint of the certificate: {fingerprint}");
     }
     Ok(())
 }

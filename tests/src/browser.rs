@@ -2,6 +2,7 @@
 //! Debian: `apt-get install chromium chromium-driver`. Without them tests are skipped, loudly, unless
 //! `HORIZON_E2E_REQUIRED` is set.
 
+mod real;
 mod site;
 
 use std::{
@@ -24,6 +25,7 @@ use tokio::{
     time::timeout,
 };
 
+pub use real::RealController;
 pub use site::Site;
 
 /// Chromium's first start on a busy machine takes most of it.

@@ -6,6 +6,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     os::unix::net::UnixStream,
     path::Path,
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,7 +15,8 @@ use horizon_api::{
     key::SecretKey,
     wire::{Hello, cfg::ToController, frame},
 };
-use horizon_node::quic;
+use horizon_node::{quic, tls};
+use quinn::{ClientConfig, Endpoint, TransportConfig, VarInt, crypto::rustls::QuicClientConfig};
 
 use crate::{joiner::in_namespace, namespace::Namespace, random::Random};
 
@@ -141,6 +143,44 @@ pub fn babble(from: &Namespace, to: SocketAddr, alpn: &[u8], random: &mut Random
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         Ok(())
+    })
+}
+
+/// Connects this often, says Hello, and never lets the other end say a byte, though it acknowledges and keeps the
+/// links alive. Returns how many of them are still there after `patience`.
+///
+/// # Errors
+/// When nobody answers at all.
+pub fn never_read(
+    from: &Namespace,
+    to: SocketAddr,
+    alpn: &[u8],
+    count: u32,
+    patience: Duration,
+) -> anyhow::Result<usize> {
+    let hello = frame::encode(&ToController::Hello(Hello { version: "x".into(), features: vec![] }));
+    let mut transport = TransportConfig::default();
+    transport.stream_receive_window(VarInt::from_u32(0));
+    transport.keep_alive_interval(Some(Duration::from_secs(2)));
+    let crypto = tls::client_config(&SecretKey::from_seed(&[9; 32]), alpn, None)?;
+    let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(crypto)?));
+    config.transport_config(Arc::new(transport));
+    in_namespace(from, async {
+        let endpoint = Endpoint::client((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        let mut open = Vec::new();
+        for _ in 0..count {
+            let connection = endpoint.connect_with(config.clone(), to, "horizon")?.await?;
+            let (mut send, recv) = connection.open_bi().await?;
+            send.write_all(&hello).await?;
+            open.push((connection, send, recv));
+        }
+        let all_closed = async {
+            for (connection, ..) in &open {
+                connection.closed().await;
+            }
+        };
+        drop(tokio::time::timeout(patience, all_closed).await);
+        Ok(open.iter().filter(|(connection, ..)| connection.close_reason().is_none()).count())
     })
 }
 

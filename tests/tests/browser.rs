@@ -13,7 +13,7 @@ use horizon_api::{
     problem::Problem,
     resource::{Kind, ObjectKey},
 };
-use horizon_tests::browser::{Browser, Site};
+use horizon_tests::browser::{Browser, RealController, Site};
 
 const PICTURES: &str = env!("CARGO_TARGET_TMPDIR");
 
@@ -102,6 +102,8 @@ fn devices() -> Vec<DeviceView> {
         addresses: vec!["10.77.4.21".into()],
         server: None,
         connected: false,
+        rx_bytes: 0,
+        tx_bytes: 0,
         last_seen: Some(now() - 3 * 3_600_000),
         key_exchange: String::new(),
         ..connected.clone()
@@ -283,5 +285,54 @@ async fn page_fits_a_telephone_and_keeps_still() -> anyhow::Result<()> {
 
     assert_eq!(*browser.driver.execute(height, vec![]).await?.json(), before, "the page moved");
     assert_eq!(browser.errors().await?, Vec::<String>::new());
+    browser.quit().await
+}
+
+/// The whole way: the program, its one-time link, the folder that it watches, the page.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_controller_shows_its_folder_live() -> anyhow::Result<()> {
+    let browser = browser_or_skip!();
+    let controller = RealController::start()?;
+
+    browser.look("light", 1280, 1100).await?;
+    browser.driver.goto(controller.sign_in_link()?).await?;
+    browser.sees("live", "Live").await?;
+    browser.sees("server", "gw-1").await?;
+    browser.sees("server", "Not enrolled").await?;
+    browser.sees("tile-servers", "0 / 1").await?;
+    browser.sees("problems-empty", "No problems").await?;
+
+    let whole = controller.manifests.read("policy.yaml")?;
+    controller.manifests.write("policy.yaml", &whole.replace("action: Allow", "akzion: Allow"))?;
+    browser.sees("problem", "policy.yaml:10:3").await?;
+    browser.sees("problem", "did you mean `action`?").await?;
+    browser.picture(&Path::new(PICTURES).join("real-light.png")).await?;
+    browser.look("dark", 1280, 1100).await?;
+    browser.picture(&Path::new(PICTURES).join("real-dark.png")).await?;
+    browser.look("light", 390, 1900).await?;
+    browser.picture(&Path::new(PICTURES).join("real-phone.png")).await?;
+    controller.manifests.write("policy.yaml", &whole)?;
+    browser.sees("problems-empty", "No problems").await?;
+
+    assert_eq!(browser.errors().await?, Vec::<String>::new());
+    browser.quit().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn skip_link_moves_the_focus_and_leaves_the_page() -> anyhow::Result<()> {
+    let browser = browser_or_skip!();
+    let site = Site::start(view()).await?;
+    signed_in(&browser, &site).await?;
+    browser.sees("server", "fra-1").await?;
+
+    let mark = "document.querySelector('main').dataset.mark = 'same'; location.hash = '#main'";
+    browser.driver.execute(mark, vec![]).await?;
+    let mut later = view();
+    later.revision = 44;
+    site.view.send_replace(Arc::new(later));
+    browser.sees("revision", "Revision 44").await?;
+
+    let marked = "return document.querySelector('main').dataset.mark";
+    assert_eq!(*browser.driver.execute(marked, vec![]).await?.json(), "same", "the page was made again");
     browser.quit().await
 }

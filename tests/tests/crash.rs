@@ -26,13 +26,25 @@ const ROUNDS: u64 = 50;
 /// Servers of the changing file: all of one version, or the revision is a mixture.
 const SERVERS: u64 = 4;
 
+/// Devices that one user may have: all rounds share them.
+const DEVICES_MAX: u64 = 1000;
+const WORKERS: u64 = 2;
+
 /// What the controller promised before it died.
 #[derive(Default)]
 struct Acknowledged {
     revision: AtomicU64,
     version: AtomicU64,
     devices: Mutex<BTreeSet<String>>,
+    /// Rounds in which a device signed in, by their number.
+    rounds: Mutex<BTreeSet<u64>>,
     events: AtomicU64,
+}
+
+#[derive(Clone, Copy)]
+struct Round {
+    number: u64,
+    devices_max: u64,
 }
 
 #[test]
@@ -50,7 +62,14 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
 
         for round in 0..rounds {
             let life = Duration::from_millis(random.below(600));
-            live(world, &link, &acknowledged, round, life).with_context(|| format!("round {round}"))?;
+            live(
+                world,
+                &link,
+                &acknowledged,
+                Round { number: round, devices_max: DEVICES_MAX / rounds },
+                life,
+            )
+            .with_context(|| format!("round {round}"))?;
             world.controller.kill()?;
             world.controller.start().with_context(|| format!("start after round {round}"))?;
             check(&world.controller.view()?, &acknowledged)
@@ -58,7 +77,13 @@ fn what_was_acknowledged_survives_a_kill_at_any_moment() {
         }
 
         let devices = acknowledged.devices.lock().unwrap_or_else(PoisonError::into_inner).len();
-        ensure!(devices > 0 && acknowledged.version.load(Ordering::Relaxed) > 1, "nothing was acknowledged");
+        ensure!(
+            acknowledged.version.load(Ordering::Relaxed) > 1,
+            "no change of the manifests was acknowledged"
+        );
+        // A controller that is killed at once acknowledges nothing, so not every round does.
+        let fruitful = acknowledged.rounds.lock().unwrap_or_else(PoisonError::into_inner).len() as u64;
+        ensure!(fruitful * 4 >= rounds, "devices signed in during {fruitful} of {rounds} rounds only");
         println!(
             "{rounds} rounds, {devices} devices, {} events",
             acknowledged.events.load(Ordering::Relaxed)
@@ -72,14 +97,14 @@ fn live(
     world: &World,
     link: &JoinString,
     acknowledged: &Acknowledged,
-    round: u64,
+    round: Round,
     life: Duration,
 ) -> anyhow::Result<()> {
     let is_over = AtomicBool::new(false);
     let goes_on = || !is_over.load(Ordering::Relaxed);
     thread::scope(|scope| {
         let versions = scope.spawn(move || {
-            let mut version = round * 1000 + 2;
+            let mut version = round.number * 1000 + 2;
             while goes_on() {
                 write_version(world, version)?;
                 version += 1;
@@ -91,12 +116,19 @@ fn live(
             }
             anyhow::Ok(())
         });
-        for worker in 0..2 {
+        for worker in 0..WORKERS {
             scope.spawn(move || {
-                let mut number = 0;
-                while goes_on() {
-                    number += 1;
-                    sign_in(world, link, acknowledged, &format!("d-{round}-{worker}-{number}"));
+                for number in 0..(round.devices_max / WORKERS).max(1) {
+                    if !goes_on() {
+                        return;
+                    }
+                    if sign_in(world, link, acknowledged, &format!("d-{}-{worker}-{number}", round.number)) {
+                        acknowledged
+                            .rounds
+                            .lock()
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .insert(round.number);
+                    }
                 }
             });
         }
@@ -114,12 +146,15 @@ fn note(view: &View, acknowledged: &Acknowledged) {
     acknowledged.events.fetch_max(view.events.first().map_or(0, |event| event.id), Ordering::Relaxed);
 }
 
-fn sign_in(world: &World, link: &JoinString, acknowledged: &Acknowledged, name: &str) {
+/// Says whether the device got its grant.
+fn sign_in(world: &World, link: &JoinString, acknowledged: &Acknowledged, name: &str) -> bool {
     let seed = horizon_api::section::ContentHash::of(name.as_bytes());
     let key = SecretKey::from_seed(seed.as_bytes());
-    if let Ok(Ok(_granted)) = joiner::login(&world.net.cli, &key, link, name) {
+    let is_granted = matches!(joiner::login(&world.net.cli, &key, link, name), Ok(Ok(_)));
+    if is_granted {
         acknowledged.devices.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
+    is_granted
 }
 
 /// One whole revision, and all that was promised.

@@ -6,7 +6,8 @@ use anyhow::ensure;
 use horizon_api::wire::{ALPN_CFG, ALPN_DEV, ALPN_LINK};
 use horizon_tests::{
     garbage::{
-        babble, is_closed, offers_versions, refuses_protocol, throw_at_socket, throw_at_tcp, throw_datagrams,
+        babble, is_closed, never_read, offers_versions, refuses_protocol, throw_at_socket, throw_at_tcp,
+        throw_datagrams,
     },
     random::Random,
     scenario::in_world,
@@ -87,6 +88,23 @@ fn wrong_protocols_are_refused_and_babble_hurts_nobody() {
         world.bob.sign_in(&world.controller)?;
         world.bob.connect()?;
         wait_ping(&world.net.cli2, LAN)
+    });
+}
+
+/// More than may wait unproven from one address, so that some have to prove it.
+#[test]
+fn who_never_reads_is_shown_out() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        let before = memory(world)?;
+
+        for alpn in [ALPN_CFG, ALPN_DEV] {
+            let left = never_read(&world.net.cli2, controller(), alpn, 100, Duration::from_secs(40))?;
+            ensure!(left == 0, "{left} that never read are still there");
+        }
+
+        check_healthy(world, before)?;
+        world.bob.sign_in(&world.controller)
     });
 }
 

@@ -18,13 +18,14 @@ use horizon_api::{
     },
 };
 use horizon_tests::{
-    folder::{POLICY, POLICY_GATEWAY_ONLY},
+    folder::{POLICY, POLICY_GATEWAY_ONLY, SERVER},
     joiner,
     packet::{echo_request, is_echo_reply},
     page::Page,
     scenario::in_world,
     stranger::{inject, knock},
     traffic::{Flow, fetch, no_ping, ping, throughput, wait_ping},
+    wait::wait_for,
     world::{Agent, GATEWAY_INSIDE, LAN, LinkStatus, World},
 };
 
@@ -78,6 +79,54 @@ fn an_edited_policy_cuts_a_flow_within_a_second_and_the_link_stays() {
         ensure!(self::link(world)?.since_ms == link.since_ms, "the link was made again");
         ensure!(world.alice.status()?.is_connected(), "the device noticed");
         Ok(())
+    });
+}
+
+/// Every gateway answers for one assignment at a time, while the next ones are made already.
+#[test]
+fn of_many_edits_at_once_the_last_is_in_force() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        for number in 0..10 {
+            let before = world.controller.view()?.revision;
+            let other = POLICY.replace("198.51.100.0/24", &format!("203.0.113.{number}/32"));
+            world.manifests.write("policy.yaml", &other)?;
+            wait_for("the edit is committed", || Ok(world.controller.view()?.revision > before))?;
+        }
+        wait_for("an edit is in force", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        let start = Instant::now();
+        world.manifests.write("policy.yaml", POLICY)?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        ensure!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+        Ok(())
+    });
+}
+
+#[test]
+fn a_disabled_server_serves_nobody_until_it_is_enabled_again() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        let disabled = SERVER.replace("  networkRefs:", "  disabled: true\n  networkRefs:");
+        world.manifests.write("server.yaml", &disabled)?;
+        wait_for("it serves nobody", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        wait_for("the server is shown as disabled", || {
+            let server = world.controller.server("gw-1")?;
+            Ok(server.connected && !server.ready && server.reason == "Disabled")
+        })?;
+        // What it cached serves nobody either, and a controller that comes back lets it in.
+        world.controller.kill()?;
+        ensure!(ping(&world.net.cli, LAN)?.is_none(), "it serves from its cache");
+        world.controller.start()?;
+        wait_for("the gateway is back", || Ok(world.controller.server("gw-1")?.connected))?;
+
+        world.manifests.write("server.yaml", SERVER)?;
+        world.wait_ready()?;
+        wait_ping(&world.net.cli, LAN)
     });
 }
 

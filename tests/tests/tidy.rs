@@ -81,10 +81,45 @@ fn pure_crates_reach_no_file_clock_thread_or_socket() {
             let found = EFFECTS.iter().find(|effect| line.contains(*effect));
             wrong.extend(found.map(|effect| format!("{}:{number} uses {effect}", source.path)));
         }
+        for module in imported_of_std(source).iter().filter(|module| EFFECTS.contains(&module.as_str())) {
+            wrong.push(format!("{} imports {module}", source.path));
+        }
     }
 
     assert!(pure().count() > 20, "the pure crates were not found");
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Returns the modules of `use std::{…}`, however the list is broken into lines.
+fn imported_of_std(source: &Source) -> Vec<String> {
+    let lines: Vec<&str> = source.product_lines().map(|(_, line)| line).collect();
+    let text = lines.join(" ");
+    let lists = text.split("use std::{").skip(1).filter_map(|rest| rest.split(';').next());
+    lists.flat_map(modules_of_list).collect()
+}
+
+fn modules_of_list(list: &str) -> Vec<String> {
+    let mut depth = 0;
+    let mut modules = vec![String::new()];
+    for character in list.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => modules.push(String::new()),
+            _ if depth == 0 => modules.last_mut().expect("there is one from the start").push(character),
+            _ => {}
+        }
+    }
+    let first = |module: String| module.split([':', ' ']).find(|part| !part.is_empty()).map(str::to_owned);
+    modules.into_iter().filter_map(first).map(|module| format!("std::{module}")).collect()
+}
+
+#[test]
+fn an_effect_in_a_list_of_imports_is_found() {
+    let text = "//! x\nuse std::{\n    collections::{BTreeMap, fs},\n    env::{self}, fs as files,\n};\n";
+    let source = Source { path: "api/src/x.rs".into(), text: text.into(), is_test: false };
+
+    assert_eq!(imported_of_std(&source), ["std::collections", "std::env", "std::fs"]);
 }
 
 #[test]

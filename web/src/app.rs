@@ -27,19 +27,24 @@ enum Gate {
 #[component]
 fn App() -> impl IntoView {
     let gate = RwSignal::new(Gate::Asking);
-    let ask = move || {
+    let ask_with = move |code: Option<String>| {
         gate.set(Gate::Asking);
         spawn_local(async move {
-            let answer = match take_code() {
+            let answer = match code {
                 Some(code) => live::sign_in(code).await,
                 None => live::who().await,
             };
             gate.set(answer.map_or_else(Gate::SignedOut, Gate::SignedIn));
         });
     };
+    let ask = move || ask_with(take_code());
     ask();
-    // A second link pasted into an open page changes the fragment only.
-    let on_hash = window_event_listener(leptos::ev::hashchange, move |_| ask());
+    // A second link pasted into an open page changes the fragment only, and so does the skip link.
+    let on_hash = window_event_listener(leptos::ev::hashchange, move |_| {
+        if let Some(code) = take_code() {
+            ask_with(Some(code));
+        }
+    });
     on_cleanup(move || on_hash.remove());
     move || match gate.get() {
         Gate::Asking => view! { <p class="alone" role="status">"Loading Horizon…"</p> }.into_any(),
@@ -64,7 +69,9 @@ fn Session(session: SessionAnswer, gate: RwSignal<Gate>) -> impl IntoView {
             // Without the controller the cookie stays; the page must not claim otherwise.
             match live::sign_out(&token).await {
                 Ok(()) | Err(CallError::SignedOut) => gate.set(Gate::SignedOut(CallError::SignedOut)),
-                Err(CallError::Unreachable | CallError::Refused(_)) => live.link.set(Link::Lost),
+                Err(CallError::Unreachable) => live.link.set(Link::Lost),
+                // The stream says by itself whether it is lost.
+                Err(CallError::Refused(refusal)) => leptos::logging::error!("not signed out: {refusal}"),
             }
         });
     };

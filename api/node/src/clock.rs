@@ -16,16 +16,21 @@ pub fn unix_s() -> i64 {
 /// 2026-11-01T00:00:00Z: no host that runs this program has an earlier date.
 const EARLIEST_S: i64 = 1_793_491_200;
 
-/// Refuses a clock that is before this program was written: every expiry would be wrong.
+/// 2066: a clock that says so is broken, because every certificate and key of this time has expired by then.
+const LATEST_S: i64 = EARLIEST_S + 40 * 365 * 24 * 3600;
+
+/// Refuses a clock from before this program was written or long after it: every expiry would be wrong.
 ///
 /// # Errors
 /// One line with the fix.
 pub fn check(now_s: i64) -> Result<(), String> {
-    if now_s >= EARLIEST_S {
-        return Ok(());
-    }
+    let wrong = match now_s {
+        ..EARLIEST_S => "before this program was made",
+        EARLIEST_S..LATEST_S => return Ok(()),
+        LATEST_S.. => "decades after this program was made",
+    };
     Err(format!(
-        "the clock of this host is wrong (unix time {now_s}, before this program was made): set it, for example with `timedatectl set-ntp true`"
+        "the clock of this host is wrong (unix time {now_s}, {wrong}): set it, for example with `timedatectl set-ntp true`"
     ))
 }
 
@@ -34,8 +39,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_before_the_program_is_refused() {
+    fn a_clock_far_off_is_refused() {
         assert!(check(0).is_err());
         assert!(check(EARLIEST_S).is_ok());
+        assert!(check(LATEST_S).is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! The folder that a daemon owns: made private, and locked so that no second daemon uses it.
+//! The folder that a daemon owns: private, and locked so that no second daemon uses it.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -19,6 +19,10 @@ pub struct DataFolder {
 pub enum DataFolderError {
     #[error("no access to {path}: run as its owner, or change its owner and mode")]
     NoAccess { path: PathBuf },
+    #[error(
+        "others can look into {path} and it holds other things too: run `chmod 700 {path}`, or name another data folder with --data DIR"
+    )]
+    Open { path: PathBuf },
     #[error("{path} is read-only: mount it writable, or name another data folder with --data DIR")]
     ReadOnly { path: PathBuf },
     #[error("no space left for {path}: free some; nothing was changed")]
@@ -32,13 +36,20 @@ pub enum DataFolderError {
 }
 
 impl DataFolder {
-    /// Makes the folder (mode 0700) where it is missing, checks that it can be written to, and locks it.
+    /// Makes the folder where it is missing, takes everybody else's access to it away, checks that it can be
+    /// written to, and locks it.
     ///
     /// # Errors
     /// See [`DataFolderError`].
     pub fn open(path: &Path) -> Result<Self, DataFolderError> {
         let fail = |error: io::Error| DataFolderError::of(path, &error);
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fail)?;
+        if is_open(path).map_err(fail)? {
+            if !is_ours(path).map_err(fail)? {
+                return Err(DataFolderError::Open { path: path.to_owned() });
+            }
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(fail)?;
+        }
         let mut lock = OpenOptions::new()
             .read(true)
             .write(true)
@@ -84,6 +95,16 @@ impl DataFolder {
     }
 }
 
+/// Whoever made the folder may have left it open to others, and keys are in it.
+fn is_open(path: &Path) -> io::Result<bool> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o077 != 0)
+}
+
+/// Only a folder that is empty or was ours before is changed: `--data /tmp` must not lock everybody out.
+fn is_ours(path: &Path) -> io::Result<bool> {
+    Ok(path.join("lock").exists() || fs::read_dir(path)?.next().is_none())
+}
+
 impl DataFolderError {
     /// Sorts an error of the file system by what a person does about it.
     pub fn of(path: &Path, error: &io::Error) -> Self {
@@ -113,6 +134,30 @@ mod tests {
 
         assert!(second.contains(&std::process::id().to_string()), "{second}");
         assert!(DataFolder::open(&path).is_ok());
+    }
+
+    #[test]
+    fn a_folder_that_was_open_to_others_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+
+        let _data = DataFolder::open(folder.path()).expect("free");
+
+        let mode = fs::metadata(folder.path()).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_shared_folder_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::write(folder.path().join("somebody's"), "").expect("written");
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("changed");
+
+        let refused = DataFolder::open(folder.path()).expect_err("not ours");
+
+        assert!(matches!(refused, DataFolderError::Open { .. }), "{refused}");
+        let mode = fs::metadata(folder.path()).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
     }
 
     #[test]

@@ -6,16 +6,21 @@ use horizon_api::wire::frame::{self, FrameError, PREFIX_BYTES};
 use quinn::{Connection, RecvStream, SendStream};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Why a message did not arrive.
+/// Why a message did not arrive, here or there.
 #[derive(Debug, thiserror::Error)]
 pub enum ReceiveError {
     #[error("the other end closed the link{0}")]
     Closed(String),
     #[error("the other end sent nothing for {0:?}")]
     Silent(Duration),
+    #[error("the other end took nothing for {0:?}")]
+    Unread(Duration),
     #[error("the other end sent what is no message of this protocol")]
     Frame(#[from] FrameError),
 }
+
+/// A peer that takes not a byte for so long is not there to read; the idle time of a link is the same.
+const UNREAD_MAX: Duration = Duration::from_secs(15);
 
 /// The sending half.
 #[derive(Debug)]
@@ -48,10 +53,20 @@ pub async fn accept(connection: &Connection, patience: Duration) -> Result<(Send
 }
 
 impl Sender {
+    /// Hands a message to the link; a long one as fast as the other end takes it.
+    ///
     /// # Errors
-    /// When the link is gone.
+    /// When the link is gone, or the other end takes nothing for as long as would make a link dead.
     pub async fn send<T: Serialize + Sync>(&mut self, message: &T) -> Result<(), ReceiveError> {
-        self.0.write_all(&frame::encode(message)).await.map_err(|e| closed(&e))
+        let bytes = frame::encode(message);
+        let mut left = bytes.as_slice();
+        while !left.is_empty() {
+            // Acknowledgements alone keep a link alive, so only progress counts.
+            let written = tokio::time::timeout(UNREAD_MAX, self.0.write(left)).await;
+            let written = written.map_err(|_| ReceiveError::Unread(UNREAD_MAX))?.map_err(|e| closed(&e))?;
+            left = left.get(written..).unwrap_or_default();
+        }
+        Ok(())
     }
 
     /// Sends what is left and says that nothing follows.

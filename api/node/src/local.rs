@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 
 use crate::failure::Failure;
 
-/// An answer that is not a success: the status and the JSON body.
+/// What a daemon answers: the status and the JSON body.
 #[derive(Debug)]
 pub struct Answer {
     pub status: StatusCode,
@@ -61,7 +61,7 @@ impl Answer {
     /// Reads the JSON of a success, or makes a failure of the JSON of an error.
     ///
     /// # Errors
-    /// [`Failure::Refused`] for 401, 403 and 409, [`Failure::Failed`] for the rest.
+    /// [`Failure::Refused`] for 401, 403 and 409, [`Failure::Unreachable`] for 503, [`Failure::Failed`] for the rest.
     pub fn json<T: DeserializeOwned>(&self) -> anyhow::Result<T> {
         if self.status.is_success() {
             return serde_json::from_slice(&self.body).context("read the answer");

@@ -18,7 +18,8 @@ use crate::tls;
 const IDLE: Duration = Duration::from_secs(15);
 /// A third of it: two keep-alives may be lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// Handshakes that may wait for their first check at once; more are answered with a Retry by quinn.
+/// First datagrams that may wait to be looked at, which takes no time; what comes on top is passed over, and the
+/// caller repeats it.
 const INCOMING_MAX: usize = 1024;
 
 /// Binds the controller's end of control links.
@@ -49,16 +50,21 @@ pub async fn dial(
     let addresses: Vec<SocketAddr> =
         tokio::net::lookup_host((host, port)).await.with_context(|| format!("resolve {host}"))?.collect();
     let mut last = anyhow::anyhow!("the name {host} has no address");
+    // The first may be of a family that this host does not have.
     for address in addresses {
-        let any: SocketAddr =
-            if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
-        let endpoint = Endpoint::client(any).context("open a UDP socket")?;
-        match endpoint.connect_with(config.clone(), address, "horizon")?.await {
-            Ok(connection) => return Ok((endpoint, connection)),
-            Err(e) => last = anyhow::Error::from(e).context(format!("reach {address}")),
+        match dial_address(&config, address).await {
+            Ok(dialled) => return Ok(dialled),
+            Err(error) => last = error.context(format!("reach {address}")),
         }
     }
     Err(last)
+}
+
+async fn dial_address(config: &ClientConfig, address: SocketAddr) -> anyhow::Result<(Endpoint, Connection)> {
+    let any: SocketAddr = if address.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let endpoint = Endpoint::client(any).context("open a UDP socket")?;
+    let connection = endpoint.connect_with(config.clone(), address, "horizon")?.await?;
+    Ok((endpoint, connection))
 }
 
 /// Returns the key that the peer's handshake proved.
@@ -90,9 +96,9 @@ fn transport() -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport.max_idle_timeout(Some(IdleTimeout::try_from(IDLE).expect("15 s fit in a QUIC timeout")));
     transport.keep_alive_interval(Some(KEEP_ALIVE));
-    // One control stream, and one for revocations beside it.
-    transport.max_concurrent_bidi_streams(VarInt::from_u32(2));
-    transport.max_concurrent_uni_streams(VarInt::from_u32(2));
+    // One control stream, and nothing beside it.
+    transport.max_concurrent_bidi_streams(VarInt::from_u32(1));
+    transport.max_concurrent_uni_streams(VarInt::from_u32(0));
     transport.datagram_receive_buffer_size(None);
     transport.allow_spin(false);
     transport

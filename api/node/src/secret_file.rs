@@ -55,7 +55,11 @@ pub fn node_key(path: &Path) -> Result<SecretKey, SecretFileError> {
     Ok(SecretKey::from_seed(&*load_or_create(path)?))
 }
 
-fn load(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, SecretFileError> {
+/// Reads a secret, and makes none where it is missing.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn load(path: &Path) -> Result<Option<Zeroizing<[u8; 32]>>, SecretFileError> {
     let fail = |reason| SecretFileError::Read { path: path.to_owned(), reason };
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -92,6 +96,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("node.key");
 
+        assert!(load(&path).expect("looked for").is_none());
         let first = load_or_create(&path).expect("made");
         let second = load_or_create(&path).expect("read");
 

@@ -1,5 +1,5 @@
 //! `/healthz`, `/readyz` and `/metrics`: open on both faces, because what watches a controller has no session.
-//! They name no person, device or network.
+//! They name no person, device or network; `/metrics` names servers and the folders of manifests.
 
 use std::sync::Arc;
 

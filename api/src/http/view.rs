@@ -84,8 +84,10 @@ pub struct DeviceView {
     /// The server that carries its link.
     pub server: Option<String>,
     pub connected: bool,
+    /// Of its link, while it is up.
     pub rx_bytes: u64,
     pub tx_bytes: u64,
+    /// When a gateway last spoke of its link.
     pub last_seen: Option<u64>,
     /// The key exchange of its link, such as `X25519MLKEM768`; empty when not connected.
     pub key_exchange: String,

@@ -10,7 +10,8 @@ use crate::{
 
 /// Returns every problem of a folder in the order of its files. `now` is unix seconds.
 pub fn check(files: &[File<'_>], now: i64) -> Vec<Problem> {
-    let source = SourceSnapshot { source: "files".into(), parsed: parse_folder(files), is_complete: true };
+    let source =
+        SourceSnapshot { source: "files".into(), parsed: parse_folder(files).into(), is_complete: true };
     let input = Input { sources: vec![source], ..Input::default() };
     let mut problems = compile(&input, now).problems;
     // Nobody else can bring what is missing.

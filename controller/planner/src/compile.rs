@@ -10,7 +10,10 @@ mod gateway;
 mod policy;
 mod standing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     condition::Condition,
@@ -51,7 +54,8 @@ pub struct Input {
 pub struct SourceSnapshot {
     /// Its name, such as `files:/etc/horizon` or `api`.
     pub source: String,
-    pub parsed: Parsed,
+    /// Shared: it is the largest part of what a compilation is given.
+    pub parsed: Arc<Parsed>,
     /// Everything that there is was read. If not, nothing of this source is removed.
     pub is_complete: bool,
 }

@@ -47,10 +47,10 @@ fn exactly_one(path: &str, fields: &[(&str, bool)]) -> Option<Violation> {
     let set: Vec<_> =
         fields.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| format!("`{name}`")).collect();
     let all = fields.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let message = match set.len() {
+    let (message, fix) = match set.len() {
         1 => return None,
-        0 => format!("exactly one of {all} must be set"),
-        _ => format!("exactly one of {all} must be set, not {}", set.join(" and ")),
+        0 => (format!("exactly one of {all} must be set"), "add one of them"),
+        _ => (format!("exactly one of {all} must be set, not {}", set.join(" and ")), "remove all but one"),
     };
-    Some(Violation::new(path, "ExactlyOne", message, ""))
+    Some(Violation::new(path, "ExactlyOne", message, fix))
 }

@@ -18,6 +18,8 @@ pub struct GatewayReport {
     /// When it connected, or when it was lost (unix seconds).
     pub since: i64,
     pub answer: Answer,
+    /// What it found on its host that keeps traffic from passing, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// What a gateway said to its newest assignment.
@@ -153,8 +155,11 @@ impl Statuses<'_> {
         if let Some(blocked) = self.compiled.blocked.get(key) {
             return Condition::fails("Ready", &blocked.reason, &blocked.message, self.now);
         }
-        match IN_ORDER.iter().find_map(|kind| failing(kind)) {
-            Some(first) => Condition::fails("Ready", &first.reason, &first.message, self.now),
+        if let Some(first) = IN_ORDER.iter().find_map(|kind| failing(kind)) {
+            return Condition::fails("Ready", &first.reason, &first.message, self.now);
+        }
+        match self.gateways.get(key).and_then(|report| report.warnings.first()) {
+            Some(warning) => Condition::fails("Ready", "ForwardingBlocked", warning, self.now),
             None => Condition::holds("Ready", "Ready", "it does what it is for", self.now),
         }
     }

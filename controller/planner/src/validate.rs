@@ -185,10 +185,16 @@ impl Check {
         let (length, most) = (text.chars().count(), schema.max_length.unwrap_or(usize::MAX));
         if length > most {
             let message = format!("must have at most {most} characters, not {length}");
-            return self.add(node.place, path, "TooLong", message, "");
+            return self.add(node.place, path, "TooLong", message, "shorten it");
         }
         if length < schema.min_length.unwrap_or(0) {
-            return self.add(node.place, path, "TooShort", "must not be empty", "");
+            return self.add(
+                node.place,
+                path,
+                "TooShort",
+                "must not be empty",
+                "give it a value, or leave the field out",
+            );
         }
         if let Err((message, fix)) = formats::check(schema, text) {
             return self.add(node.place, path, "Format", message, fix);
@@ -281,7 +287,8 @@ impl Check {
         {
             let message =
                 "must be a name of at most 63 characters, with an optional prefix such as `example.net/`";
-            self.add(entry.place, &path, "Format", message, "");
+            let fix = "write letters, digits, `-`, `_` and `.`, such as `team` or `example.net/team`";
+            self.add(entry.place, &path, "Format", message, fix);
         }
     }
 }

@@ -223,13 +223,20 @@ fn declared_twice(
 fn reason_to_keep(input: &Input, committed: &Committed) -> Option<Stale> {
     let Owner { source, origin } = &committed.owner;
     let keep = |reason, message: String| Some(Stale { reason, message });
-    let snapshot = input.sources.iter().find(|snapshot| snapshot.source == *source);
-    let Some(snapshot) = snapshot.filter(|snapshot| snapshot.is_complete) else {
+    let Some(snapshot) = source_named(input, source) else {
+        return keep(
+            StaleReason::SourceMissing,
+            format!(
+                "{source} is not among the sources any more; the last good stays until another declares it"
+            ),
+        );
+    };
+    if !snapshot.is_complete {
         return keep(
             StaleReason::SourceMissing,
             format!("{source} cannot be read completely; the last good stays"),
         );
-    };
+    }
     let broken: &BTreeSet<String> = &snapshot.parsed.broken_files;
     if broken.contains(&origin.file) {
         return keep(
@@ -244,7 +251,13 @@ fn reason_to_keep(input: &Input, committed: &Committed) -> Option<Stale> {
     })
 }
 
+/// Says whether a source may still declare what nobody has read. One that is not among the sources cannot: the
+/// folder was moved or is not asked any more, and whoever declares its objects takes them over.
 fn is_unsure(input: &Input, source: &str) -> bool {
-    let snapshot = input.sources.iter().find(|snapshot| snapshot.source == source);
-    snapshot.is_none_or(|snapshot| !snapshot.is_complete || !snapshot.parsed.broken_files.is_empty())
+    source_named(input, source)
+        .is_some_and(|snapshot| !snapshot.is_complete || !snapshot.parsed.broken_files.is_empty())
+}
+
+fn source_named<'a>(input: &'a Input, source: &str) -> Option<&'a SourceSnapshot> {
+    input.sources.iter().find(|snapshot| snapshot.source == source)
 }

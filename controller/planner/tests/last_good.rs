@@ -105,6 +105,50 @@ fn an_object_may_move_to_another_file() {
 }
 
 #[test]
+fn a_source_takes_over_what_one_that_is_not_asked_any_more_declared() {
+    let mut memory = Memory::default();
+    let before = memory.apply(&Folder::office());
+
+    let moved = SourceSnapshot { source: "files:/srv/horizon".into(), ..Folder::office().snapshot() };
+    let after = memory.apply_snapshot(moved.clone());
+    let edited = Folder::office().without("policy.yaml").snapshot();
+    let pruned = memory.apply_snapshot(SourceSnapshot { source: moved.source.clone(), ..edited });
+
+    assert_eq!((codes(&after), &after.sections), (vec![], &before.sections));
+    let objects = after.objects.values();
+    assert!(objects.clone().all(|object| object.owner.source == moved.source && object.stale.is_none()));
+    assert_eq!(pruned.pruned, [key("AccessPolicy/staff-to-web")]);
+}
+
+#[test]
+fn what_nobody_took_over_stays() {
+    let mut memory = Memory::default();
+    let before = memory.apply(&Folder::office());
+
+    let other = Folder::office().without("policy.yaml").snapshot();
+    let after = memory.apply_snapshot(SourceSnapshot { source: "files:/srv/horizon".into(), ..other });
+
+    assert_eq!((&after.sections, after.pruned.len()), (&before.sections, 0));
+    let stale = condition(&after, "AccessPolicy/staff-to-web", "Stale").expect("it is stale");
+    assert!(stale.message.contains("is not among the sources any more"), "{}", stale.message);
+}
+
+#[test]
+fn a_source_that_cannot_be_read_keeps_its_objects_from_others() {
+    let mut memory = Memory::default();
+    memory.apply(&Folder::office());
+    let unread =
+        SourceSnapshot { is_complete: false, parsed: Default::default(), ..Folder::office().snapshot() };
+    let other = SourceSnapshot { source: "files:/srv/horizon".into(), ..Folder::office().snapshot() };
+
+    memory.input.sources = vec![unread, other];
+    let after = horizon_planner::compile::compile(&memory.input, 0);
+
+    assert!(codes(&after).iter().all(|code| *code == "Conflicted"));
+    assert!(after.objects.values().all(|object| object.owner.source == world::SOURCE));
+}
+
+#[test]
 fn the_established_one_of_two_stays() {
     let mut memory = Memory::default();
     let before = memory.apply(&Folder::office());

@@ -281,13 +281,17 @@ fn ready_says_what_stands_in_the_way() {
         "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().expect("a key"),
     );
     let joined = memory.apply(&Folder::office());
-    let report = |is_connected, answer| Some(GatewayReport { is_connected, since: 0, answer });
+    let report =
+        |is_connected, answer| Some(GatewayReport { is_connected, since: 0, answer, warnings: vec![] });
 
     assert_eq!(ready(&alone, None, "Server/gw-1"), "False NotEnrolled");
     assert_eq!(ready(&joined, None, "Server/gw-1"), "False NeverConnected");
     assert_eq!(ready(&joined, report(false, Answer::Applied), "Server/gw-1"), "False Disconnected");
     assert_eq!(ready(&joined, report(true, Answer::Pending), "Server/gw-1"), "False Pending");
     assert_eq!(ready(&joined, report(true, Answer::Applied), "Server/gw-1"), "True Ready");
+    let hindered = report(true, Answer::Applied)
+        .map(|report| GatewayReport { warnings: vec!["a chain drops it".into()], ..report });
+    assert_eq!(ready(&joined, hindered, "Server/gw-1"), "False ForwardingBlocked");
     assert_eq!(ready(&joined, report(true, Answer::Applied), "AccessPolicy/staff-to-web"), "True Ready");
     assert_eq!(ready(&joined, None, "AccessPolicy/staff-to-web"), "False NoGateways");
     assert_eq!(ready(&joined, None, "User/alice"), "True Ready");
@@ -303,7 +307,8 @@ fn a_refusal_is_told_on_the_object_that_caused_it() {
         reason: "too many rules".into(),
         running: None,
     };
-    let report = Some(GatewayReport { is_connected: true, since: 0, answer: Answer::Refused(nack) });
+    let answer = Answer::Refused(nack);
+    let report = Some(GatewayReport { is_connected: true, since: 0, answer, warnings: vec![] });
 
     assert_eq!(ready(&compiled, report.clone(), "AccessPolicy/staff-to-web"), "False RejectedByGateway");
     assert_eq!(ready(&compiled, report, "Network/office"), "False Pending");

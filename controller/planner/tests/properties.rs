@@ -92,7 +92,7 @@ proptest! {
         let (first, second) = documents.split_at(seed[0] % documents.len());
         let files = [("x.yaml", first.join("---\n")), ("w.yaml", second.join("---\n"))];
         let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_bytes())).collect();
-        let source = SourceSnapshot { source: world::SOURCE.into(), parsed: parse_folder(&files), is_complete: true };
+        let source = SourceSnapshot { source: world::SOURCE.into(), parsed: parse_folder(&files).into(), is_complete: true };
 
         let shuffled = compile(&Input { sources: vec![source], ..Input::default() }, 0);
 

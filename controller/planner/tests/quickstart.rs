@@ -1,6 +1,6 @@
 //! What `manifests/` shows is right, and means what its comments say.
 
-use std::{fs, path::Path};
+use std::{env, fs, path::PathBuf};
 
 use horizon_api::{
     resource::{Kind, ObjectKey},
@@ -12,8 +12,12 @@ use horizon_planner::{
     manifest::parse_folder,
 };
 
+fn manifests() -> PathBuf {
+    PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("run with cargo")).join("../../manifests")
+}
+
 fn folder(name: &str) -> Vec<(String, Vec<u8>)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests").join(name);
+    let root = manifests().join(name);
     let mut files: Vec<_> = fs::read_dir(root)
         .expect("the folder exists")
         .map(|entry| entry.expect("readable").path())
@@ -35,7 +39,7 @@ fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
 
 #[test]
 fn every_folder_of_manifests_is_fine() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../manifests");
+    let root = manifests();
     let folders: Vec<_> = fs::read_dir(root).expect("manifests/ exists").collect();
     assert!(!folders.is_empty());
     for entry in folders {
@@ -51,8 +55,11 @@ fn every_folder_of_manifests_is_fine() {
 #[test]
 fn the_quickstart_gives_its_gateway_everything_it_needs() {
     let files = folder("quickstart");
-    let source =
-        SourceSnapshot { source: "files".into(), parsed: parse_folder(&borrowed(&files)), is_complete: true };
+    let source = SourceSnapshot {
+        source: "files".into(),
+        parsed: parse_folder(&borrowed(&files)).into(),
+        is_complete: true,
+    };
 
     let compiled = compile(&Input { sources: vec![source], ..Input::default() }, 0);
 

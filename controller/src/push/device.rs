@@ -1,15 +1,14 @@
 //! One device's session: a login or a refresh, answered with a grant or a refusal.
 
-use anyhow::Context;
 use horizon_api::wire::{
     Attestation, Refusal, RefusalCode,
-    dev::{FromDevice, ToDevice},
+    dev::{FromDevice, Granted, ToDevice},
 };
 use horizon_node::framed::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{PATIENCE, Peer, PushContext};
+use super::{Peer, PushContext, ask, in_time};
 use crate::event::{Event, LoginRequest, RefreshRequest};
 
 pub(super) async fn serve(
@@ -18,8 +17,25 @@ pub(super) async fn serve(
     mut receiver: Receiver,
     context: PushContext,
 ) -> anyhow::Result<()> {
+    let answer = match in_time(decide(&peer, &mut receiver, &context)).await? {
+        Ok(granted) => ToDevice::Granted(granted),
+        Err(refusal) => {
+            info!(code = ?refusal.code, reason = %refusal, "device refused");
+            ToDevice::Refused(refusal)
+        }
+    };
+    sender.send(&answer).await?;
+    sender.finish().await;
+    Ok(())
+}
+
+async fn decide(
+    peer: &Peer,
+    receiver: &mut Receiver,
+    context: &PushContext,
+) -> anyhow::Result<Result<Granted, Refusal>> {
     let (reply, answer) = oneshot::channel();
-    let event = match receiver.receive_within(PATIENCE).await? {
+    let event = match receiver.receive().await? {
         FromDevice::Login(login) => {
             match Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce) {
                 Ok(evidence) => Event::Login(
@@ -27,36 +43,19 @@ pub(super) async fn serve(
                         token: login.token,
                         device_name: login.device_name,
                         device: peer.key,
-                        remote: peer.remote.ip(),
+                        remote: peer.address(),
                         evidence,
                     },
                     reply,
                 ),
-                Err(refusal) => return refuse(&mut sender, refusal).await,
+                Err(refusal) => return Ok(Err(refusal)),
             }
         }
-        FromDevice::Refresh => {
-            Event::Refresh(RefreshRequest { device: peer.key, remote: peer.remote.ip() }, reply)
-        }
+        FromDevice::Refresh => Event::Refresh(RefreshRequest { device: peer.key }, reply),
         FromDevice::Hello(_) => {
             let refusal = Refusal::new(RefusalCode::Protocol, "Hello came twice", "upgrade the agent");
-            return refuse(&mut sender, refusal).await;
+            return Ok(Err(refusal));
         }
     };
-    context.events.send(event).await.ok().context("the controller is stopping")?;
-    match answer.await.context("the controller is stopping")? {
-        Ok(granted) => {
-            sender.send(&ToDevice::Granted(granted)).await?;
-            sender.finish().await;
-            Ok(())
-        }
-        Err(refusal) => refuse(&mut sender, refusal).await,
-    }
-}
-
-async fn refuse(sender: &mut Sender, refusal: Refusal) -> anyhow::Result<()> {
-    info!(code = ?refusal.code, reason = %refusal, "device refused");
-    sender.send(&ToDevice::Refused(refusal)).await?;
-    sender.finish().await;
-    Ok(())
+    ask(context, event, answer).await
 }

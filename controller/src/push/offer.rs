@@ -1,12 +1,17 @@
 //! What is offered to one gateway: exactly one unacknowledged assignment, newest wins.
 
+use std::sync::Arc;
+
 use horizon_api::section::ContentHash;
 
-/// The state of one gateway's offers. Constant memory, however slow the gateway is.
+use crate::snapshot::GatewaySnapshot;
+
+/// The state of one gateway's offers. Constant memory, however slow the gateway is: what is in force, and the one
+/// that waits for its answer, whole, because the gateway asks for its sections meanwhile.
 #[derive(Debug, Default)]
 pub struct Offer {
-    wanted: Option<ContentHash>,
-    in_flight: Option<ContentHash>,
+    wanted: Option<Arc<GatewaySnapshot>>,
+    in_flight: Option<Arc<GatewaySnapshot>>,
     running: Option<ContentHash>,
     refused: Option<ContentHash>,
 }
@@ -17,9 +22,9 @@ impl Offer {
         Self { running, ..Self::default() }
     }
 
-    /// There is a newer assignment (or none for this gateway).
-    pub fn handle_wanted(&mut self, assignment: Option<ContentHash>) {
-        self.wanted = assignment;
+    /// This is what the gateway must run.
+    pub fn handle_wanted(&mut self, wanted: Arc<GatewaySnapshot>) {
+        self.wanted = Some(wanted);
     }
 
     /// The gateway runs it.
@@ -31,7 +36,7 @@ impl Offer {
 
     /// The gateway keeps the old one: the same is not offered again.
     pub fn handle_nack(&mut self) {
-        self.refused = self.in_flight.take();
+        self.refused = self.in_flight.take().map(|refused| refused.hash);
     }
 
     /// A heartbeat says what runs. What differs is offered again, unless an answer is still to come.
@@ -39,68 +44,115 @@ impl Offer {
         self.running = assignment;
     }
 
-    /// Returns the assignment to send now, if any.
-    pub fn poll_send(&mut self) -> Option<ContentHash> {
-        let wanted = self.wanted?;
-        if self.in_flight.is_some() || self.running == Some(wanted) || self.refused == Some(wanted) {
+    /// Returns what to send now, if anything.
+    pub fn poll_send(&mut self) -> Option<Arc<GatewaySnapshot>> {
+        let wanted = self.wanted.as_ref()?;
+        let is_known = self.running == Some(wanted.hash) || self.refused == Some(wanted.hash);
+        if self.in_flight.is_some() || is_known {
             return None;
         }
-        self.in_flight = Some(wanted);
-        Some(wanted)
+        self.in_flight = Some(Arc::clone(wanted));
+        self.in_flight.clone()
+    }
+
+    /// Returns a section of the assignment that waits for its answer, and of no other: a gateway cannot read
+    /// another's configuration.
+    pub fn section(&self, hash: &ContentHash) -> Option<Arc<[u8]>> {
+        self.in_flight.as_ref()?.sections.get(hash).cloned()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use horizon_api::{
+        assignment::Assignment,
+        key::SecretKey,
+        section::{EncodedSection, Section},
+    };
+
     use super::*;
 
+    /// Returns an assignment of one section.
+    fn snapshot(n: u8) -> Arc<GatewaySnapshot> {
+        let key = SecretKey::from_seed(&[n; 32]);
+        let EncodedSection { header, bytes } = Section::Revocations(vec![key.public()]).encode();
+        let sections = [(header.hash, Arc::from(bytes))].into();
+        let assignment =
+            Assignment { epoch: 1, revision: u64::from(n), gateway: key.public(), sections: vec![header] };
+        let assignment = assignment.sign(&key);
+        let hash = ContentHash::from_bytes(assignment.hash());
+        Arc::new(GatewaySnapshot { assignment, hash, sections })
+    }
+
     fn hash(n: u8) -> ContentHash {
-        ContentHash::of(&[n])
+        snapshot(n).hash
+    }
+
+    fn sent(offer: &mut Offer) -> Option<ContentHash> {
+        offer.poll_send().map(|snapshot| snapshot.hash)
     }
 
     #[test]
     fn a_gateway_that_runs_it_already_is_left_alone() {
         let mut offer = Offer::new(Some(hash(1)));
-        offer.handle_wanted(Some(hash(1)));
+        offer.handle_wanted(snapshot(1));
 
-        assert_eq!(offer.poll_send(), None);
+        assert_eq!(sent(&mut offer), None);
     }
 
     #[test]
     fn one_is_in_flight_and_the_newest_is_next() {
         let mut offer = Offer::new(None);
-        offer.handle_wanted(Some(hash(1)));
-        assert_eq!(offer.poll_send(), Some(hash(1)));
+        offer.handle_wanted(snapshot(1));
+        assert_eq!(sent(&mut offer), Some(hash(1)));
 
-        offer.handle_wanted(Some(hash(2)));
-        offer.handle_wanted(Some(hash(3)));
-        assert_eq!(offer.poll_send(), None);
+        offer.handle_wanted(snapshot(2));
+        offer.handle_wanted(snapshot(3));
+        assert_eq!(sent(&mut offer), None);
 
         offer.handle_ack(hash(1));
-        assert_eq!(offer.poll_send(), Some(hash(3)));
+        assert_eq!(sent(&mut offer), Some(hash(3)));
+    }
+
+    #[test]
+    fn sections_of_what_is_in_flight_are_there_until_its_answer() {
+        let (first, second) = (snapshot(1), snapshot(2));
+        let section_of = |snapshot: &GatewaySnapshot| *snapshot.sections.keys().next().expect("one");
+        let mut offer = Offer::new(None);
+        offer.handle_wanted(Arc::clone(&first));
+        assert_eq!(sent(&mut offer), Some(first.hash));
+
+        offer.handle_wanted(Arc::clone(&second));
+        assert!(offer.section(&section_of(&first)).is_some());
+        assert!(offer.section(&section_of(&second)).is_none());
+
+        offer.handle_ack(first.hash);
+        assert_eq!(sent(&mut offer), Some(second.hash));
+        assert!(offer.section(&section_of(&first)).is_none());
+        assert!(offer.section(&section_of(&second)).is_some());
     }
 
     #[test]
     fn what_was_refused_is_not_sent_again_until_it_changes() {
         let mut offer = Offer::new(Some(hash(1)));
-        offer.handle_wanted(Some(hash(2)));
-        assert_eq!(offer.poll_send(), Some(hash(2)));
+        offer.handle_wanted(snapshot(2));
+        assert_eq!(sent(&mut offer), Some(hash(2)));
 
         offer.handle_nack();
-        assert_eq!(offer.poll_send(), None);
+        assert_eq!(sent(&mut offer), None);
 
-        offer.handle_wanted(Some(hash(3)));
-        assert_eq!(offer.poll_send(), Some(hash(3)));
+        offer.handle_wanted(snapshot(3));
+        assert_eq!(sent(&mut offer), Some(hash(3)));
     }
 
     #[test]
     fn a_heartbeat_that_differs_is_offered_again() {
         let mut offer = Offer::new(Some(hash(2)));
-        offer.handle_wanted(Some(hash(2)));
-        assert_eq!(offer.poll_send(), None);
+        offer.handle_wanted(snapshot(2));
+        assert_eq!(sent(&mut offer), None);
 
         offer.handle_running(Some(hash(1)));
 
-        assert_eq!(offer.poll_send(), Some(hash(2)));
+        assert_eq!(sent(&mut offer), Some(hash(2)));
     }
 }

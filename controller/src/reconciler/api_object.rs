@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use horizon_api::resource::{Metadata, ObjectKey, ResourceSpec};
+use horizon_api::{
+    problem::Problem,
+    resource::{API_VERSION, Metadata, ObjectKey, ResourceSpec},
+};
 use horizon_planner::{
     compile::{Committed, Owner},
-    manifest::Manifest,
+    manifest::{Manifest, parse_folder},
 };
+use serde_json::json;
 
 use super::{
     Reconciler,
@@ -17,14 +21,23 @@ use crate::store::Object;
 
 impl Reconciler {
     /// Prepares an object. It is in force with the next compilation, if it stays.
-    pub(super) fn draft(&self, key: &ObjectKey, spec: ResourceSpec, by: &str) -> (Manifest, Uid) {
+    ///
+    /// # Errors
+    /// The first reason why a manifest that says the same would be refused.
+    pub(super) fn draft(
+        &self,
+        key: &ObjectKey,
+        spec: ResourceSpec,
+        by: &str,
+    ) -> Result<(Manifest, Uid), Box<Problem>> {
+        check(key, &spec)?;
         let metadata = Metadata {
             name: key.name.clone(),
             namespace: key.namespace.clone(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         };
-        (Manifest::without_file(metadata, spec, by), new_uid())
+        Ok((Manifest::without_file(metadata, spec, by), new_uid()))
     }
 
     /// Takes a draft in.
@@ -59,5 +72,50 @@ impl Reconciler {
             ObjectKey { name: format!("{stem}-{number}"), ..wanted.clone() }
         });
         std::iter::once(wanted.clone()).chain(numbered).find(is_free).unwrap_or_else(|| wanted.clone())
+    }
+}
+
+/// One verdict for every door: what no manifest may say, the API does not make either.
+fn check(key: &ObjectKey, spec: &ResourceSpec) -> Result<(), Box<Problem>> {
+    let text = json!({
+        "apiVersion": API_VERSION,
+        "kind": key.kind.to_string(),
+        "metadata": { "name": key.name, "namespace": key.namespace },
+        "spec": spec,
+    });
+    // JSON is YAML.
+    let parsed = parse_folder(&[("api", text.to_string().as_bytes())]);
+    parsed.problems.into_iter().find(Problem::is_error).map_or(Ok(()), |problem| Err(problem.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use horizon_api::resource::{Generate, Kind, PersonalKeySpec, Reference};
+
+    use super::*;
+
+    fn key(networks: usize) -> ResourceSpec {
+        let reference = |number: usize| Reference { name: format!("n{number}").parse().unwrap() };
+        ResourceSpec::PersonalKey(PersonalKeySpec {
+            user_ref: Reference { name: "alice".parse().unwrap() },
+            network_refs: (0..networks).map(reference).collect(),
+            hash: None,
+            generate: Some(Generate {}),
+            expires_at: jiff::Timestamp::from_second(1_800_000_000).ok(),
+            source_cidrs: vec![],
+            max_uses: Some(1),
+            disabled: false,
+        })
+    }
+
+    #[test]
+    fn draft_is_checked_as_a_manifest_is() {
+        let named = |name: &str| ObjectKey::new(Kind::PersonalKey, "default", name);
+
+        assert_eq!(check(&named("alice-invitation"), &key(1)), Ok(()));
+        assert_eq!(check(&named("alice-invitation"), &key(16)), Ok(()));
+        assert!(check(&named("alice-invitation"), &key(0)).is_err());
+        assert!(check(&named("alice-invitation"), &key(17)).is_err());
+        assert!(check(&named(&"a".repeat(64)), &key(1)).is_err());
     }
 }

@@ -1,21 +1,17 @@
 //! From what is known to a committed revision: compile, one transaction, publish.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Context;
 use horizon_api::{
-    assignment::{Assignment, Version},
+    assignment::Version,
     cbor,
     condition::Condition,
-    resource::ObjectKey,
-    section::{ContentHash, EncodedSection},
+    resource::{ObjectKey, TokenHash},
 };
 use horizon_node::clock;
 use horizon_planner::{
-    compile::{Committed, Compiled, Input, compile},
+    compile::{Committed, Compiled, Effective, Input, compile},
     status,
 };
 use serde_json::json;
@@ -23,14 +19,12 @@ use tracing::{info, warn};
 use uuid::Uuid;
 
 use super::{
-    Reconciler, next,
+    Reconciler,
+    change::{Change, OwnedAddress},
+    next,
     state::{Assigned, State, StoredText, Uid},
 };
-use crate::{
-    identity::ControllerIdentity,
-    snapshot::GatewaySnapshot,
-    store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision, Revoke},
-};
+use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision, Revoke};
 
 impl Reconciler {
     /// Works out who may do what from the last commit, before any source was read. Nothing is committed.
@@ -39,14 +33,37 @@ impl Reconciler {
         self.state.next_wake = None;
     }
 
-    fn compile(&self) -> Compiled {
-        let input = Input {
+    /// Compiles until nothing follows from the result: which tokens the keys have says how often they were used,
+    /// and an invitation that is over goes.
+    fn compile(&mut self) -> Compiled {
+        loop {
+            let compiled = compile(&self.input(), clock::unix_s());
+            let uses = self.uses(&compiled.effective);
+            let has_forgotten = self.state.forget_expired_invitations(&compiled.effective);
+            if uses == self.state.facts.uses && !has_forgotten {
+                return compiled;
+            }
+            self.state.facts.uses = uses;
+        }
+    }
+
+    fn input(&self) -> Input {
+        Input {
             previous: self.state.committed.values().cloned().collect(),
             sources: self.state.source_snapshots(),
             facts: self.state.facts.clone(),
             allocations: self.state.allocations.clone(),
-        };
-        compile(&input, clock::unix_s())
+        }
+    }
+
+    /// Returns how often the token of each key was used.
+    fn uses(&self, effective: &Effective) -> BTreeMap<ObjectKey, u32> {
+        let keys = effective.token_hashes();
+        let used = keys.filter_map(|(key, declared)| {
+            let digest = self.keyed_digest(key, declared.map(TokenHash::digest))?;
+            Some((key.clone(), *self.state.token_uses.get(digest.as_bytes().as_slice())?))
+        });
+        used.collect()
     }
 
     /// Compiles everything; commits and publishes what has changed.
@@ -55,7 +72,7 @@ impl Reconciler {
     /// When the store refuses: then nothing has changed.
     pub(super) async fn recompile(&mut self, cause: &str) -> anyhow::Result<()> {
         let compiled = self.compile();
-        if !self.state.is_complete {
+        if !self.state.has_read_all {
             self.state.compiled = compiled;
             return Ok(());
         }
@@ -113,11 +130,12 @@ impl Reconciler {
             },
             objects: change.objects(&compiled, &all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
-            conditions: vec![],
+            withdrawn: uid_list(&change.withdrawn, &self.state.uids),
             released: allocations(&change.released, &all_uids),
             allocated: allocations(&change.allocated, &all_uids),
             sections: change.sections(),
             assignments: stored_assignments(&signed, &all_uids),
+            unassigned: uid_list(&change.unassigned, &self.state.uids),
             audit: AuditEntry {
                 at: clock::unix_ms(),
                 actor: "reconciler".into(),
@@ -145,10 +163,12 @@ impl Reconciler {
         let state = &mut self.state;
         state.version = version;
         state.uids.extend(uids);
+        for key in change.deleted.iter().chain(&change.withdrawn) {
+            state.forget_token(key);
+        }
         for key in &change.deleted {
             state.uids.remove(key);
             state.facts.servers.remove(key);
-            state.facts.uses.remove(key);
         }
         let mut committed = compiled.objects.clone();
         for (key, object) in &mut committed {
@@ -173,167 +193,31 @@ impl Reconciler {
             .collect();
         let reports = self.state.gateway_reports();
         let statuses = status::statuses(&self.state.compiled, &reports, &previous, clock::unix_s());
-        let mut changed = Vec::new();
+        let (mut stored, mut changed) = (Vec::new(), Vec::new());
         for (key, conditions) in statuses {
-            let Some(object) = self.state.committed.get_mut(&key) else { continue };
-            if object.conditions == conditions {
+            let (Some(object), Some(uid)) = (self.state.committed.get(&key), self.state.uids.get(&key))
+            else {
                 continue;
+            };
+            if object.conditions != conditions {
+                let text = serde_json::to_string(&conditions)?;
+                stored.push(ObjectConditions { uid: uid.uid.clone(), conditions: text });
+                changed.push((key, conditions));
             }
-            if let Some(uid) = self.state.uids.get(&key) {
-                let conditions = serde_json::to_string(&conditions)?;
-                changed.push(ObjectConditions { uid: uid.uid.clone(), conditions });
-            }
-            object.conditions = conditions;
         }
         if changed.is_empty() {
             return Ok(());
         }
+        // What the store did not take is still to be written: it stays different here too.
+        self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
-        self.store.set_conditions(changed).await.context("store conditions")
-    }
-}
-
-/// What a compilation changes against what is in force.
-struct Change {
-    changed: Vec<ObjectKey>,
-    deleted: Vec<ObjectKey>,
-    allocated: Vec<OwnedAddress>,
-    released: Vec<OwnedAddress>,
-    /// Servers that must run something else, with their key.
-    assigned: Vec<(ObjectKey, horizon_api::key::PublicKey, Vec<EncodedSection>)>,
-    unassigned: Vec<ObjectKey>,
-}
-
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct OwnedAddress {
-    network: String,
-    owner: ObjectKey,
-    address: std::net::IpAddr,
-}
-
-impl Change {
-    fn between(state: &State, compiled: &Compiled, identity: &ControllerIdentity) -> Self {
-        let changed = compiled
-            .objects
-            .iter()
-            .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
-        let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
-        let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
-        let mut change = Self {
-            changed: changed.map(|(key, _)| key.clone()).collect(),
-            deleted: deleted.cloned().collect(),
-            allocated: new.difference(&old).cloned().collect(),
-            released: old.difference(&new).cloned().collect(),
-            assigned: vec![],
-            unassigned: vec![],
-        };
-        change.compare_assignments(state, compiled, identity);
-        change
-    }
-
-    /// An assignment is made again only when its sections differ: a changed object re-sends what it touches.
-    fn compare_assignments(&mut self, state: &State, compiled: &Compiled, identity: &ControllerIdentity) {
-        use horizon_planner::compile::Standing;
-        let online = identity.online().public();
-        for (server, effective) in &compiled.effective.servers {
-            let Some(gateway) = effective.public_key.filter(|_| effective.standing == Standing::Active)
-            else {
-                continue;
-            };
-            let sections = compiled.sections.get(server).cloned().unwrap_or_default();
-            let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
-            let is_same = state.assignments.get(server).is_some_and(|assigned| {
-                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online);
-                signed.is_ok_and(|old| {
-                    old.gateway == gateway && old.sections == headers && old.epoch == state.version.epoch
-                })
-            });
-            if !is_same {
-                self.assigned.push((server.clone(), gateway, sections));
+        for (key, conditions) in changed {
+            if let Some(object) = self.state.committed.get_mut(&key) {
+                object.conditions = conditions;
             }
         }
-        let has_gateway = |server: &&ObjectKey| {
-            compiled
-                .effective
-                .servers
-                .get(*server)
-                .is_some_and(|s| s.public_key.is_some() && s.standing == Standing::Active)
-        };
-        self.unassigned = state.assignments.keys().filter(|server| !has_gateway(server)).cloned().collect();
+        Ok(())
     }
-
-    fn is_empty(&self) -> bool {
-        self.changed.is_empty()
-            && self.deleted.is_empty()
-            && self.allocated.is_empty()
-            && self.released.is_empty()
-            && self.assigned.is_empty()
-            && self.unassigned.is_empty()
-    }
-
-    fn summary(&self) -> String {
-        let (changed, deleted) = (self.changed.len(), self.deleted.len());
-        format!("{changed} objects changed, {deleted} removed, {} gateways to program", self.assigned.len())
-    }
-
-    fn sign(&self, version: Version, identity: &ControllerIdentity) -> BTreeMap<ObjectKey, Assigned> {
-        let sign = |(server, gateway, sections): &(ObjectKey, _, Vec<EncodedSection>)| {
-            let assignment = Assignment {
-                epoch: version.epoch,
-                revision: version.revision,
-                gateway: *gateway,
-                sections: sections.iter().map(|section| section.header.clone()).collect(),
-            };
-            let signed = assignment.sign(identity.online());
-            let hash = ContentHash::from_bytes(signed.hash());
-            let sections = sections.iter().map(|s| (s.header.hash, Arc::from(s.bytes.as_slice()))).collect();
-            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
-            (server.clone(), Assigned { gateway: *gateway, revision: version.revision, snapshot })
-        };
-        self.assigned.iter().map(sign).collect()
-    }
-
-    fn objects(
-        &self,
-        compiled: &Compiled,
-        uids: &BTreeMap<&ObjectKey, &Uid>,
-        version: Version,
-    ) -> anyhow::Result<Vec<store::Object>> {
-        let objects =
-            self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
-        objects.map(|(object, uid)| stored_object(object, uid, version)).collect()
-    }
-
-    fn sections(&self) -> Vec<store::Section> {
-        let all = self.assigned.iter().flat_map(|(_, _, sections)| sections);
-        let by_hash: BTreeMap<_, _> = all.map(|s| (s.header.hash, s.bytes.clone())).collect();
-        by_hash
-            .into_iter()
-            .map(|(hash, bytes)| store::Section { hash: hash.as_bytes().to_vec(), bytes })
-            .collect()
-    }
-}
-
-/// Conditions and staleness are no change of the object.
-fn is_same(old: &Committed, new: &Committed) -> bool {
-    old.spec == new.spec
-        && old.metadata == new.metadata
-        && old.owner == new.owner
-        && old.generation == new.generation
-}
-
-fn owned(allocations: &horizon_planner::allocate::Allocations) -> BTreeSet<OwnedAddress> {
-    let one = |network: &str, owner: &ObjectKey, address| OwnedAddress {
-        network: network.to_owned(),
-        owner: owner.clone(),
-        address,
-    };
-    allocations
-        .iter()
-        .flat_map(|(network, owner, addresses)| {
-            addresses.iter().map(move |a| one(network.as_str(), owner, *a))
-        })
-        .collect()
 }
 
 fn allocations(list: &[OwnedAddress], uids: &BTreeMap<&ObjectKey, &Uid>) -> Vec<store::Allocation> {

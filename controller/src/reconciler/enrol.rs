@@ -5,20 +5,19 @@ use std::net::IpAddr;
 use horizon_api::{
     key::PublicKey,
     resource::ObjectKey,
-    token::{Token, TokenDigest, TokenKind},
+    token::{KeyedDigest, Token, TokenDigest, TokenKind},
     wire::{Evidence, Refusal, RefusalCode},
 };
 use horizon_node::clock;
 use horizon_planner::compile::{EffectiveServer, Standing};
 use ipnet::IpNet;
-use serde_json::json;
 use tracing::{error, info};
 use uuid::Uuid;
 
 use super::Reconciler;
 use crate::{
     event::{AttachRequest, JoinRequest, ServerName},
-    store::{Event, KeyKind, NodeKind, Severity, UseKey, UseOutcome},
+    store::{Named, NodeKind, UseKey, UseOutcome},
 };
 
 /// A key that fits a token.
@@ -29,6 +28,7 @@ pub(super) struct Found {
 
 impl Reconciler {
     pub(super) async fn join(&mut self, request: JoinRequest) -> Result<ServerName, Refusal> {
+        self.check_awake()?;
         let digest = match self.token_digest(request.token.reveal(), TokenKind::Registration) {
             Ok(digest) => digest,
             Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.gateway).await),
@@ -119,13 +119,10 @@ impl Reconciler {
             return Err(not_ready());
         };
         let request = UseKey {
-            key: key.uid.clone(),
-            kind: KeyKind::Registration,
+            key: Named { uid: key.uid.clone(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: Some(i64::from(uses_max)),
-            // Judged above, with the clock of this moment.
-            expires_at: None,
-            owner: owner.uid.clone(),
+            owner: Named { uid: owner.uid.clone(), name: server.to_string() },
             owner_kind: NodeKind::Server,
             creates: None,
             public_key: request.gateway.as_bytes().to_vec(),
@@ -144,39 +141,39 @@ impl Reconciler {
         request: &JoinRequest,
         outcome: UseOutcome,
     ) -> Result<ServerName, Refusal> {
-        self.read_events().await;
         match outcome {
-            UseOutcome::Bound => *self.state.facts.uses.entry(found.key.clone()).or_default() += 1,
+            UseOutcome::Bound => self.state.count_use(&found.digest),
             UseOutcome::AlreadyBound { .. } => {}
-            UseOutcome::Expired
-            | UseOutcome::Exhausted
+            UseOutcome::Exhausted
             | UseOutcome::OwnerAlreadyBound
             | UseOutcome::PublicKeyTaken { .. }
-            | UseOutcome::Revoked => return Err(refusal_of(&outcome)),
+            | UseOutcome::Revoked => {
+                let refusal = refusal_of(&outcome);
+                return Err(self.refused(refusal, Some(&found.key), request.remote, &request.gateway).await);
+            }
         }
+        self.read_events().await;
         info!(%server, key = %request.gateway.short(), "server enrolled");
-        if let Some(uid) = self.state.uids.get(&found.key) {
-            self.state.digests.insert(uid.uid.clone(), found.digest.clone());
-        }
         self.state.facts.servers.insert(server.clone(), request.gateway);
         self.recompile_or_log("join").await;
+        // It is bound, and asks again; what it must run is committed by then.
+        self.check_awake()?;
         Ok((server.namespace.clone(), server.name.clone()))
     }
 
     pub(super) async fn attach(&mut self, request: &AttachRequest) -> Result<ServerName, Refusal> {
-        let servers = self.state.compiled.effective.servers.iter();
-        let server = servers
-            .filter(|(_, server)| server.public_key == Some(request.gateway))
-            .find(|(_, server)| server.standing == Standing::Active)
-            .map(|(server, _)| server.clone());
+        let mut servers = self.state.compiled.effective.servers.iter();
+        // A disabled one is let in too: it hears that it has nothing to serve.
+        let server = servers.find(|(_, server)| server.public_key == Some(request.gateway));
+        let server = server.map(|(server, _)| server.clone());
         let known = server.filter(|server| self.state.assignments.contains_key(server));
         match known {
             Some(server) => Ok((server.namespace, server.name)),
-            None if !self.state.is_complete => Err(not_ready()),
             None => {
+                self.check_awake()?;
                 let refusal = Refusal::new(
                     RefusalCode::NotEnrolled,
-                    "no enabled Server has this gateway's key",
+                    "no Server has this gateway's key",
                     "declare its Server again, or enrol with `horizon-gateway join`",
                 );
                 Err(self.refused(refusal, None, request.remote, &request.gateway).await)
@@ -194,10 +191,7 @@ impl Reconciler {
         let presented = digest.keyed(pepper);
         let mut found = None;
         for (key, declared) in keys {
-            let stored = match declared {
-                Some(declared) => Some(declared.keyed(pepper)),
-                None => self.generated_digest(key),
-            };
+            let stored = self.keyed_digest(key, declared);
             if stored.is_some_and(|stored| stored.matches(&presented)) {
                 found = Some(Found { key: key.clone(), digest: presented.as_bytes().to_vec() });
             }
@@ -205,38 +199,29 @@ impl Reconciler {
         found
     }
 
-    fn generated_digest(&self, key: &ObjectKey) -> Option<horizon_api::token::KeyedDigest> {
+    /// Returns the digest of the token that a key has: the declared one, or the one that was made for it.
+    pub(super) fn keyed_digest(&self, key: &ObjectKey, declared: Option<TokenDigest>) -> Option<KeyedDigest> {
+        if let Some(declared) = declared {
+            return Some(declared.keyed(self.identity.pepper()));
+        }
         let bytes = self.state.digests.get(&self.state.uids.get(key)?.uid)?;
-        Some(horizon_api::token::KeyedDigest::from_bytes(bytes.as_slice().try_into().ok()?))
+        Some(KeyedDigest::from_bytes(bytes.as_slice().try_into().ok()?))
+    }
+
+    /// Refuses for now when what is decided could not be committed: a final answer would be a wrong one.
+    pub(super) fn check_awake(&self) -> Result<(), Refusal> {
+        if !self.state.has_read_all {
+            return Err(not_ready());
+        }
+        match &self.state.stalled {
+            None => Ok(()),
+            Some(_) => Err(cannot_write()),
+        }
     }
 
     pub(super) fn token_digest(&self, text: &str, kind: TokenKind) -> Result<TokenDigest, Refusal> {
         let token: Token = text.parse().map_err(|_| unknown_key())?;
         if token.kind() == kind { Ok(token.digest()) } else { Err(unknown_key()) }
-    }
-
-    /// Records a refusal and gives it back.
-    pub(super) async fn refused(
-        &mut self,
-        refusal: Refusal,
-        key: Option<&ObjectKey>,
-        remote: IpAddr,
-        node: &PublicKey,
-    ) -> Refusal {
-        let event = Event {
-            id: Uuid::now_v7().to_string(),
-            at: clock::unix_ms(),
-            kind: "KeyRefused".into(),
-            severity: Severity::Medium,
-            object: key.map(ToString::to_string).unwrap_or_default(),
-            remote: remote.to_string(),
-            detail: json!({ "code": format!("{:?}", refusal.code), "reason": refusal.message, "node": node.to_string() }),
-        };
-        if let Err(error) = self.store.add_event(event).await {
-            error!(%error, "a security event is lost");
-        }
-        self.read_events().await;
-        refusal
     }
 }
 
@@ -254,6 +239,10 @@ pub(super) fn not_ready() -> Refusal {
 
 pub(super) fn store_refuses(error: &crate::store::StoreError) -> Refusal {
     error!(%error, "the store refuses a use of a key");
+    cannot_write()
+}
+
+fn cannot_write() -> Refusal {
     Refusal::new(RefusalCode::Busy, "the controller cannot write its store", "try again; see its log")
 }
 
@@ -282,7 +271,6 @@ pub(super) fn check_source(allowed: &[IpNet], remote: IpAddr) -> Result<(), Refu
 
 pub(super) fn refusal_of(outcome: &UseOutcome) -> Refusal {
     let (code, message, hint) = match outcome {
-        UseOutcome::Expired => (RefusalCode::KeyExpired, "the key has expired", "ask for a new one"),
         UseOutcome::Exhausted => {
             (RefusalCode::KeyExhausted, "the key was used as often as it may be", "ask for a new one")
         }

@@ -8,11 +8,15 @@ use horizon_api::{
     section::ContentHash,
     wire::cfg::{Heartbeat, Nack},
 };
+use horizon_node::clock;
 use horizon_planner::status::{Answer, GatewayReport as PlannerReport};
 use tracing::warn;
 
 use super::{Reconciler, state::State};
-use crate::event::{GatewayReport, ReportKind};
+use crate::{
+    event::{GatewayReport, ReportKind},
+    store::Seen,
+};
 
 /// One gateway, by its key.
 #[derive(Clone, Debug, Default)]
@@ -22,7 +26,6 @@ pub(super) struct Gateway {
     pub(super) version: String,
     /// Unix milliseconds: when it connected, or when it was lost.
     pub(super) since_ms: i64,
-    pub(super) last_seen_ms: i64,
     pub(super) running: Option<u64>,
     running_hash: Option<ContentHash>,
     nack: Option<Nack>,
@@ -76,10 +79,17 @@ impl Gateway {
 
 impl Reconciler {
     pub(super) async fn report(&mut self, report: GatewayReport) {
+        let server = self.state.server_of(&report.gateway);
+        let before = server.as_ref().and_then(|server| self.state.gateway_report(server));
+        self.state.last_seen.handle_seen(report.gateway, report.at_ms);
+        if let ReportKind::Heartbeat(heartbeat) = &report.kind {
+            for link in &heartbeat.links {
+                self.state.last_seen.handle_seen(link.device, report.at_ms);
+            }
+        }
         let gateway = self.state.gateways.entry(report.gateway).or_default();
-        gateway.last_seen_ms = report.at_ms;
         match report.kind {
-            ReportKind::Connected { version, .. } => {
+            ReportKind::Connected { version } => {
                 gateway.session = Some(report.session);
                 gateway.since_ms = report.at_ms;
                 gateway.version = version;
@@ -101,8 +111,35 @@ impl Reconciler {
             ReportKind::Nack(nack) => gateway.nack = Some(nack),
             ReportKind::Heartbeat(heartbeat) => gateway.beat(heartbeat),
         }
+        // Most heartbeats change nothing that a condition says.
+        if before == server.and_then(|server| self.state.gateway_report(&server)) {
+            return;
+        }
         if let Err(error) = self.refresh_conditions().await {
             warn!(reason = %format!("{error:#}"), "conditions are not stored");
+        }
+    }
+
+    /// Stores when nodes were last heard of, once in a while.
+    pub(super) async fn save_last_seen(&mut self) {
+        let now_ms = clock::unix_ms();
+        if !self.state.last_seen.is_due(now_ms) {
+            return;
+        }
+        let effective = &self.state.compiled.effective;
+        let servers = effective.servers.iter().map(|(key, server)| (server.public_key, key));
+        let devices = effective.devices.iter().map(|(key, device)| (device.public_key, key));
+        let owners: BTreeMap<PublicKey, &ObjectKey> =
+            servers.chain(devices).filter_map(|(node, key)| Some((node?, key))).collect();
+        let saved = self.state.last_seen.poll_save(now_ms, |node| owners.contains_key(node));
+        let uid = |node: &PublicKey| self.state.uids.get(*owners.get(node)?).map(|uid| uid.uid.clone());
+        let seen: Vec<_> =
+            saved.iter().filter_map(|(node, at)| Some(Seen { owner: uid(node)?, at: *at })).collect();
+        if seen.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.see(seen).await {
+            warn!(%error, "when nodes were last seen is not stored");
         }
     }
 }
@@ -110,19 +147,26 @@ impl Reconciler {
 impl State {
     /// Returns what the planner's statuses need of every server that was ever seen.
     pub(super) fn gateway_reports(&self) -> BTreeMap<ObjectKey, PlannerReport> {
-        let servers = self.compiled.effective.servers.iter();
-        servers
-            .filter_map(|(server, effective)| {
-                let gateway = self.gateways.get(&effective.public_key?)?;
-                let wanted = self.assignments.get(server).map(|assigned| assigned.snapshot.hash);
-                let report = PlannerReport {
-                    is_connected: gateway.is_connected(),
-                    since: gateway.since_ms / 1000,
-                    answer: gateway.answer(wanted),
-                };
-                Some((server.clone(), report))
-            })
-            .collect()
+        let servers = self.compiled.effective.servers.keys();
+        servers.filter_map(|server| Some((server.clone(), self.gateway_report(server)?))).collect()
+    }
+
+    fn gateway_report(&self, server: &ObjectKey) -> Option<PlannerReport> {
+        let effective = self.compiled.effective.servers.get(server)?;
+        let gateway = self.gateway_of(effective.public_key)?;
+        let wanted = self.assignments.get(server).map(|assigned| assigned.snapshot.hash);
+        let heartbeat = gateway.heartbeat.as_ref().filter(|_| gateway.is_connected());
+        Some(PlannerReport {
+            is_connected: gateway.is_connected(),
+            since: gateway.since_ms / 1000,
+            answer: gateway.answer(wanted),
+            warnings: heartbeat.map(|heartbeat| heartbeat.warnings.clone()).unwrap_or_default(),
+        })
+    }
+
+    fn server_of(&self, gateway: &PublicKey) -> Option<ObjectKey> {
+        let mut servers = self.compiled.effective.servers.iter();
+        servers.find(|(_, server)| server.public_key == Some(*gateway)).map(|(key, _)| key.clone())
     }
 
     /// Returns the gateway of a server.

@@ -13,7 +13,7 @@ use horizon_api::{
     },
 };
 use horizon_node::{clock, random};
-use horizon_planner::compile::{EffectiveServer, Standing};
+use horizon_planner::compile::{EffectiveDevice, EffectiveServer, Standing};
 use ipnet::IpNet;
 
 use super::Reconciler;
@@ -33,16 +33,14 @@ impl Reconciler {
         let devices = self.state.compiled.effective.devices.values();
         let found = devices.filter(|d| d.public_key == Some(*device)).min_by_key(|d| d.standing);
         let Some(found) = found else {
+            self.check_awake()?;
             return Err(Refusal::new(
                 RefusalCode::NotEnrolled,
                 "the controller does not know this device",
                 "sign in with `horizon login LINK`",
             ));
         };
-        if found.standing != Standing::Active {
-            let message = format!("this device may not connect: {}", found.standing.sentence());
-            return Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"));
-        }
+        check_standing(found)?;
         if found.networks.is_empty() {
             let message = "no network has an address for this device";
             let hint = "ask an administrator: a pool may be exhausted, or its networks are gone";
@@ -118,4 +116,13 @@ impl Reconciler {
         };
         [pools, behind].concat()
     }
+}
+
+/// Refuses a device that may not connect.
+pub(super) fn check_standing(device: &EffectiveDevice) -> Result<(), Refusal> {
+    if device.standing == Standing::Active {
+        return Ok(());
+    }
+    let message = format!("this device may not connect: {}", device.standing.sentence());
+    Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"))
 }

@@ -13,14 +13,14 @@ use serde_json::json;
 use tracing::error;
 
 use super::Reconciler;
-use crate::store::{AuditEntry, IssueKey, IssueOutcome, KeyKind};
+use crate::store::{AuditEntry, IssueOutcome, IssuedKey};
 
 /// A link for a person that nothing declares is good for a day and one device.
 const INVITATION_S: i64 = 24 * 3600;
 
 impl Reconciler {
     pub(super) async fn invite(&mut self, request: InviteRequest) -> Result<InviteAnswer, Refusal> {
-        if !self.state.is_complete {
+        if !self.state.has_read_all {
             let error =
                 ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
             return Err(Refusal::Unavailable(error));
@@ -55,7 +55,7 @@ impl Reconciler {
             let hint = "use that token, or declare a key with `generate: {}`";
             return Err(Refusal::Conflict(ApiError::new("DeclaredByHash", message, hint)));
         }
-        self.issue(&key, KeyKind::Registration, TokenKind::Registration).await?.ok_or_else(|| {
+        self.issue(&key, TokenKind::Registration).await?.ok_or_else(|| {
             let message = format!("the token of {key} was shown already");
             let hint =
                 "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
@@ -78,14 +78,12 @@ impl Reconciler {
             })
             .collect();
         for key in unshown {
-            if let Some(answer) = self.issue(&key, KeyKind::Personal, TokenKind::Personal).await? {
+            if let Some(answer) = self.issue(&key, TokenKind::Personal).await? {
                 return Ok(answer);
             }
         }
         let key = self.make_personal_key(&user).await?;
-        self.issue(&key, KeyKind::Personal, TokenKind::Personal)
-            .await?
-            .ok_or_else(|| unavailable("the key was taken"))
+        self.issue(&key, TokenKind::Personal).await?.ok_or_else(|| unavailable("the key was taken"))
     }
 
     /// Makes a key of the API's own, for all networks of the realm.
@@ -109,11 +107,21 @@ impl Reconciler {
             max_uses: Some(1),
             disabled: false,
         };
-        let wanted = user.sibling(Kind::PersonalKey, format!("{}-invitation", user.name));
-        let key = self.free_name(&wanted);
-        let (draft, uid) = self.draft(&key, ResourceSpec::PersonalKey(spec), "invite");
+        // A name has 63 characters at most.
+        let stem: String = user.name.chars().take(45).collect();
+        let key = self.free_name(&user.sibling(Kind::PersonalKey, format!("{stem}-invitation")));
+        let drafted = self.draft(&key, ResourceSpec::PersonalKey(spec), "invite");
+        let (draft, uid) = drafted.map_err(|problem| {
+            let message = format!("no invitation can be made: {} {}", problem.path, problem.message);
+            let hint = "declare a Network, and a PersonalKey of this user with the networkRefs that it is for and `generate: {}`";
+            Refusal::Conflict(ApiError::new(&problem.code, message, hint))
+        })?;
         self.keep(draft, uid);
         self.recompile_or_log("invite").await;
+        // The draft stays: the next invitation takes it.
+        if self.state.stalled.is_some() {
+            return Err(unavailable("the controller cannot write its store"));
+        }
         Ok(key)
     }
 
@@ -121,7 +129,6 @@ impl Reconciler {
     async fn issue(
         &mut self,
         key: &ObjectKey,
-        kind: KeyKind,
         token_kind: TokenKind,
     ) -> Result<Option<InviteAnswer>, Refusal> {
         let uid = self.state.uids.get(key).map(|uid| uid.uid.clone());
@@ -135,7 +142,7 @@ impl Reconciler {
             object: key.to_string(),
             detail: json!({ "token": token.id() }),
         };
-        let issue = IssueKey { uid: uid.clone(), kind, digest: digest.clone() };
+        let issue = IssuedKey { uid: uid.clone(), digest: digest.clone() };
         let outcome = self.store.issue_key(issue, audit).await.map_err(|error| {
             error!(%error, "the store refuses an invitation");
             unavailable("the controller cannot write its store")

@@ -9,17 +9,18 @@ use horizon_api::{
 };
 use horizon_node::clock;
 use horizon_planner::{compile::EffectivePersonalKey, manifest::Manifest};
-use tracing::{error, info};
+use tracing::{debug, error, info};
 use uuid::Uuid;
 
 use super::{
     Reconciler,
     enrol::{self, Found},
+    grants,
     state::Uid,
 };
 use crate::{
     event::LoginRequest,
-    store::{KeyKind, NodeKind, UseKey, UseOutcome},
+    store::{Named, NodeKind, UseKey, UseOutcome},
 };
 
 /// The Device that a login is for.
@@ -32,6 +33,7 @@ struct Target {
 
 impl Reconciler {
     pub(super) async fn login(&mut self, request: LoginRequest) -> Result<Granted, Refusal> {
+        self.check_awake()?;
         let digest = match self.token_digest(request.token.reveal(), TokenKind::Personal) {
             Ok(digest) => digest,
             Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.device).await),
@@ -50,7 +52,7 @@ impl Reconciler {
             }
         };
         let outcome = self.use_for_device(&found, &effective, &target, &request).await?;
-        self.finish_login(&found, target, &request.device, outcome).await
+        self.finish_login(&found, target, &request, outcome).await
     }
 
     fn decide_login(
@@ -67,9 +69,10 @@ impl Reconciler {
         let user = self.state.compiled.effective.users.get(&effective.user);
         if let Some(user) = user.filter(|user| user.devices >= user.max_devices) {
             let message = format!("{} has {} devices already", effective.user, user.max_devices);
-            let hint = "remove one, or raise maxDevices of the user";
+            let hint = "raise spec.maxDevices of the user, or remove a Device of theirs from the manifests";
             return Err(Refusal::new(RefusalCode::TooManyDevices, message, hint));
         }
+        self.check_networks(found, effective)?;
         let name: Name = request.device_name.parse().map_err(|e| {
             let message = format!("the device name `{}` {e}", request.device_name.escape_debug());
             Refusal::new(RefusalCode::Protocol, message, "give another with `horizon login LINK --name NAME`")
@@ -85,8 +88,23 @@ impl Reconciler {
             tags: vec![],
             disabled: false,
         };
-        let (draft, uid) = self.draft(&key, ResourceSpec::Device(spec), &found.key.to_string());
+        let drafted = self.draft(&key, ResourceSpec::Device(spec), &found.key.to_string());
+        let (draft, uid) = drafted.map_err(|problem| {
+            let message = format!("the device cannot be made: {}", problem.message);
+            Refusal::new(RefusalCode::Protocol, message, problem.fix.clone())
+        })?;
         Ok(Target { key, uid, draft: Some(draft) })
+    }
+
+    /// Refuses before the key is used when the device could go nowhere with it.
+    fn check_networks(&self, found: &Found, effective: &EffectivePersonalKey) -> Result<(), Refusal> {
+        let mut networks =
+            effective.networks.iter().map(|name| found.key.sibling(Kind::Network, name.as_str()));
+        if networks.any(|network| self.state.compiled.objects.contains_key(&network)) {
+            return Ok(());
+        }
+        let message = format!("no network of {} exists", found.key);
+        Err(Refusal::new(RefusalCode::NotReady, message, "ask an administrator to declare one"))
     }
 
     /// Returns the Device that has this public key already, if it is this person's.
@@ -96,13 +114,14 @@ impl Reconciler {
         match known {
             None => Ok(None),
             Some((key, known)) if known.user == *user => {
+                grants::check_standing(known)?;
                 let uid = self.state.uids.get(key).cloned().ok_or_else(enrol::not_ready)?;
                 Ok(Some(Target { key: key.clone(), uid, draft: None }))
             }
             Some(_) => Err(Refusal::new(
                 RefusalCode::AlreadyBound,
                 "this device belongs to somebody else",
-                "sign out there first, or use another device",
+                "ask its owner; or give this one another key: stop its agent, remove `device.key` from the agent's data folder, and sign in again",
             )),
         }
     }
@@ -121,12 +140,10 @@ impl Reconciler {
             enrol::not_ready()
         })?;
         let use_key = UseKey {
-            key: key.uid.clone(),
-            kind: KeyKind::Personal,
+            key: Named { uid: key.uid.clone(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: effective.max_uses.map(i64::from),
-            expires_at: None,
-            owner: target.uid.uid.clone(),
+            owner: Named { uid: target.uid.uid.clone(), name: target.key.to_string() },
             owner_kind: NodeKind::Device,
             creates,
             public_key: request.device.as_bytes().to_vec(),
@@ -142,29 +159,29 @@ impl Reconciler {
         &mut self,
         found: &Found,
         target: Target,
-        device: &PublicKey,
+        request: &LoginRequest,
         outcome: UseOutcome,
     ) -> Result<Granted, Refusal> {
-        self.read_events().await;
         match outcome {
             UseOutcome::Bound => {
-                *self.state.facts.uses.entry(found.key.clone()).or_default() += 1;
+                self.state.count_use(&found.digest);
                 if let Some(draft) = target.draft {
                     self.keep(draft, target.uid);
                 }
             }
             UseOutcome::AlreadyBound { .. } => {}
-            UseOutcome::Expired
-            | UseOutcome::Exhausted
+            UseOutcome::Exhausted
             | UseOutcome::OwnerAlreadyBound
             | UseOutcome::PublicKeyTaken { .. }
-            | UseOutcome::Revoked => return Err(enrol::refusal_of(&outcome)),
+            | UseOutcome::Revoked => {
+                let refusal = enrol::refusal_of(&outcome);
+                return Err(self.refused(refusal, Some(&found.key), request.remote, &request.device).await);
+            }
         }
-        info!(device = %target.key, key = %device.short(), "device signed in");
-        if let Some(uid) = self.state.uids.get(&found.key) {
-            self.state.digests.insert(uid.uid.clone(), found.digest.clone());
-        }
+        self.read_events().await;
+        info!(key = %request.device.short(), "device signed in");
+        debug!(device = %target.key, key = %request.device.short(), "device's name");
         self.recompile_or_log("login").await;
-        self.grant(device)
+        self.grant(&request.device)
     }
 }

@@ -14,13 +14,13 @@ use horizon_api::{
 };
 use horizon_planner::{
     allocate::Allocations,
-    compile::{Committed, Compiled, Facts, Owner, SourceSnapshot},
+    compile::{Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
     manifest::{Manifest, Origin, Parsed, parse_folder},
     node::Place,
 };
 use serde::{Deserialize, Serialize};
 
-use super::gateways::Gateway;
+use super::{gateways::Gateway, last_seen::LastSeen};
 use crate::{
     snapshot::GatewaySnapshot,
     source::files::FolderScan,
@@ -44,21 +44,26 @@ pub(super) struct State {
     pub(super) uids: BTreeMap<ObjectKey, Uid>,
     pub(super) allocations: Allocations,
     pub(super) facts: Facts,
-    /// Keyed digests of tokens that were made or used, by the uid of their key.
+    /// Keyed digests of tokens that were made here, by the uid of their key.
     pub(super) digests: BTreeMap<String, Vec<u8>>,
+    /// How often each token was used, by its keyed digest.
+    pub(super) token_uses: BTreeMap<Vec<u8>, u32>,
     pub(super) sources: BTreeMap<String, SourceSnapshot>,
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
     pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
     pub(super) compiled: Compiled,
     /// Whether every source was read once since the start.
-    pub(super) is_complete: bool,
+    pub(super) has_read_all: bool,
     pub(super) assignments: BTreeMap<ObjectKey, Assigned>,
     pub(super) gateways: BTreeMap<PublicKey, Gateway>,
+    pub(super) last_seen: LastSeen,
     pub(super) events: Vec<StoredEvent>,
     pub(super) next_wake: Option<i64>,
     /// Why the last compilation was not committed.
     pub(super) stalled: Option<String>,
+    /// Why nodes will soon not believe this controller any more.
+    pub(super) delegation_warning: Option<String>,
     pub(super) started_at_ms: i64,
 }
 
@@ -73,7 +78,7 @@ pub(super) struct Uid {
 pub(super) struct Assigned {
     pub(super) gateway: PublicKey,
     pub(super) revision: u64,
-    pub(super) snapshot: GatewaySnapshot,
+    pub(super) snapshot: Arc<GatewaySnapshot>,
 }
 
 /// What the page says of a source.
@@ -81,6 +86,8 @@ pub(super) struct Assigned {
 pub(super) struct SourceNote {
     pub(super) reason: String,
     pub(super) files: usize,
+    /// Since the start.
+    pub(super) was_read: bool,
     pub(super) is_complete: bool,
 }
 
@@ -108,12 +115,16 @@ impl State {
         }
         let by_uid: BTreeMap<String, ObjectKey> =
             state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
-        state.take_facts(&by_uid, stored.bindings, stored.keys, stored.revocations);
+        state.take_facts(&by_uid, stored.bindings, stored.revocations);
+        state.digests = stored.issued_keys.into_iter().map(|key| (key.uid, key.digest)).collect();
+        let uses = stored.token_uses.into_iter();
+        state.token_uses =
+            uses.map(|token| (token.digest, u32::try_from(token.uses).unwrap_or(u32::MAX))).collect();
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         for source in sources {
             let unread =
-                SourceSnapshot { source: source.clone(), parsed: Parsed::default(), is_complete: false };
+                SourceSnapshot { source: source.clone(), parsed: Arc::default(), is_complete: false };
             let note = SourceNote { reason: "not read yet".into(), ..SourceNote::default() };
             state.source_notes.insert(source.clone(), note);
             state.sources.insert(source, unread);
@@ -129,16 +140,19 @@ impl State {
             allocations: Allocations::default(),
             facts: Facts::default(),
             digests: BTreeMap::new(),
+            token_uses: BTreeMap::new(),
             sources: BTreeMap::new(),
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
             compiled: Compiled::default(),
-            is_complete: false,
+            has_read_all: false,
             assignments: BTreeMap::new(),
             gateways: BTreeMap::new(),
+            last_seen: LastSeen::default(),
             events: Vec::new(),
             next_wake: None,
             stalled: None,
+            delegation_warning: None,
             started_at_ms: now_ms,
         }
     }
@@ -173,18 +187,14 @@ impl State {
         &mut self,
         by_uid: &BTreeMap<String, ObjectKey>,
         bindings: Vec<store::Binding>,
-        keys: Vec<store::Key>,
         revocations: Vec<store::Revocation>,
     ) {
-        for binding in bindings.into_iter().filter(|binding| binding.kind == store::NodeKind::Server) {
-            if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
+        for binding in bindings {
+            let Some(public) = public_key(&binding.public_key) else { continue };
+            self.last_seen.restore(public, binding.last_seen_at);
+            if let Some(key) = by_uid.get(&binding.owner).filter(|_| binding.kind == store::NodeKind::Server)
+            {
                 self.facts.servers.insert(key.clone(), public);
-            }
-        }
-        for key in keys {
-            if let Some(object) = by_uid.get(&key.uid) {
-                self.facts.uses.insert(object.clone(), u32::try_from(key.uses).unwrap_or(u32::MAX));
-                self.digests.insert(key.uid, key.digest);
             }
         }
         self.facts.revoked = revocations.iter().filter_map(|r| public_key(&r.public_key)).collect();
@@ -222,11 +232,33 @@ impl State {
             let named = assignment.sections.iter().map(|header| header.hash);
             let sections = named.filter_map(|hash| Some((hash, Arc::clone(sections.get(&hash)?)))).collect();
             let hash = ContentHash::from_bytes(signed.hash());
-            let snapshot = GatewaySnapshot { assignment: signed, hash, sections };
+            let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
             let (gateway, revision) = (assignment.gateway, assignment.revision);
             self.assignments.insert(server.clone(), Assigned { gateway, revision, snapshot });
         }
         Ok(())
+    }
+
+    pub(super) fn count_use(&mut self, digest: &[u8]) {
+        *self.token_uses.entry(digest.to_vec()).or_default() += 1;
+    }
+
+    /// Forgets the token that was made for a key.
+    pub(super) fn forget_token(&mut self, key: &ObjectKey) {
+        let made = self.uids.get(key).and_then(|uid| self.digests.remove(&uid.uid));
+        if let Some(digest) = made {
+            self.token_uses.remove(&digest);
+        }
+    }
+
+    /// Takes out the invitations that are over, and says whether there were any. One that was used stays until its
+    /// end, because the device may ask again for an answer that it lost.
+    pub(super) fn forget_expired_invitations(&mut self, effective: &Effective) -> bool {
+        let before = self.api_objects.len();
+        self.api_objects.retain(|key, _| {
+            effective.personal_keys.get(key).is_none_or(|key| key.standing != Standing::Expired)
+        });
+        self.api_objects.len() < before
     }
 
     /// Takes in what a folder says now.
@@ -243,17 +275,17 @@ impl State {
         parsed.broken_files.extend(scan.unreadable.iter().cloned());
         let is_complete = scan.is_complete();
         let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
-        let note = SourceNote { reason, files: scan.files.len(), is_complete };
+        let note = SourceNote { reason, files: scan.files.len(), was_read: true, is_complete };
         self.source_notes.insert(source.to_owned(), note);
-        let snapshot = SourceSnapshot { source: source.to_owned(), parsed, is_complete };
+        let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
         self.sources.insert(source.to_owned(), snapshot);
-        self.is_complete = self.source_notes.values().all(|note| note.reason != "not read yet");
+        self.has_read_all = self.source_notes.values().all(|note| note.was_read);
     }
 
     /// Returns every source with what it says, the API's own among them.
     pub(super) fn source_snapshots(&self) -> Vec<SourceSnapshot> {
         let manifests = self.api_objects.values().cloned().collect();
-        let parsed = Parsed { manifests, ..Parsed::default() };
+        let parsed = Arc::new(Parsed { manifests, ..Parsed::default() });
         let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
         self.sources.values().cloned().chain([api]).collect()
     }

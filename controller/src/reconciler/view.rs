@@ -2,6 +2,7 @@
 
 use horizon_api::{
     http::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View},
+    key::PublicKey,
     problem::Problem,
     resource::ObjectKey,
     wire::cfg::LinkReport,
@@ -17,15 +18,23 @@ use crate::store::StoredEvent;
 /// The newest security events on the page.
 pub(super) const EVENTS_SHOWN: i64 = 50;
 
-pub(super) fn view(state: &mut State, now_ms: i64) -> View {
+/// The code of the problem that nothing can be committed.
+pub const STALLED: &str = "Stalled";
+
+pub(super) fn view(state: &State) -> View {
     let servers =
         state.compiled.effective.servers.iter().map(|(key, server)| server_view(state, key, server));
     let devices =
         state.compiled.effective.devices.iter().map(|(key, device)| device_view(state, key, device));
     let mut problems = state.compiled.problems.clone();
     problems.extend(state.stalled.as_ref().map(|reason| {
-        Problem::error("", "Stalled", reason.clone())
+        Problem::error("", STALLED, reason.clone())
             .fix("the old revision stays in force; see the controller's log")
+    }));
+    problems.extend(state.delegation_warning.as_ref().map(|reason| {
+        Problem::error("", "Delegation", reason.clone())
+            .fix("put root.key back into the data folder for an hour; without a delegation no node believes this controller")
+            .warning()
     }));
     View {
         epoch: state.version.epoch,
@@ -38,22 +47,6 @@ pub(super) fn view(state: &mut State, now_ms: i64) -> View {
         devices: devices.collect(),
         problems,
         events: state.events.iter().map(event_view).collect(),
-    }
-    .stamped(now_ms)
-}
-
-trait Stamped {
-    fn stamped(self, now_ms: i64) -> Self;
-}
-
-/// A gateway's last word may be of the future when clocks differ: nothing on the page is.
-impl Stamped for View {
-    fn stamped(mut self, now_ms: i64) -> Self {
-        let now = millis(now_ms);
-        for server in &mut self.servers {
-            server.last_seen = server.last_seen.map(|at| at.min(now));
-        }
-        self
     }
 }
 
@@ -86,7 +79,6 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
     let (rx_bytes, tx_bytes) = heartbeat.map_or((0, 0), Gateway::totals);
     let rates = gateway.map(|gateway| gateway.rates).unwrap_or_default();
     let links = heartbeat.filter(|_| is_connected).map_or(0, |h| h.links.len());
-    let warning = heartbeat.and_then(|h| h.warnings.first().cloned());
     let why = ready.filter(|_| !is_ready);
     ServerView {
         namespace: key.namespace.clone(),
@@ -95,7 +87,7 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
         connected: is_connected,
         ready: is_ready,
         reason: why.map(|c| c.reason.clone()).unwrap_or_default(),
-        message: why.map(|c| c.message.clone()).or(warning).unwrap_or_default(),
+        message: why.map(|c| c.message.clone()).unwrap_or_default(),
         desired_revision: state.assignments.get(key).map_or(0, |assigned| assigned.revision),
         applied_revision: gateway.and_then(|gateway| gateway.running).unwrap_or(0),
         version: gateway.map(|gateway| gateway.version.clone()).unwrap_or_default(),
@@ -106,7 +98,7 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
         tx_bytes,
         rx_bps: rates.inbound * 8.0,
         tx_bps: rates.outbound * 8.0,
-        last_seen: gateway.map(|gateway| millis(gateway.last_seen_ms)),
+        last_seen: last_seen(state, server.public_key),
         owner: object.map(|object| object.owner.origin.to_string()).unwrap_or_default(),
     }
 }
@@ -120,24 +112,25 @@ fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> Devi
         user: device.user.name.clone(),
         networks: networks.clone().map(|n| n.network.to_string()).collect(),
         addresses: networks.flat_map(|n| n.addresses.iter().map(ToString::to_string)).collect(),
-        server: link.map(|(server, _, _)| server.name.clone()),
+        server: link.map(|(server, _)| server.name.clone()),
         connected: link.is_some(),
-        rx_bytes: link.map_or(0, |(_, link, _)| link.inbound_bytes),
-        tx_bytes: link.map_or(0, |(_, link, _)| link.outbound_bytes),
-        last_seen: link.map(|(_, _, at_ms)| millis(at_ms)),
-        key_exchange: link.map(|(_, link, _)| link.key_exchange.clone()).unwrap_or_default(),
+        rx_bytes: link.map_or(0, |(_, link)| link.inbound_bytes),
+        tx_bytes: link.map_or(0, |(_, link)| link.outbound_bytes),
+        last_seen: last_seen(state, device.public_key),
+        key_exchange: link.map(|(_, link)| link.key_exchange.clone()).unwrap_or_default(),
     }
 }
 
+fn last_seen(state: &State, node: Option<PublicKey>) -> Option<u64> {
+    state.last_seen.of(&node?).map(millis)
+}
+
 /// The link of a device, as the gateway that carries it said last.
-fn link_of<'a>(
-    state: &'a State,
-    device: &horizon_api::key::PublicKey,
-) -> Option<(&'a ObjectKey, &'a LinkReport, i64)> {
+fn link_of<'a>(state: &'a State, device: &PublicKey) -> Option<(&'a ObjectKey, &'a LinkReport)> {
     state.compiled.effective.servers.iter().find_map(|(server, effective)| {
         let gateway = state.gateway_of(effective.public_key).filter(|gateway| gateway.is_connected())?;
         let link = gateway.heartbeat.as_ref()?.links.iter().find(|link| link.device == *device)?;
-        Some((server, link, gateway.last_seen_ms))
+        Some((server, link))
     })
 }
 

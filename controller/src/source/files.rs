@@ -38,7 +38,6 @@ pub struct FolderScan {
 pub struct ManifestFile {
     pub path: String,
     pub bytes: Vec<u8>,
-    pub hash: [u8; 32],
 }
 
 /// Why something under the root was not read; `path` is empty for the root itself.
@@ -57,6 +56,10 @@ pub enum Incomplete {
     /// No manifest where there were some.
     SuddenlyEmpty,
     FolderUnreadable,
+    /// A name that is not UTF-8: what is behind it cannot be told apart from what is gone.
+    NameUnreadable,
+    /// A link to a folder that is not there, or leads out.
+    LinkNotFollowed,
     TooManyFiles,
     TooManyBytes,
     TooDeep,

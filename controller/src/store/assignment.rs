@@ -49,7 +49,7 @@ pub(super) fn in_force(statements: &mut Statements) -> Result<Vec<StoredAssignme
     )
 }
 
-/// Forgets everything of a server that is gone.
+/// Forgets everything of a server that is gone or has no gateway to run it.
 pub(super) fn delete_of(statements: &mut Statements, server: &str) -> Result<()> {
     statements.execute("DELETE FROM assignments WHERE server = ?1", vec![server.into()])?;
     Ok(())

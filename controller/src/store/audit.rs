@@ -23,11 +23,11 @@ pub struct AuditEntry {
 
 /// A link of the chain as it is stored; `entry` is JSON text, hashed as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuditRecord {
-    pub seq: i64,
-    pub prev: Vec<u8>,
-    pub entry: Vec<u8>,
-    pub hash: Vec<u8>,
+pub(super) struct AuditRecord {
+    pub(super) seq: i64,
+    pub(super) prev: Vec<u8>,
+    pub(super) entry: Vec<u8>,
+    pub(super) hash: Vec<u8>,
 }
 
 /// What a look at the chain found.

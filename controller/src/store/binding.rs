@@ -10,7 +10,7 @@ pub enum NodeKind {
 }
 
 impl NodeKind {
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Server => "Server",
             Self::Device => "Device",
@@ -36,10 +36,14 @@ pub struct Seen {
     pub at: i64,
 }
 
-pub(super) fn insert(statements: &mut Statements, binding: Binding) -> Result<()> {
+/// Binds a node. The same node again, with the same key, brings newer evidence.
+pub(super) fn put(statements: &mut Statements, binding: Binding) -> Result<()> {
     statements.execute(
         "INSERT INTO bindings (owner, kind, public_key, bound_at, last_seen_at, evidence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (owner) DO UPDATE SET bound_at = excluded.bound_at, evidence = excluded.evidence,
+             last_seen_at = max(last_seen_at, excluded.last_seen_at)
+             WHERE public_key = excluded.public_key",
         vec![
             binding.owner.into(),
             binding.kind.name().into(),

@@ -4,7 +4,7 @@ use super::allocation::{self, Allocation};
 use super::assignment::{self, Assignment};
 use super::audit::{self, AuditEntry};
 use super::error::{Result, StoreError};
-use super::object::{self, Object, ObjectConditions};
+use super::object::{self, Object};
 use super::revision::{self, Revision};
 use super::section::{self, Section};
 use super::statement::Statements;
@@ -16,13 +16,16 @@ pub struct CommitRevision {
     /// Follows the last one; its epoch is the store's.
     pub revision: Revision,
     pub objects: Vec<Object>,
-    /// Uids. Bindings, key uses and assignments of a deleted object go with it; addresses when `released`.
+    /// Uids. Bindings, issued tokens and assignments of a deleted object go with it; addresses when `released`.
     pub deleted: Vec<String>,
-    pub conditions: Vec<ObjectConditions>,
+    /// Uids of keys that stay, but whose token is no longer made here: the one that was issued is void.
+    pub withdrawn: Vec<String>,
     pub released: Vec<Allocation>,
     pub allocated: Vec<Allocation>,
     pub sections: Vec<Section>,
     pub assignments: Vec<Assignment>,
+    /// Uids of servers that have nothing to run any more.
+    pub unassigned: Vec<String>,
     pub audit: AuditEntry,
 }
 
@@ -42,11 +45,11 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
     for uid in &commit.deleted {
         delete_object(statements, uid)?;
     }
+    for uid in &commit.withdrawn {
+        key::withdraw(statements, uid)?;
+    }
     for object in commit.objects {
         object::put(statements, object)?;
-    }
-    for conditions in commit.conditions {
-        object::set_conditions(statements, conditions)?;
     }
     for allocation in commit.released {
         allocation::delete(statements, allocation)?;
@@ -59,6 +62,9 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
     }
     for assignment in commit.assignments {
         assignment::insert(statements, number, assignment)?;
+    }
+    for server in &commit.unassigned {
+        assignment::delete_of(statements, server)?;
     }
     section::delete_unused(statements)?;
     audit::append(statements, &commit.audit)?;

@@ -1,38 +1,23 @@
-//! Run-time facts of registration and personal keys: the digest of their token, and how often it was used.
+//! Run-time facts of tokens: which one was made for which object, how often each was used, and by whom.
+//!
+//! Digests are keyed by the caller's pepper. Uses belong to the digest: an object that is removed and declared
+//! again with the same token, or under another name, does not make a spent token fresh.
 
 use super::error::Result;
-use super::statement::{Row, Statements};
+use super::statement::Statements;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyKind {
-    Registration,
-    Personal,
-}
-
-impl KeyKind {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Registration => "RegistrationKey",
-            Self::Personal => "PersonalKey",
-        }
-    }
-}
-
-/// What the store knows of a key, by the uid of its object. `digest` is keyed by the caller's pepper.
+/// The token that was made for a key declared with `generate: {}`, by the uid of its object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Key {
+pub struct IssuedKey {
     pub uid: String,
-    pub kind: KeyKind,
+    pub digest: Vec<u8>,
+}
+
+/// How often a token was used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUses {
     pub digest: Vec<u8>,
     pub uses: i64,
-}
-
-/// A secret that was made for a key declared with `generate: {}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IssueKey {
-    pub uid: String,
-    pub kind: KeyKind,
-    pub digest: Vec<u8>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,49 +27,63 @@ pub enum IssueOutcome {
     AlreadyIssued,
 }
 
-pub(super) fn issue(statements: &mut Statements, key: IssueKey) -> Result<IssueOutcome> {
+pub(super) fn issue(statements: &mut Statements, key: &IssuedKey) -> Result<IssueOutcome> {
     let inserted = statements.execute(
-        "INSERT INTO keys (uid, kind, digest, uses) VALUES (?1, ?2, ?3, 0) ON CONFLICT (uid) DO NOTHING",
-        vec![key.uid.as_str().into(), key.kind.name().into(), key.digest.as_slice().into()],
+        "INSERT INTO issued_keys (uid, digest) VALUES (?1, ?2) ON CONFLICT (uid) DO NOTHING",
+        vec![key.uid.as_str().into(), key.digest.as_slice().into()],
     )?;
-    if inserted == 1 || find(statements, &key.uid)?.is_some_and(|stored| stored.digest == key.digest) {
+    let stored = statements.query_one(
+        "SELECT digest FROM issued_keys WHERE uid = ?1",
+        vec![key.uid.as_str().into()],
+        |row| row.blob(0),
+    )?;
+    if inserted == 1 || stored.is_some_and(|digest| digest == key.digest) {
         Ok(IssueOutcome::Issued)
     } else {
         Ok(IssueOutcome::AlreadyIssued)
     }
 }
 
-/// Counts one use, unless `uses_max` is reached. A declared key has its row from its first use.
-pub(super) fn count_use(statements: &mut Statements, key: &IssueKey, uses_max: Option<i64>) -> Result<bool> {
+/// Counts one use of a token, unless `uses_max` is reached.
+pub(super) fn count_use(statements: &mut Statements, digest: &[u8], uses_max: Option<i64>) -> Result<bool> {
     statements.execute(
-        "INSERT INTO keys (uid, kind, digest, uses) VALUES (?1, ?2, ?3, 0)
-         ON CONFLICT (uid) DO UPDATE SET digest = excluded.digest",
-        vec![key.uid.as_str().into(), key.kind.name().into(), key.digest.as_slice().into()],
+        "INSERT INTO tokens (digest, uses) VALUES (?1, 0) ON CONFLICT (digest) DO NOTHING",
+        vec![digest.into()],
     )?;
     let counted = statements.execute(
-        "UPDATE keys SET uses = uses + 1 WHERE uid = ?1 AND (?2 IS NULL OR uses < ?2)",
-        vec![key.uid.as_str().into(), uses_max.into()],
+        "UPDATE tokens SET uses = uses + 1 WHERE digest = ?1 AND (?2 IS NULL OR uses < ?2)",
+        vec![digest.into(), uses_max.into()],
     )?;
     Ok(counted == 1)
 }
 
-pub(super) fn find(statements: &mut Statements, uid: &str) -> Result<Option<Key>> {
-    statements.query_one(
-        "SELECT uid, kind, digest, uses FROM keys WHERE uid = ?1",
+pub(super) fn issued(statements: &mut Statements) -> Result<Vec<IssuedKey>> {
+    statements.query("SELECT uid, digest FROM issued_keys ORDER BY uid", vec![], |row| {
+        Ok(IssuedKey { uid: row.text(0)?, digest: row.blob(1)? })
+    })
+}
+
+pub(super) fn uses(statements: &mut Statements) -> Result<Vec<TokenUses>> {
+    statements.query("SELECT digest, uses FROM tokens ORDER BY digest", vec![], |row| {
+        Ok(TokenUses { digest: row.blob(0)?, uses: row.integer(1)? })
+    })
+}
+
+/// Forgets the token that was made for an object: nobody can present it any more, so its count goes too.
+/// The count of a declared token stays, because its text may be declared again.
+pub(super) fn withdraw(statements: &mut Statements, uid: &str) -> Result<()> {
+    statements.execute(
+        "DELETE FROM tokens WHERE digest IN (SELECT digest FROM issued_keys WHERE uid = ?1)",
         vec![uid.into()],
-        from_row,
-    )
+    )?;
+    statements.execute("DELETE FROM issued_keys WHERE uid = ?1", vec![uid.into()])?;
+    Ok(())
 }
 
-pub(super) fn all(statements: &mut Statements) -> Result<Vec<Key>> {
-    statements.query("SELECT uid, kind, digest, uses FROM keys ORDER BY uid", vec![], from_row)
-}
-
-/// Forgets a key that is gone, with its uses: what it bound stays bound.
+/// Forgets a key that is gone: what it bound stays bound.
 pub(super) fn delete(statements: &mut Statements, uid: &str) -> Result<()> {
     statements.execute("DELETE FROM key_uses WHERE key = ?1", vec![uid.into()])?;
-    statements.execute("DELETE FROM keys WHERE uid = ?1", vec![uid.into()])?;
-    Ok(())
+    withdraw(statements, uid)
 }
 
 /// Remembers which node used a token, so that its retry is recognised.
@@ -123,13 +122,4 @@ pub(super) fn used_for(
         vec![digest.into(), public_key.into()],
         |row| row.text(0),
     )
-}
-
-fn from_row(row: &Row<'_>) -> Result<Key> {
-    let kind = match row.text(1)?.as_str() {
-        "RegistrationKey" => KeyKind::Registration,
-        // The table admits no third.
-        _ => KeyKind::Personal,
-    };
-    Ok(Key { uid: row.text(0)?, kind, digest: row.blob(2)?, uses: row.integer(3)? })
 }

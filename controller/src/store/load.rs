@@ -4,7 +4,7 @@ use super::allocation::{self, Allocation};
 use super::assignment::{self, StoredAssignment};
 use super::binding::{self, Binding};
 use super::error::Result;
-use super::key::{self, Key};
+use super::key::{self, IssuedKey, TokenUses};
 use super::meta;
 use super::object::{self, Object};
 use super::revision::{self, Revision};
@@ -21,7 +21,8 @@ pub struct Stored {
     pub objects: Vec<Object>,
     pub allocations: Vec<Allocation>,
     pub bindings: Vec<Binding>,
-    pub keys: Vec<Key>,
+    pub issued_keys: Vec<IssuedKey>,
+    pub token_uses: Vec<TokenUses>,
     pub revocations: Vec<Revocation>,
     /// The newest of each server, and the sections that they name.
     pub assignments: Vec<StoredAssignment>,
@@ -35,7 +36,8 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         objects: object::all(statements)?,
         allocations: allocation::all(statements)?,
         bindings: binding::all(statements)?,
-        keys: key::all(statements)?,
+        issued_keys: key::issued(statements)?,
+        token_uses: key::uses(statements)?,
         revocations: revocation::all(statements)?,
         assignments: assignment::in_force(statements)?,
         sections: section::in_force(statements)?,

@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::error::{Result, StoreError};
 use super::statement::{Access, Statements};
+use super::vigil::Vigil;
 
 /// Enough for one long read beside short ones.
 const THREADS: usize = 2;
@@ -26,16 +27,20 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    pub(super) fn start(path: &Path) -> Result<Self> {
+    pub(super) fn start(path: &Path, vigil: &Vigil) -> Result<Self> {
         let (queue, requests) = sync_channel::<Work>(QUEUE_MAX);
         let requests = Arc::new(Mutex::new(requests));
         let mut threads = Vec::new();
         for number in 0..THREADS {
             let statements = connect(path)?;
             let requests = Arc::clone(&requests);
+            let candle = vigil.candle();
             let thread = std::thread::Builder::new()
                 .name(format!("store-reader-{number}"))
-                .spawn(move || run(statements, &requests))
+                .spawn(move || {
+                    run(statements, &requests);
+                    drop(candle);
+                })
                 .map_err(|error| StoreError::Unusable { path: path.into(), reason: error.to_string() })?;
             threads.push(thread);
         }

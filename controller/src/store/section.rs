@@ -17,6 +17,7 @@ pub(super) fn put(statements: &mut Statements, section: Section) -> Result<()> {
     Ok(())
 }
 
+#[cfg(test)]
 pub(super) fn find(statements: &mut Statements, hash: &[u8]) -> Result<Option<Section>> {
     statements.query_one("SELECT hash, bytes FROM sections WHERE hash = ?1", vec![hash.into()], |row| {
         Ok(Section { hash: row.blob(0)?, bytes: row.blob(1)? })

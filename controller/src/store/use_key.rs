@@ -2,7 +2,7 @@
 //!
 //! Everything is decided inside the one transaction that writes it, so of any number of concurrent uses of
 //! a one-time key exactly one binds. A node that lost the answer asks again with the same token and public
-//! key, and gets the same answer without a second use.
+//! key, and gets the same answer without a second use. A refusal writes nothing.
 
 use serde_json::json;
 
@@ -10,24 +10,28 @@ use super::audit::{self, AuditEntry};
 use super::binding::{self, Binding, NodeKind};
 use super::error::Result;
 use super::event::{self, Event, Severity};
-use super::key::{self, IssueKey, KeyKind, KeyUse};
+use super::key::{self, KeyUse};
 use super::object::{self, Object};
 use super::revocation;
 use super::statement::Statements;
 
+/// An object, by its uid, with the `Kind/name` that people know it by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    pub uid: String,
+    pub name: String,
+}
+
 /// A node that proved its public key asks to be bound with a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UseKey {
-    /// The uid of the key's object.
-    pub key: String,
-    pub kind: KeyKind,
+    pub key: Named,
     /// Digest of the presented token, keyed by the caller's pepper.
     pub digest: Vec<u8>,
     /// `None`: as often as wanted.
     pub uses_max: Option<i64>,
-    pub expires_at: Option<i64>,
-    /// The uid of the server or device to bind, and which of the two it is.
-    pub owner: String,
+    /// The server or device to bind, and which of the two it is.
+    pub owner: Named,
     pub owner_kind: NodeKind,
     /// The node's object, when it is made by this use.
     pub creates: Option<Object>,
@@ -47,7 +51,6 @@ pub enum UseOutcome {
     AlreadyBound {
         owner: String,
     },
-    Expired,
     Exhausted,
     /// The server or device has another public key.
     OwnerAlreadyBound,
@@ -63,7 +66,6 @@ pub(super) fn use_key(statements: &mut Statements, request: UseKey) -> Result<Us
         return Ok(UseOutcome::AlreadyBound { owner });
     }
     if let Some(refused) = refusal(statements, &request)? {
-        record_refusal(statements, &request, &refused)?;
         return Ok(refused);
     }
     bind(statements, request)?;
@@ -87,40 +89,44 @@ fn refusal(statements: &mut Statements, request: &UseKey) -> Result<Option<UseOu
     if revocation::find(statements, &request.public_key)?.is_some() {
         return Ok(Some(UseOutcome::Revoked));
     }
-    if request.expires_at.is_some_and(|expires_at| expires_at <= request.now) {
-        return Ok(Some(UseOutcome::Expired));
+    match binding::of_public_key(statements, &request.public_key)? {
+        // A node that signed out, or joins again with another token, is the same node.
+        Some(bound) if bound.owner == request.owner.uid => {}
+        Some(bound) => return Ok(Some(UseOutcome::PublicKeyTaken { owner: bound.owner })),
+        None if binding::of_owner(statements, &request.owner.uid)?.is_some() => {
+            return Ok(Some(UseOutcome::OwnerAlreadyBound));
+        }
+        None => {}
     }
-    if let Some(bound) = binding::of_public_key(statements, &request.public_key)? {
-        return Ok(Some(UseOutcome::PublicKeyTaken { owner: bound.owner }));
+    if key::count_use(statements, &request.digest, request.uses_max)? {
+        Ok(None)
+    } else {
+        Ok(Some(UseOutcome::Exhausted))
     }
-    if binding::of_owner(statements, &request.owner)?.is_some() {
-        return Ok(Some(UseOutcome::OwnerAlreadyBound));
-    }
-    let key = IssueKey { uid: request.key.clone(), kind: request.kind, digest: request.digest.clone() };
-    if !key::count_use(statements, &key, request.uses_max)? {
-        return Ok(Some(UseOutcome::Exhausted));
-    }
-    Ok(None)
 }
 
 fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
     let key_use = KeyUse {
         digest: &request.digest,
         public_key: &request.public_key,
-        key: &request.key,
-        owner: &request.owner,
+        key: &request.key.uid,
+        owner: &request.owner.uid,
         used_at: request.now,
     };
     key::put_use(statements, &key_use)?;
-    let detail = json!({ "key": request.key, "publicKey": hex(&request.public_key) });
-    let object = format!("{}/{}", request.owner_kind.name(), request.owner);
+    let detail = json!({
+        "reason": format!("bound with {}", request.key.name),
+        "key": request.key.uid,
+        "owner": request.owner.uid,
+        "publicKey": hex(&request.public_key),
+    });
     audit::append(
         statements,
         &AuditEntry {
             at: request.now,
-            actor: format!("{}/{}", request.kind.name(), request.key),
+            actor: request.key.name,
             action: "Bind".into(),
-            object: object.clone(),
+            object: request.owner.name.clone(),
             detail: detail.clone(),
         },
     )?;
@@ -131,7 +137,7 @@ fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
             at: request.now,
             kind: "KeyUsed".into(),
             severity: Severity::Info,
-            object,
+            object: request.owner.name,
             remote: request.remote,
             detail,
         },
@@ -139,42 +145,15 @@ fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
     if let Some(created) = request.creates {
         object::put(statements, created)?;
     }
-    binding::insert(
+    binding::put(
         statements,
         Binding {
-            owner: request.owner,
+            owner: request.owner.uid,
             kind: request.owner_kind,
             public_key: request.public_key,
             bound_at: request.now,
             last_seen_at: request.now,
             evidence: request.evidence,
-        },
-    )
-}
-
-fn record_refusal(statements: &mut Statements, request: &UseKey, refused: &UseOutcome) -> Result<()> {
-    let (reason, severity) = match refused {
-        UseOutcome::Expired => ("Expired", Severity::Medium),
-        UseOutcome::Exhausted => ("Exhausted", Severity::High),
-        UseOutcome::OwnerAlreadyBound => ("OwnerAlreadyBound", Severity::High),
-        UseOutcome::PublicKeyTaken { .. } => ("PublicKeyTaken", Severity::High),
-        UseOutcome::Revoked => ("Revoked", Severity::High),
-        UseOutcome::Bound | UseOutcome::AlreadyBound { .. } => return Ok(()),
-    };
-    event::put(
-        statements,
-        &Event {
-            id: request.event_id.clone(),
-            at: request.now,
-            kind: "KeyRefused".into(),
-            severity,
-            object: format!("{}/{}", request.kind.name(), request.key),
-            remote: request.remote.clone(),
-            detail: json!({
-                "reason": reason,
-                "owner": request.owner,
-                "publicKey": hex(&request.public_key),
-            }),
         },
     )
 }

@@ -5,9 +5,9 @@
 //! transaction (each in its own savepoint) and one sync of the disk, and all are answered after it.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use tracing::{error, warn};
 
 use super::error::{Result, StoreError};
 use super::statement::{Access, Statements};
+use super::vigil::Vigil;
 
 /// Requests that may wait; 1,024 of them are some tens of milliseconds of work.
 const QUEUE_MAX: usize = 1_024;
@@ -40,17 +41,23 @@ pub(super) struct Counters {
     pub(super) requests: AtomicU64,
     pub(super) refused_busy: AtomicU64,
     pub(super) waiting: AtomicU64,
+    /// Time spent in transactions, their sync included.
     pub(super) commit_us: AtomicU64,
+    /// Why the last transaction was not committed.
+    trouble: Mutex<Option<StoreError>>,
 }
 
 impl Writer {
     /// Starts the thread on a connection that is already set up.
-    pub(super) fn start(statements: Statements) -> std::io::Result<Self> {
+    pub(super) fn start(statements: Statements, vigil: &Vigil) -> std::io::Result<Self> {
         let (queue, requests) = sync_channel(QUEUE_MAX);
         let counters = Arc::new(Counters::default());
         let state = State { statements, counters: Arc::clone(&counters), commits_unchecked: 0 };
-        let thread =
-            std::thread::Builder::new().name("store-writer".into()).spawn(move || state.run(&requests))?;
+        let candle = vigil.candle();
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || {
+            state.run(&requests);
+            drop(candle);
+        })?;
         Ok(Self { queue: Some(queue), thread: Some(thread), counters })
     }
 
@@ -69,6 +76,10 @@ impl Writer {
 
     pub(super) fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    pub(super) fn trouble(&self) -> Option<StoreError> {
+        self.counters.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn submit(&self, request: Box<dyn Request>) -> Result<()> {
@@ -200,8 +211,8 @@ impl State {
     fn commit_group(&mut self, first: Box<dyn Request>, requests: &Receiver<Box<dyn Request>>) {
         let started = Instant::now();
         let mut group = Vec::new();
+        let mut next = Some(first);
         let outcome = transaction(&mut self.statements, |statements| {
-            let mut next = Some(first);
             while let Some(mut request) = next.take() {
                 let outcome = in_savepoint(statements, request.as_mut());
                 group.push(request);
@@ -212,7 +223,10 @@ impl State {
             }
             Ok(())
         });
+        // A transaction that could not begin has taken in nobody: the first is answered all the same.
+        group.extend(next);
         self.count(group.len() as u64, started);
+        *self.counters.trouble.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone().err();
         for request in group {
             request.answer(outcome.clone());
         }

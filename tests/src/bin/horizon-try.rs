@@ -22,9 +22,16 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, false, 2),
     };
     // Ctrl-C and SIGTERM take everything away, wherever the demonstration is.
-    let ended = watch_signals().and_then(|()| run(options));
-    match ended.and(demo::clean()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let shown = watch_signals().and_then(|()| run(options));
+    let cleaned = demo::clean();
+    // One line of JSON, and only when it is known what is left behind.
+    match shown.and_then(|line| cleaned.map(|()| line)) {
+        Ok(line) => {
+            if options.prints_json {
+                print(&line);
+            }
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&error, options.prints_json, 1),
     }
 }
@@ -41,28 +48,30 @@ fn options() -> anyhow::Result<Options> {
     Ok(options)
 }
 
-fn run(options: Options) -> anyhow::Result<()> {
+/// Returns the line of JSON.
+fn run(options: Options) -> anyhow::Result<String> {
     let mut demo = Demo::prepare(Path::new("manifests/quickstart"), options.prints_json)?;
     if let Err(error) = demo.show() {
         return Err(error.context(demo.world.logs()));
     }
     let console = Console::open(&demo.world.net.ctl)?;
     let link = console.outside(&demo.world.controller.verb(&["sign-in"])?.success()?)?;
-    if options.prints_json {
-        print(&demo.json(&console.address()));
-    } else {
+    let line = demo.json(&console.address());
+    if !options.prints_json {
         print(&summary(&demo, &console.address(), &link));
     }
-    if !options.ends_at_once {
-        if !options.prints_json {
-            print("Everything runs until Ctrl-C. The manifests are in:");
-            print(&format!("  {}", demo.world.manifests.path().display()));
-        }
-        loop {
-            thread::park();
-        }
+    if options.ends_at_once {
+        return Ok(line);
     }
-    Ok(())
+    if options.prints_json {
+        print(&line);
+    } else {
+        print("Everything runs until Ctrl-C. The manifests are in:");
+        print(&format!("  {}", demo.world.manifests.path().display()));
+    }
+    loop {
+        thread::park();
+    }
 }
 
 fn summary(demo: &Demo, address: &str, link: &str) -> String {

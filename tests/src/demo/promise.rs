@@ -39,6 +39,8 @@ impl Demo {
         self.world.alice.connect()?;
         let status = self.world.alice.status()?;
         self.findings.key_exchange = status.key_exchange.clone().unwrap_or_default();
+        let agreed = &self.findings.key_exchange;
+        ensure!(agreed == "X25519MLKEM768", "keys were agreed with {agreed:?}, which is not post-quantum");
         self.saw(&format!(
             "connected after {} ms as {}, keys agreed with {} (post-quantum)",
             start.elapsed().as_millis(),

@@ -76,7 +76,7 @@ pub fn revision(server: &ServerView) -> String {
     }
 }
 
-/// Returns where a device is connected and by which key exchange.
+/// Returns where a device is connected.
 pub fn place(device: &DeviceView) -> String {
     match &device.server {
         Some(server) if device.connected => server.clone(),

@@ -20,7 +20,7 @@ pub(crate) fn Events() -> impl IntoView {
                 fallback=|| {
                     view! {
                         <Empty testid="events-empty" title="Nothing happened">
-                            "Refused keys, foreign grants and the like appear here."
+                            "Refused keys of gateways and devices appear here."
                         </Empty>
                     }
                 }

@@ -103,6 +103,13 @@ impl Effective {
         servers.chain(users).chain(devices).chain(registration_keys).chain(personal_keys)
     }
 
+    /// Returns every key with the hash of its token, which is absent where the controller makes the token.
+    pub fn token_hashes(&self) -> impl Iterator<Item = (&ObjectKey, Option<&TokenHash>)> {
+        let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.hash.as_ref()));
+        let personal_keys = self.personal_keys.iter().map(|(key, k)| (key, k.hash.as_ref()));
+        registration_keys.chain(personal_keys)
+    }
+
     pub(super) fn next_wake(&self, now: i64) -> Option<i64> {
         self.expiries.range(now + 1..).next().copied()
     }

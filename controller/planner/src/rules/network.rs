@@ -24,11 +24,13 @@ pub(super) fn check(spec: &NetworkSpec) -> Vec<Violation> {
     let has_ipv6 = spec.address_pools.iter().any(|pool| pool.cidr.addr().is_ipv6());
     if has_ipv6 && spec.mtu < IPV6_MTU_MIN {
         let message = format!("must be at least {IPV6_MTU_MIN} when an IPv6 pool is set");
-        violations.push(Violation::new("spec.mtu", "Range", message, ""));
+        let fix = format!("write `mtu: {IPV6_MTU_MIN}` or more, or remove the IPv6 pool");
+        violations.push(Violation::new("spec.mtu", "Range", message, fix));
     }
     let grace = spec.offline_grace.as_seconds();
     if !(GRACE_SECONDS_MIN..=GRACE_SECONDS_MAX).contains(&grace) {
-        violations.push(Violation::new("spec.offlineGrace", "Range", "must be between 1m and 720h", ""));
+        let message = "must be between 1m and 720h";
+        violations.push(Violation::new("spec.offlineGrace", "Range", message, "such as 12h"));
     }
     violations
 }
@@ -59,7 +61,9 @@ fn check_pool(pool: &AddressPool, path: &str) -> Vec<Violation> {
     for (index, address) in pool.reserved.iter().enumerate() {
         if !cidr.contains(address) {
             let message = format!("must lie inside {cidr}");
-            violations.push(Violation::new(format!("{path}.reserved[{index}]"), "OutsidePool", message, ""));
+            let path = format!("{path}.reserved[{index}]");
+            let fix = "choose an address of the pool, or remove it";
+            violations.push(Violation::new(path, "OutsidePool", message, fix));
         }
     }
     violations

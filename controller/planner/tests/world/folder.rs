@@ -13,7 +13,7 @@ use horizon_api::{
 };
 use horizon_planner::{
     compile::{Compiled, Input, SourceSnapshot, compile},
-    manifest::{Manifest, parse_folder},
+    manifest::{Manifest, Parsed, parse_folder},
 };
 
 /// Four objects that make a small office, one file each.
@@ -107,7 +107,7 @@ impl Folder {
 
     pub fn snapshot(&self) -> SourceSnapshot {
         let files: Vec<_> = self.0.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
-        SourceSnapshot { source: SOURCE.into(), parsed: parse_folder(&files), is_complete: true }
+        SourceSnapshot { source: SOURCE.into(), parsed: parse_folder(&files).into(), is_complete: true }
     }
 }
 
@@ -126,8 +126,8 @@ impl Memory {
     }
 
     pub fn apply_snapshot(&mut self, snapshot: SourceSnapshot) -> Compiled {
-        let mut api = SourceSnapshot { source: "api".into(), parsed: parse_folder(&[]), is_complete: true };
-        api.parsed.manifests.clone_from(&self.api);
+        let parsed = Parsed { manifests: self.api.clone(), ..parse_folder(&[]) };
+        let api = SourceSnapshot { source: "api".into(), parsed: parsed.into(), is_complete: true };
         self.input.sources = vec![snapshot, api];
         let compiled = compile(&self.input, self.now);
         self.input.previous = compiled.objects.values().cloned().collect();

@@ -1,6 +1,6 @@
 //! What the folder source promises, on real folders.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::{ffi::OsStrExt as _, fs::symlink};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -39,7 +39,6 @@ fn manifests_are_found_in_order_and_droppings_are_not() {
     let found = scan(folder.path(), true);
 
     assert_eq!(paths(&found), ["a.json", "a/b/c.yaml", "a/z.yml", "b.yaml"]);
-    assert_eq!(found.files[0].hash, *blake3::hash(b"a.json").as_bytes());
     assert!(found.is_complete() && found.problems.is_empty());
 }
 
@@ -80,7 +79,7 @@ fn links_are_followed_inside_the_root_only() {
 
     assert_eq!(paths(&found), ["a.yaml", "current/b.yaml"]);
     assert_eq!(found.unreadable, ["dangling.yaml", "out.yaml"]);
-    assert!(found.is_complete());
+    assert_eq!(found.incomplete, Some(Incomplete::LinkNotFollowed));
     assert_eq!(
         problems(&found),
         [
@@ -89,6 +88,30 @@ fn links_are_followed_inside_the_root_only() {
             "out.yaml: the link leads out of the folder and is not followed",
         ]
     );
+}
+
+#[test]
+fn a_folder_that_is_not_followed_leaves_the_scan_incomplete() {
+    let incomplete = |lead: &dyn Fn(&Path)| {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "a.yaml", "a");
+        lead(folder.path());
+        let found = scan(folder.path(), true);
+        assert_eq!(paths(&found), ["a.yaml"]);
+        found.incomplete
+    };
+
+    let dangling = incomplete(&|root| symlink("releases/6", root.join("current")).unwrap());
+    let leading_out = incomplete(&|root| symlink("/usr", root.join("more")).unwrap());
+    let no_text = incomplete(&|root| {
+        std::fs::create_dir(root.join(std::ffi::OsStr::from_bytes(b"gr\xfc\xdfe"))).unwrap();
+    });
+    let dropping = incomplete(&|root| symlink("nowhere", root.join(".#a.yaml")).unwrap());
+
+    assert_eq!(dangling, Some(Incomplete::LinkNotFollowed));
+    assert_eq!(leading_out, Some(Incomplete::LinkNotFollowed));
+    assert_eq!(no_text, Some(Incomplete::NameUnreadable));
+    assert_eq!(dropping, None);
 }
 
 #[test]

@@ -56,7 +56,8 @@ impl Walk {
         };
         for (name, kind) in entries {
             let Some(name) = name.to_str() else {
-                self.scan.problem(path, format!("a name in it is not UTF-8: {}", name.to_string_lossy()));
+                let message = format!("a name in it is not UTF-8: {}", name.to_string_lossy());
+                self.scan.missed(path, Incomplete::NameUnreadable, message);
                 continue;
             };
             if name::is_ignored(name) {
@@ -73,9 +74,9 @@ impl Walk {
         }
         let (real, metadata) = match resolve(real, kind) {
             Ok(resolved) => resolved,
-            // A link that leads nowhere may have been a folder or a file of any name.
+            // It may have been a folder: a release that is being swapped, a mount that is not there.
             Err(_) if kind.is_symlink() && !name::is_manifest(path) => {
-                return self.scan.problem(path, "the link leads nowhere");
+                return self.scan.missed(path, Incomplete::LinkNotFollowed, "the link leads nowhere");
             }
             Err(error) => return self.scan.unread(path, lower(&error)),
         };
@@ -94,7 +95,7 @@ impl Walk {
     fn link_out(&mut self, path: &str, metadata: &Metadata) {
         let message = "the link leads out of the folder and is not followed";
         if metadata.is_dir() {
-            self.scan.problem(path, message);
+            self.scan.missed(path, Incomplete::LinkNotFollowed, message);
         } else if name::is_manifest(path) {
             self.scan.unread(path, message);
         }
@@ -111,8 +112,7 @@ impl Walk {
         match read(real, self.bytes_left, &mut self.patience) {
             Ok(bytes) => {
                 self.bytes_left -= bytes.len() as u64;
-                let hash = *blake3::hash(&bytes).as_bytes();
-                self.scan.files.push(ManifestFile { path: path.to_owned(), bytes, hash });
+                self.scan.files.push(ManifestFile { path: path.to_owned(), bytes });
             }
             Err(Unread::NotAFile) => self.scan.unread(path, "it is not a regular file"),
             Err(Unread::KeptChanging) => self.scan.unread(path, "it kept changing while it was read"),

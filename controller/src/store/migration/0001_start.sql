@@ -32,15 +32,18 @@ CREATE TABLE allocations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX allocations_by_owner ON allocations (owner);
 
--- Run-time facts of RegistrationKey and PersonalKey objects, by their uid.
--- `digest` is keyed: it is of no use without the pepper, which is not in the database.
-CREATE TABLE keys (
+-- The token that was made for a RegistrationKey or PersonalKey object with `generate: {}`, by the object's uid.
+-- Digests are keyed: they are of no use without the pepper, which is not in the database.
+CREATE TABLE issued_keys (
     uid    TEXT PRIMARY KEY,
-    kind   TEXT NOT NULL CHECK (kind IN ('RegistrationKey', 'PersonalKey')),
-    digest BLOB NOT NULL CHECK (length(digest) = 32),
-    uses   INTEGER NOT NULL CHECK (uses >= 0)
+    digest BLOB NOT NULL CHECK (length(digest) = 32)
 ) STRICT;
-CREATE INDEX keys_by_digest ON keys (digest);
+
+-- How often each token was used. By digest, because a token stays spent when its object is declared again.
+CREATE TABLE tokens (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    uses   INTEGER NOT NULL CHECK (uses >= 0)
+) STRICT, WITHOUT ROWID;
 
 -- Who used which token: the retry after a lost answer finds its row and uses nothing.
 CREATE TABLE key_uses (

@@ -1,17 +1,15 @@
 //! What the use of a key promises.
 
-use super::{UseKey, UseOutcome};
+use super::{Named, UseKey, UseOutcome};
 use crate::store::facts::{audit, commit, object};
-use crate::store::{KeyKind, NodeKind, Object, Revoke, Store};
+use crate::store::{NodeKind, Object, Revoke, Store};
 
 fn request(key: &str, owner: &str, node: u8) -> UseKey {
     UseKey {
-        key: key.into(),
-        kind: KeyKind::Registration,
+        key: Named { uid: key.into(), name: format!("RegistrationKey/{key}") },
         digest: blake3::hash(key.as_bytes()).as_bytes().to_vec(),
         uses_max: Some(1),
-        expires_at: Some(1_000),
-        owner: owner.into(),
+        owner: Named { uid: owner.into(), name: format!("Server/{owner}") },
         owner_kind: NodeKind::Server,
         creates: None,
         public_key: vec![node; 32],
@@ -47,11 +45,10 @@ async fn one_of_64_concurrent_uses_of_a_one_time_key_binds() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == UseOutcome::Bound).count(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == UseOutcome::Exhausted).count(), 63);
     let stored = store.load().await.unwrap();
-    assert_eq!((stored.bindings.len(), stored.keys[0].uses), (1, 1));
+    assert_eq!((stored.bindings.len(), stored.token_uses[0].uses), (1, 1));
     let kinds = kinds(&store).await;
     assert_eq!(kinds.iter().filter(|kind| *kind == "KeyUsed").count(), 1);
-    assert_eq!(kinds.iter().filter(|kind| *kind == "KeyRefused").count(), 63);
-    assert_eq!(store.audit_tail(100).await.unwrap().len(), 1);
+    assert_eq!(store.audit_length().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -72,7 +69,7 @@ async fn one_of_64_concurrent_joins_of_one_server_binds() {
     }
 
     assert_eq!(bound, 1);
-    assert_eq!(store.load().await.unwrap().keys[0].uses, 1);
+    assert_eq!(store.load().await.unwrap().token_uses[0].uses, 1);
 }
 
 #[tokio::test]
@@ -81,18 +78,18 @@ async fn retry_succeeds_and_uses_nothing() {
     let store = open(&folder);
 
     let first = store.use_key(request("k", "server", 1)).await.unwrap();
-    // After the key has expired, and with an owner that the caller made up again.
+    // Later, and with an owner that the caller made up again.
     let retry = UseKey { now: 5_000, ..request("k", "made up again", 1) };
     let again = store.use_key(retry).await.unwrap();
 
     assert_eq!(first, UseOutcome::Bound);
     assert_eq!(again, UseOutcome::AlreadyBound { owner: "server".into() });
-    assert_eq!(store.load().await.unwrap().keys[0].uses, 1);
+    assert_eq!(store.load().await.unwrap().token_uses[0].uses, 1);
     assert_eq!(kinds(&store).await, ["KeyUsed"]);
 }
 
 #[tokio::test]
-async fn refused_use_binds_nothing_and_leaves_an_event() {
+async fn refused_use_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     store.use_key(request("k", "server", 1)).await.unwrap();
@@ -101,7 +98,6 @@ async fn refused_use_binds_nothing_and_leaves_an_event() {
     let before = store.load().await.unwrap();
 
     let refused = [
-        (UseKey { now: 1_000, ..request("other", "b", 2) }, UseOutcome::Expired),
         (request("k", "b", 2), UseOutcome::Exhausted),
         (request("other", "server", 2), UseOutcome::OwnerAlreadyBound),
         (request("other", "b", 1), UseOutcome::PublicKeyTaken { owner: "server".into() }),
@@ -113,8 +109,51 @@ async fn refused_use_binds_nothing_and_leaves_an_event() {
     }
 
     assert_eq!(store.load().await.unwrap(), before);
-    let kinds = kinds(&store).await;
-    assert_eq!(kinds.iter().filter(|kind| *kind == "KeyRefused").count(), 5);
+    assert_eq!(kinds(&store).await, ["KeyUsed"]);
+}
+
+#[tokio::test]
+async fn node_that_comes_again_with_another_token_keeps_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.use_key(request("k", "laptop", 1)).await.unwrap();
+
+    let again = store.use_key(UseKey { now: 20, ..request("other", "laptop", 1) }).await.unwrap();
+    let third = UseKey { uses_max: Some(1), ..request("other", "laptop", 1) };
+    let retry = store.use_key(third).await.unwrap();
+
+    assert_eq!(again, UseOutcome::Bound);
+    assert_eq!(retry, UseOutcome::AlreadyBound { owner: "laptop".into() });
+    let stored = store.load().await.unwrap();
+    assert_eq!((stored.bindings.len(), stored.bindings[0].bound_at), (1, 20));
+    assert_eq!(stored.token_uses.iter().map(|token| token.uses).collect::<Vec<_>>(), [1, 1]);
+}
+
+#[tokio::test]
+async fn spent_token_stays_spent_when_its_key_is_declared_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+    store.use_key(request("k", "server", 1)).await.unwrap();
+    let mut deletion = commit(1);
+    deletion.deleted = vec!["k".into()];
+    store.commit_revision(deletion).await.unwrap();
+
+    let key = Named { uid: "declared again".into(), name: "RegistrationKey/other".into() };
+    let outcome = store.use_key(UseKey { key, ..request("k", "other", 2) }).await;
+
+    assert_eq!(outcome, Ok(UseOutcome::Exhausted));
+}
+
+#[tokio::test]
+async fn event_of_a_use_names_objects_as_people_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder);
+
+    store.use_key(request("k", "gw-1", 1)).await.unwrap();
+    let event = store.recent_events(1).await.unwrap().remove(0).event;
+
+    assert_eq!(event.object, "Server/gw-1");
+    assert_eq!(event.detail["reason"], "bound with RegistrationKey/k");
 }
 
 #[tokio::test]
@@ -122,12 +161,8 @@ async fn use_makes_the_object_of_its_device() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(&folder);
     let device = Object { kind: "Device".into(), source: "api".into(), ..object("laptop", 0) };
-    let login = UseKey {
-        kind: KeyKind::Personal,
-        owner_kind: NodeKind::Device,
-        creates: Some(device.clone()),
-        ..request("k", "laptop", 1)
-    };
+    let login =
+        UseKey { owner_kind: NodeKind::Device, creates: Some(device.clone()), ..request("k", "laptop", 1) };
 
     store.use_key(login).await.unwrap();
     let stored = store.load().await.unwrap();

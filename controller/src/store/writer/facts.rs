@@ -7,13 +7,14 @@ use std::sync::mpsc::channel;
 use super::{GROUP_MAX, QUEUE_MAX, Writer, connect};
 use crate::store::error::StoreError;
 use crate::store::statement::Statements;
+use crate::store::vigil::Vigil;
 
 const INSERT: &str = "INSERT INTO entry (name) VALUES (?1)";
 
 fn writer(folder: &tempfile::TempDir) -> Writer {
     let mut statements = connect(&folder.path().join("horizon.db")).unwrap();
     statements.run_once("CREATE TABLE entry (seq INTEGER PRIMARY KEY, name TEXT UNIQUE)").unwrap();
-    Writer::start(statements).unwrap()
+    Writer::start(statements, &Vigil::default()).unwrap()
 }
 
 fn insert(statements: &mut Statements, name: &str) -> crate::store::error::Result<()> {
@@ -142,6 +143,49 @@ async fn full_disk_fails_its_group_and_the_writer_goes_on() {
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
     assert_eq!(accepted, Ok(()));
     assert_eq!(names(&writer).await, ["small"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn trouble_is_told_until_something_is_committed() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    writer.write(|statements| statements.run_once("PRAGMA max_page_count = 20")).await.unwrap();
+
+    let big = "x".repeat(1_000_000);
+    writer.write(move |statements| insert(statements, &big)).await.unwrap_err();
+    let after_failure = writer.trouble();
+    writer.write(|statements| insert(statements, "small")).await.unwrap();
+
+    assert!(matches!(after_failure, Some(StoreError::Full { .. })), "{after_failure:?}");
+    assert_eq!(writer.trouble(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn transaction_that_cannot_begin_is_answered_with_its_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let writer = writer(&folder);
+    let mut other = connect(&folder.path().join("horizon.db")).unwrap();
+    other.execute("BEGIN IMMEDIATE", vec![]).unwrap();
+
+    let refused = writer.write(|statements| insert(statements, "a")).await;
+    other.execute("ROLLBACK", vec![]).unwrap();
+    let accepted = writer.write(|statements| insert(statements, "b")).await;
+
+    assert!(matches!(refused, Err(StoreError::Database { .. })), "{refused:?}");
+    assert_eq!(accepted, Ok(()));
+    assert_eq!(writer.counters.waiting.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn end_of_the_thread_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let vigil = Vigil::default();
+    let writer = Writer::start(connect(&folder.path().join("horizon.db")).unwrap(), &vigil).unwrap();
+
+    let refused = writer.write::<(), _>(|_| panic!("a mistake in a statement")).await;
+    vigil.ended().await;
+
+    assert_eq!(refused, Err(StoreError::Stopped));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,0 +1,172 @@
+//! What a compilation changes against what is in force, and whether that is worth a revision.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use horizon_api::{
+    assignment::{Assignment, Version},
+    key::PublicKey,
+    resource::ObjectKey,
+    section::{ContentHash, EncodedSection},
+};
+use horizon_planner::{
+    allocate::Allocations,
+    compile::{Committed, Compiled},
+};
+
+use super::{
+    compile::stored_object,
+    state::{Assigned, State, Uid},
+};
+use crate::{identity::ControllerIdentity, snapshot::GatewaySnapshot, store};
+
+/// What a compilation changes against what is in force.
+pub(super) struct Change {
+    changed: Vec<ObjectKey>,
+    pub(super) deleted: Vec<ObjectKey>,
+    /// Keys whose token is not made here any more: the one that was made is void.
+    pub(super) withdrawn: Vec<ObjectKey>,
+    pub(super) allocated: Vec<OwnedAddress>,
+    pub(super) released: Vec<OwnedAddress>,
+    /// Servers that must run something else, with their key.
+    assigned: Vec<(ObjectKey, PublicKey, Vec<EncodedSection>)>,
+    pub(super) unassigned: Vec<ObjectKey>,
+}
+
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OwnedAddress {
+    pub(super) network: String,
+    pub(super) owner: ObjectKey,
+    pub(super) address: IpAddr,
+}
+
+impl Change {
+    pub(super) fn between(state: &State, compiled: &Compiled, identity: &ControllerIdentity) -> Self {
+        let changed = compiled
+            .objects
+            .iter()
+            .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
+        let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
+        let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
+        let has_made =
+            |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
+        let declared = compiled.effective.token_hashes().filter(|(_, hash)| hash.is_some());
+        let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
+        let mut change = Self {
+            changed: changed.map(|(key, _)| key.clone()).collect(),
+            deleted: deleted.cloned().collect(),
+            withdrawn: withdrawn.cloned().collect(),
+            allocated: new.difference(&old).cloned().collect(),
+            released: old.difference(&new).cloned().collect(),
+            assigned: vec![],
+            unassigned: vec![],
+        };
+        change.compare_assignments(state, compiled, identity);
+        change
+    }
+
+    /// An assignment is made again only when its sections differ: a changed object re-sends what it touches.
+    fn compare_assignments(&mut self, state: &State, compiled: &Compiled, identity: &ControllerIdentity) {
+        let online = identity.online().public();
+        for (server, effective) in &compiled.effective.servers {
+            // A disabled Server has empty sections: its gateway must hear so, or it serves on from its cache.
+            let Some(gateway) = effective.public_key else { continue };
+            let sections = compiled.sections.get(server).cloned().unwrap_or_default();
+            let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
+            let is_same = state.assignments.get(server).is_some_and(|assigned| {
+                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online);
+                signed.is_ok_and(|old| {
+                    old.gateway == gateway && old.sections == headers && old.epoch == state.version.epoch
+                })
+            });
+            if !is_same {
+                self.assigned.push((server.clone(), gateway, sections));
+            }
+        }
+        let has_gateway = |server: &&ObjectKey| {
+            compiled.effective.servers.get(*server).is_some_and(|s| s.public_key.is_some())
+        };
+        self.unassigned = state.assignments.keys().filter(|server| !has_gateway(server)).cloned().collect();
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changed.is_empty()
+            && self.deleted.is_empty()
+            && self.withdrawn.is_empty()
+            && self.allocated.is_empty()
+            && self.released.is_empty()
+            && self.assigned.is_empty()
+            && self.unassigned.is_empty()
+    }
+
+    pub(super) fn summary(&self) -> String {
+        let (changed, deleted) = (self.changed.len(), self.deleted.len());
+        format!("{changed} objects changed, {deleted} removed, {} gateways to program", self.assigned.len())
+    }
+
+    pub(super) fn sign(
+        &self,
+        version: Version,
+        identity: &ControllerIdentity,
+    ) -> BTreeMap<ObjectKey, Assigned> {
+        let sign = |(server, gateway, sections): &(ObjectKey, _, Vec<EncodedSection>)| {
+            let assignment = Assignment {
+                epoch: version.epoch,
+                revision: version.revision,
+                gateway: *gateway,
+                sections: sections.iter().map(|section| section.header.clone()).collect(),
+            };
+            let signed = assignment.sign(identity.online());
+            let hash = ContentHash::from_bytes(signed.hash());
+            let sections = sections.iter().map(|s| (s.header.hash, Arc::from(s.bytes.as_slice()))).collect();
+            let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
+            (server.clone(), Assigned { gateway: *gateway, revision: version.revision, snapshot })
+        };
+        self.assigned.iter().map(sign).collect()
+    }
+
+    pub(super) fn objects(
+        &self,
+        compiled: &Compiled,
+        uids: &BTreeMap<&ObjectKey, &Uid>,
+        version: Version,
+    ) -> anyhow::Result<Vec<store::Object>> {
+        let objects =
+            self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
+        objects.map(|(object, uid)| stored_object(object, uid, version)).collect()
+    }
+
+    pub(super) fn sections(&self) -> Vec<store::Section> {
+        let all = self.assigned.iter().flat_map(|(_, _, sections)| sections);
+        let by_hash: BTreeMap<_, _> = all.map(|s| (s.header.hash, s.bytes.clone())).collect();
+        by_hash
+            .into_iter()
+            .map(|(hash, bytes)| store::Section { hash: hash.as_bytes().to_vec(), bytes })
+            .collect()
+    }
+}
+
+/// Conditions and staleness are no change of the object.
+fn is_same(old: &Committed, new: &Committed) -> bool {
+    old.spec == new.spec
+        && old.metadata == new.metadata
+        && old.owner == new.owner
+        && old.generation == new.generation
+}
+
+fn owned(allocations: &Allocations) -> BTreeSet<OwnedAddress> {
+    let one = |network: &str, owner: &ObjectKey, address| OwnedAddress {
+        network: network.to_owned(),
+        owner: owner.clone(),
+        address,
+    };
+    allocations
+        .iter()
+        .flat_map(|(network, owner, addresses)| {
+            addresses.iter().map(move |a| one(network.as_str(), owner, *a))
+        })
+        .collect()
+}
