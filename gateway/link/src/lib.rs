@@ -101,6 +101,8 @@ pub enum LinkEvent {
     Turned { device: PublicKey, remote: SocketAddr, refusal: Refusal },
     /// Gateway: a device's link ended.
     Left { device: PublicKey, name: String, reason: String },
+    /// The interface was removed: the thread goes on without it until it is stopped.
+    TunLost,
     /// The thread ended, and why.
     Stopped { error: Option<String> },
 }
