@@ -39,7 +39,7 @@ pub(crate) enum Event {
     /// A person asked.
     Asked(Request),
     /// The controller answered a login.
-    LoggedIn { outcome: anyhow::Result<disk::Account>, reply: Reply },
+    LoggedIn { sign_in: u64, outcome: anyhow::Result<disk::Account>, reply: Reply },
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
     /// Names were resolved.
@@ -186,9 +186,10 @@ impl EventLoop {
                 self.refresh_for(done);
                 return None;
             }
-            Event::LoggedIn { outcome, reply } => (reply, self.logged_in(outcome)),
+            Event::LoggedIn { sign_in, outcome, reply } => (reply, self.logged_in(sign_in, outcome)),
             Event::Refreshed { sign_in, outcome } => {
                 self.refreshed(sign_in, outcome);
+                self.follow_offer().await;
                 return None;
             }
             Event::Found { look_up, found } => {
