@@ -164,9 +164,8 @@ impl EventLoop {
             LinkToController::Candidate { running, sections, answer } => {
                 let revision = running.verified.version().revision;
                 let applied = self.apply(*running, &sections).await;
-                match &applied {
-                    Ok(()) => info!(revision, "assignment applied"),
-                    Err(error) => warn!(revision, reason = %format!("{error:#}"), "assignment refused"),
+                if applied.is_ok() {
+                    info!(revision, "assignment applied");
                 }
                 // The session may be gone by now: the next one attaches with what runs.
                 drop(answer.send(applied.map_err(|error| format!("{error:#}"))));

@@ -112,7 +112,7 @@ fn uninstall_leaves_the_host_as_it_was_after_a_kill() {
         world.gateway.kill()?;
         ensure!(Snapshot::take(&world.net.gw)?.has_traces(), "the kill left nothing to take back");
 
-        horizon_tests::process::run(world.gateway.command(&["uninstall"])?)?.success()?;
+        run(world.gateway.command(&["uninstall"])?)?.success()?;
 
         before.check_same(&Snapshot::take(&world.net.gw)?)
     });

@@ -31,7 +31,7 @@ use crate::{
     api::{ConnectRequest, StateName},
     disk,
     files::Files,
-    state::{Machine, Moment, Order, State},
+    state::{Machine, Moment, Order, State, Target},
 };
 
 /// All that can wake the loop, but for signals, timers and the link's own events.
@@ -93,6 +93,8 @@ pub(crate) struct EventLoop {
     /// Shards that were started: what an older one still tells is nobody's business.
     links_started: u64,
     look_ups: u64,
+    /// Where a gateway accepted last.
+    last: Option<Target>,
     /// What must be reached beside the link.
     direct: BTreeSet<IpAddr>,
     warnings: Vec<String>,
@@ -117,6 +119,7 @@ impl EventLoop {
             link: None,
             links_started: 0,
             look_ups: 0,
+            last: None,
             direct: BTreeSet::new(),
             warnings: Vec::new(),
         }

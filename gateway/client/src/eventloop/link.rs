@@ -131,9 +131,12 @@ impl EventLoop {
         });
     }
 
-    pub(super) fn found(&mut self, look_up: u64, found: Found) {
+    pub(super) fn found(&mut self, look_up: u64, mut found: Found) {
         if look_up != self.look_ups {
             return;
+        }
+        if let Some(last) = &self.last {
+            found.add_last(last);
         }
         self.direct = found.direct;
         if found.targets.is_empty() {
@@ -291,7 +294,8 @@ impl EventLoop {
 
     async fn accepted(&mut self, accept: Accept) {
         self.machine.handle_accepted();
-        self.memory.last = self.link.as_ref().and_then(|link| link.dialed.as_ref()).map(|target| target.key);
+        self.last = self.link.as_ref().and_then(|link| link.dialed.clone());
+        self.memory.last = self.last.as_ref().map(|target| target.key);
         match self.configure(accept).await {
             Ok(()) => {
                 self.machine.handle_configured(moment());
