@@ -84,6 +84,8 @@ pub enum RefusalCode {
     /// A grant that is not believed.
     BadGrant,
     Revoked,
+    /// The same device made a newer link, from here or from elsewhere.
+    Replaced,
     /// The network demands post-quantum key exchange.
     PostQuantumRequired,
     /// The evidence does not fit this connection.

@@ -1,6 +1,11 @@
 //! The last good configuration on disk: what a gateway runs while the controller is away.
 
-use std::{collections::BTreeMap, fs, io::ErrorKind, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::ErrorKind,
+    path::PathBuf,
+};
 
 use anyhow::Context;
 use horizon_api::{
@@ -62,6 +67,7 @@ impl Cache {
     }
 
     /// Makes a configuration the one that the next start runs: sections first, then the file that names them.
+    /// The sections of the one before stay, so that going back takes one file: [`Cache::forget_others`].
     pub(crate) fn store(
         &self,
         running: &Running,
@@ -69,17 +75,16 @@ impl Cache {
         time_floor_ms: i64,
     ) -> anyhow::Result<()> {
         for (hash, bytes) in sections {
-            let path = self.folder.join(hash.to_string());
-            if !path.exists() {
+            // Compared, because a file that is there may be damaged.
+            if self.section(hash).as_ref() != Some(bytes) {
+                let path = self.folder.join(hash.to_string());
                 durable::write(&path, bytes).with_context(|| format!("write {}", path.display()))?;
             }
         }
-        self.store_current(running, time_floor_ms)?;
-        self.forget_others(running);
-        Ok(())
+        self.store_current(running, time_floor_ms)
     }
 
-    /// Remembers the time with the configuration that runs.
+    /// Remembers which configuration runs, and the time with it. Its sections are on disk.
     pub(crate) fn store_current(&self, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
         let named = running.verified.sections().iter().map(|section| section.hash).collect();
         let version = running.verified.version();
@@ -89,8 +94,18 @@ impl Cache {
         durable::write(&path, &current.to_bytes()).with_context(|| format!("write {}", path.display()))
     }
 
+    /// Makes the next start begin without a configuration. Sections stay, so that one file brings it back.
+    pub(crate) fn forget_current(&self) -> anyhow::Result<()> {
+        let path = self.folder.join("current");
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => File::open(&self.folder).and_then(|folder| folder.sync_all()),
+        };
+        removed.with_context(|| format!("remove {}", path.display()))
+    }
+
     /// Sections that nothing names are only wasted space: failing to remove one is no fault.
-    fn forget_others(&self, running: &Running) {
+    pub(crate) fn forget_others(&self, running: &Running) {
         let named: Vec<_> = running.verified.sections().iter().map(|s| s.hash.to_string()).collect();
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -100,3 +115,6 @@ impl Cache {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The gateway's end of `hzn-cfg/1`: dial, attach, fetch what is lacking, and try again for ever.
 
+mod fetch;
+
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
@@ -10,7 +12,7 @@ use horizon_api::{
     section::ContentHash,
     signed::Signed,
     wire::{
-        ALPN_CFG, Refusal,
+        ALPN_CFG, Refusal, RefusalCode,
         cfg::{Attach, Heartbeat, Nack, ToController, ToGateway},
     },
 };
@@ -23,12 +25,13 @@ use horizon_node::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
+use self::fetch::Fetch;
 use crate::cache::{Cache, Running, Sections};
 
 /// What the link tells the event loop.
 pub(crate) enum LinkToController {
-    /// The controller is there.
-    Up,
+    /// The controller is there, and this is its time in unix milliseconds.
+    Up { server_time_ms: i64 },
     /// The controller is away: standby.
     Down,
     /// A new configuration, checked and whole. The answer goes to the controller.
@@ -115,13 +118,14 @@ impl ControllerLink {
             }
         }
         meeting.receiver.accept_long_frames();
-        self.events.send(LinkToController::Up).await?;
+        let server_time_ms = meeting.server_time_ms;
+        self.events.send(LinkToController::Up { server_time_ms }).await?;
         self.follow(meeting).await
     }
 
     async fn dismissed(&self, refusal: Refusal) -> anyhow::Result<()> {
         warn!(code = ?refusal.code, reason = %refusal, "the controller refuses this gateway");
-        if refusal.code.is_final() {
+        if ends_service(refusal.code) {
             self.events.send(LinkToController::Dismissed(refusal)).await?;
         }
         Ok(())
@@ -139,8 +143,13 @@ impl ControllerLink {
                     sender.send(&ToController::Heartbeat(heartbeat)).await?;
                 }
                 message = inbox.recv() => match message {
-                    Some(Ok(ToGateway::Assignment(signed))) => {
-                        let answer = self.take(&trust, &delegation, signed, &mut sender, &mut inbox).await?;
+                    Some(Ok(ToGateway::Assignment(mut signed))) => {
+                        let answer = loop {
+                            match self.take(&trust, &delegation, signed, &mut sender, &mut inbox).await? {
+                                Taken::Answered(answer) => break answer,
+                                Taken::Overtaken(newer) => signed = newer,
+                            }
+                        };
                         sender.send(&answer).await?;
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
@@ -157,7 +166,8 @@ impl ControllerLink {
         }
     }
 
-    /// Checks an assignment, fetches what is lacking, and has it applied. A refusal keeps the old one.
+    /// Checks an assignment, fetches what is lacking, and has it applied. A refusal keeps the old one;
+    /// a newer assignment that comes meanwhile ends it without an answer.
     async fn take(
         &self,
         trust: &horizon_api::delegation::Trust,
@@ -165,26 +175,31 @@ impl ControllerLink {
         signed: Signed,
         sender: &mut horizon_node::framed::Sender,
         inbox: &mut Inbox,
-    ) -> anyhow::Result<ToController> {
+    ) -> anyhow::Result<Taken> {
         let running = self.reports.borrow().running;
         let verified = match Assignment::verify(&signed, trust, &self.key.public(), running) {
             Ok(verified) => verified,
             Err(error) => {
                 let section = error.section().map(str::to_owned);
-                return Ok(nack(Version::default(), section, &anyhow::Error::from(error), running));
+                let refused = nack(Version::default(), section, &anyhow::Error::from(error), running);
+                return Ok(Taken::Answered(refused));
             }
         };
         let version = verified.version();
         let named = verified.sections().iter().map(|section| section.hash);
         let cached = named.filter_map(|hash| Some((hash, self.cache.section(&hash)?)));
-        let mut sections: Sections = cached.filter(|(hash, bytes)| ContentHash::of(bytes) == *hash).collect();
-        let lacking = verified.lacking(|hash| sections.contains_key(hash));
-        fetch(lacking, &mut sections, sender, inbox).await?;
+        let cached: Sections = cached.filter(|(hash, bytes)| ContentHash::of(bytes) == *hash).collect();
+        let lacking = verified.lacking(|hash| cached.contains_key(hash));
+        let sections = match fetch(Fetch::new(cached, lacking), sender, inbox).await? {
+            Fetched::Whole(sections) => sections,
+            Fetched::Overtaken(newer) => return Ok(Taken::Overtaken(newer)),
+        };
         let config = match verified.assemble(|hash| sections.get(hash).cloned()) {
             Ok(config) => config,
             Err(error) => {
                 let section = error.section().map(str::to_owned);
-                return Ok(nack(version, section, &anyhow::Error::from(error), running));
+                let refused = nack(version, section, &anyhow::Error::from(error), running);
+                return Ok(Taken::Answered(refused));
             }
         };
         let hash = verified.hash();
@@ -196,11 +211,29 @@ impl ControllerLink {
             .await
             .ok()
             .context("the gateway stops")?;
-        match applied.await.context("the gateway stops")? {
-            Ok(()) => Ok(ToController::Ack { version, assignment: hash }),
-            Err(reason) => Ok(nack(version, None, &anyhow::anyhow!(reason), running)),
-        }
+        Ok(Taken::Answered(match applied.await.context("the gateway stops")? {
+            Ok(()) => ToController::Ack { version, assignment: hash },
+            Err(reason) => nack(version, None, &anyhow::anyhow!(reason), running),
+        }))
     }
+}
+
+/// What became of an assignment.
+enum Taken {
+    Answered(ToController),
+    /// A newer one came before all of it was there.
+    Overtaken(Signed),
+}
+
+enum Fetched {
+    Whole(Sections),
+    Overtaken(Signed),
+}
+
+/// Says whether a refusal is about the gateway itself, and not about how two programs talk:
+/// a misunderstanding keeps what runs.
+fn ends_service(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::NotEnrolled | RefusalCode::Revoked)
 }
 
 fn nack(
@@ -217,31 +250,22 @@ fn nack(
 type Inbox = mpsc::Receiver<Result<ToGateway, ReceiveError>>;
 
 async fn fetch(
-    lacking: Vec<ContentHash>,
-    sections: &mut Sections,
+    mut fetch: Fetch,
     sender: &mut horizon_node::framed::Sender,
     inbox: &mut Inbox,
-) -> anyhow::Result<()> {
-    if lacking.is_empty() {
-        return Ok(());
+) -> anyhow::Result<Fetched> {
+    if !fetch.lacking.is_empty() {
+        sender.send(&ToController::Want { hashes: fetch.lacking.iter().copied().collect() }).await?;
     }
-    let mut missing: std::collections::BTreeSet<_> = lacking.iter().copied().collect();
-    sender.send(&ToController::Want { hashes: lacking }).await?;
-    while !missing.is_empty() {
+    while !fetch.lacking.is_empty() {
         let message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()).await;
-        match message.context("the controller does not send a section")?.context("the link is gone")?? {
-            ToGateway::Section(section) => {
-                let hash = ContentHash::of(&section.bytes);
-                anyhow::ensure!(missing.remove(&hash), "the controller sent a section that nobody asked for");
-                sections.insert(hash, section.bytes);
-            }
-            ToGateway::Welcome(_)
-            | ToGateway::Joined { .. }
-            | ToGateway::Refused(_)
-            | ToGateway::Assignment(_) => anyhow::bail!("the controller sent something else than a section"),
+        let message =
+            message.context("the controller does not send a section")?.context("the link is gone")??;
+        if let Some(newer) = fetch.handle_message(message)? {
+            return Ok(Fetched::Overtaken(newer));
         }
     }
-    Ok(())
+    Ok(Fetched::Whole(fetch.sections))
 }
 
 /// Receiving cannot be cancelled without losing bytes, so a task of its own reads ahead.
@@ -262,4 +286,17 @@ fn read_ahead(mut receiver: Receiver) -> Inbox {
 fn jittered(most: Duration) -> Duration {
     let fraction = f64::from(u32::from_le_bytes(random::bytes())) / f64::from(u32::MAX);
     most.mul_f64(fraction)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_word_about_the_gateway_itself_ends_its_service() {
+        assert!(ends_service(RefusalCode::NotEnrolled) && ends_service(RefusalCode::Revoked));
+        for code in [RefusalCode::Protocol, RefusalCode::BadEvidence, RefusalCode::Busy] {
+            assert!(!ends_service(code), "{code:?}");
+        }
+    }
 }

@@ -1,36 +1,39 @@
 //! The one owner of the gateway's state: configuration, host, shard. One loop, one event at a time.
 
 mod heartbeat;
+mod serving;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use anyhow::Context;
 use horizon_api::{assignment::GatewayConfig, key::SecretKey, wire::Refusal};
 use horizon_dataplane::{
     apply::{HostState, InterfaceName},
-    forwarder::Forwarder,
-    link::admission::Admission,
     wanted,
 };
 use horizon_host::{
-    Host, Linux, Tun,
+    Host, Linux,
     sysctl::{self, Family},
-    tun::Offload,
 };
-use horizon_link::{Command, LinkEvent, Role, Serving, ShardHandle, ShardParts};
+use horizon_link::LinkEvent;
 use horizon_node::{clock, failure::Failure};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::{mpsc, watch},
+    task::{JoinError, JoinSet},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
+use self::serving::{RunningShard, identity_of, port_of, unbound_endpoints};
 use crate::{
     cache::{Cache, Running, Sections},
     controller_link::{LinkToController, Report},
     disk::Enrolment,
-    listen,
     status::Status,
+    time_floor::TimeFloor,
 };
 
 /// What the loop is made of.
@@ -41,35 +44,45 @@ pub(crate) struct Parts {
     pub(crate) tun: InterfaceName,
     pub(crate) listen: Option<SocketAddr>,
     pub(crate) boot_id: [u8; 16],
-    pub(crate) link_events: mpsc::Sender<LinkEvent>,
+    pub(crate) link_events: mpsc::Sender<(u64, LinkEvent)>,
     pub(crate) reports: watch::Sender<Report>,
     pub(crate) statuses: watch::Sender<Status>,
     pub(crate) enrolment: Enrolment,
+}
+
+/// What wakes the loop, beside signals and timers.
+pub(crate) struct Inboxes {
+    pub(crate) controller: mpsc::Receiver<LinkToController>,
+    pub(crate) links: mpsc::Receiver<(u64, LinkEvent)>,
+    /// What runs beside the loop, by name: none may end before it.
+    pub(crate) tasks: JoinSet<&'static str>,
 }
 
 pub(crate) struct EventLoop {
     parts: Parts,
     running: Option<Running>,
     shard: Option<RunningShard>,
+    /// Shards that were started: what an older one still tells is nobody's business.
+    shards_started: u64,
     /// Another for every configuration that is served: what was decided under an older one is asked again.
     generation: u64,
     /// Unix milliseconds since when the controller is away; `None` while it is there.
     standby_since_ms: Option<i64>,
     dismissed: Option<Refusal>,
-    time_floor_ms: i64,
+    time_floor: TimeFloor,
     heartbeats: u64,
-    warnings: Vec<String>,
-}
-
-struct RunningShard {
-    handle: ShardHandle,
-    port: u16,
+    /// Why links are not served as they should be; tried again with every heartbeat.
+    trouble: Option<String>,
+    /// Somebody else's rules that drop what is forwarded for us.
+    foreign_rules: Vec<String>,
 }
 
 const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 /// How soon a change that somebody flushed is made again.
 const REASSERT_EVERY: Duration = Duration::from_secs(10);
-/// A clock set back is believed for this long at most after a restart.
+/// How soon somebody else's rules are noticed; a host may have tens of thousands.
+const LOOK_AT_RULES_EVERY: Duration = Duration::from_secs(30);
+/// After a restart without the controller, a clock that was set back is believed for this long at most.
 const REMEMBER_TIME_EVERY: Duration = Duration::from_secs(60);
 
 impl EventLoop {
@@ -78,47 +91,57 @@ impl EventLoop {
             parts,
             running: None,
             shard: None,
+            shards_started: 0,
             generation: 0,
             standby_since_ms: Some(clock::unix_ms()),
             dismissed: None,
-            time_floor_ms: 0,
+            time_floor: TimeFloor::new(0, Instant::now()),
             heartbeats: 0,
-            warnings: Vec::new(),
+            trouble: None,
+            foreign_rules: Vec::new(),
         }
     }
 
     /// Runs what an earlier process ran, before the controller is asked.
+    ///
+    /// # Errors
+    /// When this host cannot run it; [`EventLoop::stop`] takes back what was changed.
     pub(crate) async fn resume(&mut self, running: Running, time_floor_ms: i64) -> anyhow::Result<()> {
-        self.time_floor_ms = time_floor_ms;
+        self.time_floor = TimeFloor::new(time_floor_ms, Instant::now());
+        let socket = self.socket_for(port_of(identity_of(&running)?))?;
         self.converge(&running).await?;
+        self.serve(&running, socket)?;
         self.running = Some(running);
-        self.serve()
+        Ok(())
     }
 
     /// Runs until a signal says stop, or a part of it fails.
-    pub(crate) async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<LinkToController>,
-        mut link_inbox: mpsc::Receiver<LinkEvent>,
-    ) -> anyhow::Result<()> {
+    pub(crate) async fn run(mut self, mut inboxes: Inboxes) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut heartbeat = tokio::time::interval(HEARTBEAT_EVERY);
         let mut reassert = tokio::time::interval(REASSERT_EVERY);
+        let mut look = tokio::time::interval(LOOK_AT_RULES_EVERY);
         let mut remember = tokio::time::interval(REMEMBER_TIME_EVERY);
         info!(server = %self.parts.enrolment.server, "gateway runs");
         let ended = loop {
             tokio::select! {
-                Some(message) = inbox.recv() => self.handle_controller(message).await,
-                Some(event) = link_inbox.recv() => {
-                    if let LinkEvent::Stopped { error } = &event {
-                        break Err(anyhow::anyhow!("the shard ended: {}", error.as_deref().unwrap_or("no reason")));
+                Some(message) = inboxes.controller.recv() => self.handle_controller(message).await,
+                Some((shard, event)) = inboxes.links.recv() => {
+                    if let Err(error) = self.handle_link(shard, event).await {
+                        break Err(error);
                     }
-                    log_link_event(&event);
                 }
-                _ = heartbeat.tick() => self.beat(),
+                _ = heartbeat.tick() => {
+                    if self.trouble.is_some() {
+                        self.revive().await;
+                    }
+                    self.beat();
+                }
                 _ = reassert.tick() => self.reassert().await,
                 _ = remember.tick() => self.remember_time(),
+                _ = look.tick() => self.look_at_foreign_rules().await,
+                Some(task) = inboxes.tasks.join_next() => break Err(ended_early(task)),
                 _ = terminate.recv() => break Ok(()),
                 _ = interrupt.recv() => break Ok(()),
             }
@@ -129,28 +152,20 @@ impl EventLoop {
 
     async fn handle_controller(&mut self, message: LinkToController) {
         match message {
-            LinkToController::Up => {
-                info!("controller is there");
-                self.dismissed = None;
-                self.set_standby(None);
-            }
+            LinkToController::Up { server_time_ms } => self.controller_is_there(server_time_ms),
             LinkToController::Down => {
                 if self.standby_since_ms.is_none() {
                     warn!("controller is away: serving from the cached configuration");
-                    self.set_standby(Some(clock::unix_ms()));
+                    self.standby_since_ms = Some(clock::unix_ms());
+                    self.serve_or_retry();
                 }
             }
-            LinkToController::Dismissed(refusal) => {
-                error!(reason = %refusal, "this gateway serves nobody until its Server is declared again");
-                self.dismissed = Some(refusal);
-                self.serve_or_log();
-            }
+            LinkToController::Dismissed(refusal) => self.dismiss(refusal),
             LinkToController::Candidate { running, sections, answer } => {
                 let revision = running.verified.version().revision;
                 let applied = self.apply(*running, &sections).await;
-                match &applied {
-                    Ok(()) => info!(revision, "assignment applied"),
-                    Err(error) => warn!(revision, reason = %format!("{error:#}"), "assignment refused"),
+                if applied.is_ok() {
+                    info!(revision, "assignment applied");
                 }
                 // The session may be gone by now: the next one attaches with what runs.
                 drop(answer.send(applied.map_err(|error| format!("{error:#}"))));
@@ -159,96 +174,71 @@ impl EventLoop {
         self.beat();
     }
 
-    fn set_standby(&mut self, since_ms: Option<i64>) {
-        self.standby_since_ms = since_ms;
-        self.serve_or_log();
+    fn controller_is_there(&mut self, server_time_ms: i64) {
+        info!("controller is there");
+        self.time_floor.handle_controller(server_time_ms, Instant::now());
+        if self.dismissed.take().is_some() {
+            self.remember_time();
+        }
+        self.standby_since_ms = None;
+        self.serve_or_retry();
     }
 
-    /// Takes a configuration whole, or keeps the old one: the host first, because it may refuse.
+    /// Serves nobody, after a restart neither: the last word of the controller outlives this process.
+    fn dismiss(&mut self, refusal: Refusal) {
+        error!(reason = %refusal, "this gateway serves nobody until its Server is declared again");
+        self.dismissed = Some(refusal);
+        if let Err(error) = self.parts.cache.forget_current() {
+            warn!(reason = %format!("{error:#}"), "a restart without the controller would serve again");
+        }
+        self.serve_or_retry();
+    }
+
+    /// Takes a configuration whole, or keeps the old one. What can be checked is checked before anything changes.
     async fn apply(&mut self, running: Running, sections: &Sections) -> anyhow::Result<()> {
-        self.converge(&running).await?;
-        let now_ms = self.time_now_ms();
-        let stored = self.parts.cache.store(&running, sections, now_ms);
-        if let Err(error) = stored {
-            if let Some(old) = self.running.clone() {
-                self.converge(&old).await?;
-            }
+        let socket = self.socket_for(port_of(identity_of(&running)?))?;
+        if let Err(error) = self.switch(&running, sections, socket).await {
+            self.go_back().await;
             return Err(error);
         }
+        self.parts.cache.forget_others(&running);
         self.running = Some(running);
-        self.serve()
-    }
-
-    async fn converge(&mut self, running: &Running) -> anyhow::Result<()> {
-        let wanted = wanted_host(&running.config, &self.parts.tun);
-        self.parts.host.converge(&wanted).await?;
-        let blocked = self.parts.host.executor().forwarding_blocked(&self.parts.tun).await;
-        self.warnings = blocked.unwrap_or_default().iter().map(ToString::to_string).collect();
+        self.note(Ok(()));
         Ok(())
     }
 
-    /// Hands the shard what it must serve by; starts it first where it does not run.
-    fn serve(&mut self) -> anyhow::Result<()> {
-        let Some(running) = &self.running else { return Ok(()) };
-        let identity = running.config.identity.as_ref().context("the assignment has no identity section")?;
-        let port = identity.endpoints.first().map_or(DEFAULT_PORT, |endpoint| endpoint.port);
-        let server = identity.server.clone();
-        let running = running.clone();
-        self.ensure_shard(port)?;
-        self.generation += 1;
-        let mut config = running.config;
-        if self.dismissed.is_some() {
-            config.networks.clear();
-        }
-        let networks: Vec<_> = config.networks.values().cloned().collect();
-        let policies: Vec<_> = config
-            .policies
-            .iter()
-            .map(|(network, table)| horizon_api::section::Policy {
-                network: network.clone(),
-                table: table.clone(),
-            })
-            .collect();
-        let forwarder = Forwarder::new(self.generation, &server, &networks, &policies, &config.routes);
-        let admission = Admission {
-            trust: running.trust,
-            gateway: self.parts.key.public(),
-            config,
-            is_standby: self.standby_since_ms.is_some(),
-            time_floor_ms: self.time_floor_ms,
-        };
-        let shard = self.shard.as_ref().context("the shard runs")?;
-        Ok(shard.handle.command(Command::Serve(Arc::new(Serving { admission, forwarder })))?)
+    /// The host first, because it may refuse; then the disk, so that a restart runs what links were told.
+    async fn switch(
+        &mut self,
+        running: &Running,
+        sections: &Sections,
+        socket: Option<UdpSocket>,
+    ) -> anyhow::Result<()> {
+        self.converge(running).await?;
+        self.parts.cache.store(running, sections, self.time_floor_ms())?;
+        self.serve(running, socket)
     }
 
-    fn serve_or_log(&mut self) {
-        if let Err(error) = self.serve() {
-            error!(reason = %format!("{error:#}"), "cannot serve");
+    /// Makes host, disk and shard again what they were before a configuration that could not be taken.
+    async fn go_back(&mut self) {
+        if self.running.is_some() {
+            self.remember_time();
+            self.revive().await;
+            return;
+        }
+        self.stop_shard("the gateway has no configuration");
+        if let Err(error) = self.parts.host.undo_all().await {
+            warn!(reason = %format!("{:#}", anyhow::Error::from(error)), "a change of the host stays");
+        }
+        if let Err(error) = self.parts.cache.forget_current() {
+            warn!(reason = %format!("{error:#}"), "the refused configuration stays on disk");
         }
     }
 
-    fn ensure_shard(&mut self, port: u16) -> anyhow::Result<()> {
-        if self.shard.as_ref().is_some_and(|shard| shard.port == port || self.parts.listen.is_some()) {
-            return Ok(());
-        }
-        let socket = listen::bind(self.parts.listen, port)?;
-        if let Some(mut old) = self.shard.take() {
-            old.handle.stop("the gateway moves to another port");
-        }
-        let mut tun = Tun::open(&self.parts.tun, 1)?;
-        let queue = tun.queues.pop().context("a TUN has one queue at least")?;
-        let events = self.parts.link_events.clone();
-        let handle = horizon_link::start(ShardParts {
-            socket,
-            tun: queue,
-            joins_udp: tun.offload == Offload::TcpAndUdp,
-            key: SecretKey::from_seed(&self.parts.key.seed()),
-            role: Role::Gateway,
-            // A loop that does not keep up loses news of links, never packets.
-            on_event: Box::new(move |event| drop(events.try_send(event))),
-        })?;
-        self.shard = Some(RunningShard { handle, port });
-        info!(port, "listening for links");
+    pub(super) async fn converge(&mut self, running: &Running) -> anyhow::Result<()> {
+        let wanted = wanted_host(&running.config, &self.parts.tun);
+        self.parts.host.converge(&wanted).await?;
+        self.look_at_foreign_rules().await;
         Ok(())
     }
 
@@ -258,26 +248,45 @@ impl EventLoop {
         }
     }
 
-    fn time_now_ms(&mut self) -> i64 {
-        self.time_floor_ms = self.time_floor_ms.max(clock::unix_ms());
-        self.time_floor_ms
+    /// Somebody else's rules come and go, and matter only where the kernel forwards for us.
+    async fn look_at_foreign_rules(&mut self) {
+        if self.parts.host.wanted().firewall.is_none() {
+            self.foreign_rules.clear();
+            return;
+        }
+        self.foreign_rules = match self.parts.host.executor().forwarding_blocked(&self.parts.tun).await {
+            Ok(blocked) => blocked.iter().map(ToString::to_string).collect(),
+            Err(error) => {
+                let reason = format!("{:#}", anyhow::Error::from(error));
+                vec![format!("cannot see whether somebody else's rules drop what is forwarded: {reason}")]
+            }
+        };
     }
 
+    fn time_floor_ms(&self) -> i64 {
+        self.time_floor.at_ms(Instant::now())
+    }
+
+    /// Not after a dismissal: then the next start must find nothing to run.
     fn remember_time(&mut self) {
-        let now_ms = self.time_now_ms();
-        if let Some(running) = &self.running
-            && let Err(error) = self.parts.cache.store_current(running, now_ms)
+        if let Some(running) = self.running.as_ref().filter(|_| self.dismissed.is_none())
+            && let Err(error) = self.parts.cache.store_current(running, self.time_floor_ms())
         {
-            warn!(reason = %format!("{error:#}"), "cannot remember the time");
+            warn!(reason = %format!("{error:#}"), "cannot remember what runs, and the time");
         }
+    }
+
+    /// What an operator should know, the worst first.
+    fn warnings(&self) -> Vec<String> {
+        let identity = self.running.as_ref().and_then(|running| running.config.identity.as_ref());
+        let endpoints = identity.filter(|_| self.parts.listen.is_none()).and_then(unbound_endpoints);
+        self.trouble.iter().chain(&self.foreign_rules).cloned().chain(endpoints).collect()
     }
 
     /// Says good-bye to links and leaves the host as it was.
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         info!("gateway stops");
-        if let Some(mut shard) = self.shard.take() {
-            shard.handle.stop("the gateway stops");
-        }
+        self.stop_shard("the gateway stops");
         match self.parts.host.undo_all().await {
             Ok(changes) => info!(changes, "the host is as it was"),
             Err(error) => {
@@ -299,23 +308,10 @@ pub(crate) fn wanted_host(config: &GatewayConfig, tun: &InterfaceName) -> HostSt
     host
 }
 
-/// Where links arrive when the Server names no endpoint.
-const DEFAULT_PORT: u16 = 7444;
-
-fn log_link_event(event: &LinkEvent) {
-    match event {
-        LinkEvent::Admitted { device, name, remote } => {
-            info!(device = %name, key = %device.short(), "device connected");
-            debug!(%remote, "device's address");
-        }
-        LinkEvent::Turned { device, refusal, .. } => {
-            info!(key = %device.short(), code = ?refusal.code, reason = %refusal, "device turned away");
-        }
-        LinkEvent::Left { name, reason, .. } => info!(device = %name, reason, "device left"),
-        LinkEvent::Up { .. }
-        | LinkEvent::Changed(_)
-        | LinkEvent::Refused(_)
-        | LinkEvent::Down { .. }
-        | LinkEvent::Stopped { .. } => debug!(?event, "link event"),
+/// The tasks beside the loop run for as long as it does.
+fn ended_early(task: Result<&'static str, JoinError>) -> anyhow::Error {
+    match task {
+        Ok(name) => anyhow::anyhow!("the {name} ended by itself"),
+        Err(error) => anyhow::Error::from(error).context("a task ended by itself"),
     }
 }

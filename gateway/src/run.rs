@@ -5,15 +5,18 @@ use std::{fs, io::ErrorKind, sync::Arc};
 use anyhow::Context;
 use horizon_host::{Host, Leftovers, Linux};
 use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random, secret_file};
-use tokio::sync::{mpsc, watch};
-use tracing::info;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tracing::{info, warn};
 
 use crate::{
     args::RunArgs,
-    cache::Cache,
+    cache::{Cache, Running},
     controller_link::{ControllerLink, Report},
     disk::Enrolment,
-    eventloop::{EventLoop, Parts, wanted_host},
+    eventloop::{EventLoop, Inboxes, Parts, wanted_host},
     status,
 };
 
@@ -27,7 +30,10 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let enrolment = enrolment(&data)?;
     let key = Arc::new(secret_file::node_key(&data.file("node.key"))?);
     let cache = Arc::new(Cache::open(&data)?);
-    let cached = cache.load(&enrolment.pin, &key.public())?;
+    let cached = cache.load(&enrolment.pin, &key.public()).unwrap_or_else(|error| {
+        warn!(reason = %format!("{error:#}"), "the cached configuration cannot be used; waiting for the controller's");
+        None
+    });
     let mut host = Host::open(data.path(), Linux::connect().context("talk to the kernel")?)?;
     let leftovers = cached.as_ref().map(|(running, _)| wanted_host(&running.config, &args.tun));
     let undone = match &leftovers {
@@ -54,11 +60,14 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         statuses,
         enrolment: enrolment.clone(),
     });
-    if let Some((running, time_floor_ms)) = cached {
-        info!(revision = running.verified.version().revision, "running from the cached configuration");
-        event_loop.resume(running, time_floor_ms).await?;
-    }
-    let _socket = status::serve(&data, statuses_seen)?;
+    let mut tasks = JoinSet::new();
+    let socket = match come_up(&mut event_loop, cached, &data, &mut tasks, statuses_seen).await {
+        Ok(socket) => socket,
+        Err(error) => {
+            event_loop.stop().await;
+            return Err(error);
+        }
+    };
     let link = ControllerLink {
         key,
         host: enrolment.host,
@@ -68,8 +77,33 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         events,
         reports: reports_seen,
     };
-    tokio::spawn(link.run());
-    event_loop.run(inbox, link_inbox).await
+    tasks.spawn(async {
+        link.run().await;
+        "link to the controller"
+    });
+    let ended = event_loop.run(Inboxes { controller: inbox, links: link_inbox, tasks }).await;
+    drop(socket);
+    ended
+}
+
+/// Serves from the cache, and then says so to who asks. What fails here leaves changes for the loop to take back.
+async fn come_up(
+    event_loop: &mut EventLoop,
+    cached: Option<(Running, i64)>,
+    data: &DataFolder,
+    tasks: &mut JoinSet<&'static str>,
+    statuses: watch::Receiver<status::Status>,
+) -> anyhow::Result<status::Socket> {
+    if let Some((running, time_floor_ms)) = cached {
+        info!(revision = running.verified.version().revision, "running from the cached configuration");
+        event_loop.resume(running, time_floor_ms).await?;
+    }
+    let (socket, server) = status::serve(data, statuses)?;
+    tasks.spawn(async {
+        server.await;
+        "status socket"
+    });
+    Ok(socket)
 }
 
 fn enrolment(data: &DataFolder) -> anyhow::Result<Enrolment> {

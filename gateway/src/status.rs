@@ -47,22 +47,39 @@ impl Drop for Socket {
     }
 }
 
-/// Answers each connection with the newest status.
-pub(crate) fn serve(data: &DataFolder, statuses: watch::Receiver<Status>) -> anyhow::Result<Socket> {
+/// Listens, and returns what answers each connection with the newest status for as long as it is polled.
+pub(crate) fn serve(
+    data: &DataFolder,
+    statuses: watch::Receiver<Status>,
+) -> anyhow::Result<(Socket, impl Future<Output = ()> + use<>)> {
     let path = data.file(SOCKET);
     // The folder is locked, so a socket that is there is of a process that is gone.
     drop(fs::remove_file(&path));
     let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let json = serde_json::to_vec(&*statuses.borrow()).unwrap_or_default();
-            let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&json)).await;
-            tracing::trace!(?written, "status told");
-        }
-    });
-    Ok(Socket(path))
+    let socket = Socket(path);
+    fs::set_permissions(&socket.0, fs::Permissions::from_mode(0o600))?;
+    Ok((socket, answer_all(listener, statuses)))
 }
+
+async fn answer_all(listener: UnixListener, statuses: watch::Receiver<Status>) {
+    loop {
+        match listener.accept().await {
+            Ok((mut stream, _)) => {
+                let json = serde_json::to_vec(&*statuses.borrow()).unwrap_or_default();
+                let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&json)).await;
+                tracing::trace!(?written, "status told");
+            }
+            // Descriptors that ran out are free again at some time; who asks waits in the queue of the socket.
+            Err(error) => {
+                tracing::warn!(%error, "cannot take a question about the status");
+                tokio::time::sleep(AFTER_ERROR).await;
+            }
+        }
+    }
+}
+
+/// Long enough for a busy host, short enough for a person.
+const AFTER_ERROR: Duration = Duration::from_millis(200);
 
 pub(crate) async fn print(args: StatusArgs) -> anyhow::Result<()> {
     loop {

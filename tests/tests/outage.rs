@@ -1,15 +1,17 @@
 //! What goes on when something dies, and what a host looks like afterwards.
 
-use std::thread;
+use std::{net::UdpSocket, process::Command, thread};
 
 use anyhow::ensure;
 use horizon_tests::{
+    folder::SERVER,
     page::Page,
+    process::run,
     scenario::in_world,
     snapshot::Snapshot,
     traffic::{Flow, fetch, ping, wait_ping},
-    wait::wait_for,
-    world::{LAN, World},
+    wait::{PATIENCE, wait_for, wait_until},
+    world::{Agent, LAN, World},
 };
 
 #[test]
@@ -110,7 +112,7 @@ fn uninstall_leaves_the_host_as_it_was_after_a_kill() {
         world.gateway.kill()?;
         ensure!(Snapshot::take(&world.net.gw)?.has_traces(), "the kill left nothing to take back");
 
-        horizon_tests::process::run(world.gateway.command(&["uninstall"])?)?.success()?;
+        run(world.gateway.command(&["uninstall"])?)?.success()?;
 
         before.check_same(&Snapshot::take(&world.net.gw)?)
     });
@@ -162,6 +164,91 @@ fn flushed_rules_are_made_again() {
         wait_for("our table is there again", || has_table(world))?;
 
         wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
+fn a_gateway_that_moves_to_another_port_is_found_there() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.manifests.write("server.yaml", &SERVER.replace("port: 7444", "port: 7555"))?;
+        wait_for("the gateway listens there", || {
+            Ok(world.net.gw.run("ss -Hlun sport = :7555")?.contains("7555"))
+        })?;
+
+        wait_ping(&world.net.cli, LAN)?;
+        world.gateway.daemon()?;
+        world.wait_ready()
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_keeps_what_runs() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let revision = world.gateway.status()?.revision;
+        let holder = world.net.gw.enter(|| UdpSocket::bind(("0.0.0.0", 7555)))??;
+
+        world.manifests.write("server.yaml", &SERVER.replace("port: 7444", "port: 7555"))?;
+        wait_for("the operator is told", || {
+            let server = world.controller.server("gw-1")?;
+            Ok(!server.ready && server.message.contains("another process"))
+        })?;
+
+        ensure!(ping(&world.net.cli, LAN)?.is_some(), "the link went with the refused configuration");
+        ensure!(world.gateway.status()?.revision == revision, "it says that it runs what it refused");
+        world.gateway.kill()?;
+        world.gateway.start()?;
+        wait_ping(&world.net.cli, LAN)?;
+        drop(holder);
+        world.manifests.write("server.yaml", SERVER)?;
+        world.wait_ready()
+    });
+}
+
+#[test]
+fn an_interface_that_somebody_removed_is_made_again_and_carries_traffic() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.net.gw.ip("link del hzng0")?;
+        wait_for("the gateway has its interface", || Ok(world.net.gw.ip("link show")?.contains("hzng0")))?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.net.cli.ip("link del hzn0")?;
+        wait_for("the agent has its interface", || Ok(world.net.cli.ip("link show")?.contains("hzn0")))?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.gateway.daemon()?;
+        world.alice.daemon().map(drop)
+    });
+}
+
+#[test]
+fn two_hosts_with_one_key_do_not_fight() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.alice.stop()?;
+        let copy = world.folder.path().join("copy");
+        let mut command = Command::new("cp");
+        command.arg("-r").arg(world.alice.data()).arg(&copy);
+        run(command)?.success()?;
+        let mut twin = Agent::new(world.net.cli2.clone(), "alice", copy);
+
+        world.alice.start()?;
+        world.alice.wait_connected()?;
+        twin.start()?;
+        let told = wait_until("one of them is told", PATIENCE, || {
+            let said = [world.alice.status()?, twin.status()?];
+            Ok(said.into_iter().find(|status| status.state == "Blocked"))
+        })?;
+
+        ensure!(told.message.contains("another host"), "{told:?}");
+        twin.stop()
     });
 }
 

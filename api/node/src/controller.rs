@@ -37,6 +37,8 @@ pub struct Meeting {
     /// What proved it, to be kept.
     pub delegation: Signed,
     pub connection: Connection,
+    /// Unix milliseconds by the controller's clock, when it was met.
+    pub server_time_ms: i64,
     nonce: [u8; 32],
     evidence: Evidence,
     /// Kept alive: the connection's socket.
@@ -77,6 +79,7 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
         receiver,
         trust,
         delegation: welcome.delegation,
+        server_time_ms: welcome.server_time_ms,
         nonce: welcome.nonce,
         evidence,
         connection,

@@ -31,7 +31,7 @@ use crate::{
     api::{ConnectRequest, StateName},
     disk,
     files::Files,
-    state::{Machine, Moment, Order, State},
+    state::{Machine, Moment, Order, State, Target},
 };
 
 /// All that can wake the loop, but for signals, timers and the link's own events.
@@ -39,7 +39,7 @@ pub(crate) enum Event {
     /// A person asked.
     Asked(Request),
     /// The controller answered a login.
-    LoggedIn { outcome: anyhow::Result<disk::Account>, reply: Reply },
+    LoggedIn { sign_in: u64, outcome: anyhow::Result<disk::Account>, reply: Reply },
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
     /// Names were resolved.
@@ -93,6 +93,8 @@ pub(crate) struct EventLoop {
     /// Shards that were started: what an older one still tells is nobody's business.
     links_started: u64,
     look_ups: u64,
+    /// Where a gateway accepted last.
+    last: Option<Target>,
     /// What must be reached beside the link.
     direct: BTreeSet<IpAddr>,
     warnings: Vec<String>,
@@ -117,6 +119,7 @@ impl EventLoop {
             link: None,
             links_started: 0,
             look_ups: 0,
+            last: None,
             direct: BTreeSet::new(),
             warnings: Vec::new(),
         }
@@ -186,9 +189,10 @@ impl EventLoop {
                 self.refresh_for(done);
                 return None;
             }
-            Event::LoggedIn { outcome, reply } => (reply, self.logged_in(outcome)),
+            Event::LoggedIn { sign_in, outcome, reply } => (reply, self.logged_in(sign_in, outcome)),
             Event::Refreshed { sign_in, outcome } => {
                 self.refreshed(sign_in, outcome);
+                self.follow_offer().await;
                 return None;
             }
             Event::Found { look_up, found } => {

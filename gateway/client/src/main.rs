@@ -13,6 +13,7 @@ mod files;
 mod run;
 mod socket;
 mod state;
+mod terms;
 
 use std::process::ExitCode;
 

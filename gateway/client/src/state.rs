@@ -3,13 +3,19 @@
 //! A pure machine: `handle_*` take what happened, [`Machine::poll_order`] gives what to do next.
 //! While a person wants to be connected it never gives up: it goes through the servers, waits, and begins again.
 
+mod said;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,
     time::{Duration, Instant},
 };
 
-use horizon_api::{key::PublicKey, section::NetworkId, wire::Refusal};
+use horizon_api::{
+    key::PublicKey,
+    section::NetworkId,
+    wire::{Refusal, RefusalCode},
+};
 
 use crate::{api::StateName, backoff::Backoff};
 
@@ -86,7 +92,11 @@ pub(crate) struct Machine {
     refused: Option<Problem>,
     blocked: Option<Problem>,
     last_problem: Option<(i64, Problem)>,
+    /// Whether the controller was asked for another grant since the link last lasted.
     asked_for_grant: bool,
+    /// When it was last asked for another list of servers.
+    asked_for_servers: Option<Instant>,
+    up_since: Option<Instant>,
     shown: StateName,
     since_ms: i64,
 }
@@ -106,6 +116,13 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 /// After a refusal: only somebody's change makes it a yes, and that takes minutes.
 const SLOW_RETRY: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
 
+/// The controller is not asked more often for what it said a moment ago, however many attempts fail meanwhile.
+const ASK_EVERY: Duration = Duration::from_secs(30);
+/// A link that was up for so long was no accident.
+const LASTING: Duration = Duration::from_secs(5);
+/// Longer than the longest slow wait, so that two hosts with one key, which end each other's links, come to rest.
+const LASTING_LONG: Duration = Duration::from_secs(90);
+
 impl Machine {
     pub(crate) fn new(unix_ms: i64) -> Self {
         Self {
@@ -119,6 +136,8 @@ impl Machine {
             blocked: None,
             last_problem: None,
             asked_for_grant: false,
+            asked_for_servers: None,
+            up_since: None,
             shown: StateName::Disconnected,
             since_ms: unix_ms,
         }
@@ -159,32 +178,52 @@ impl Machine {
         if let Phase::Configuring(target) = &self.phase {
             self.phase = Phase::Up(target.clone());
             self.was_up = true;
-            self.retry.reset();
-            self.slow_retry.reset();
+            self.up_since = Some(at.now);
             self.blocked = None;
             self.refused = None;
-            self.asked_for_grant = false;
             self.note_state(at);
         }
     }
 
     /// A link, or an attempt at one, ended for a reason that may pass by itself.
     pub(crate) fn handle_lost(&mut self, problem: Problem, at: Moment) {
+        self.look_back(at);
         self.end_attempt(problem, at);
     }
 
     /// A link, or an attempt at one, ended because somebody said no.
     pub(crate) fn handle_refused(&mut self, refusal: &Refusal, at: Moment) {
         let problem = Problem::from(refusal);
+        self.look_back(at);
         if refusal.code.is_final() {
             self.refused = Some(problem.clone());
-            // Perhaps only the grant is too old. One question for each time that the link was up.
-            if !self.asked_for_grant {
+            // Perhaps only the grant is too old. One question for each time that the link lasted.
+            if refusal.code != RefusalCode::Replaced && !self.asked_for_grant {
                 self.asked_for_grant = true;
                 self.orders.push_back(Order::Refresh);
             }
         }
         self.end_attempt(problem, at);
+    }
+
+    /// No server of the controller's list fits, or a server says what the list does not.
+    pub(crate) fn handle_stale_offer(&mut self, problem: Problem, at: Moment) {
+        if self.phase != Phase::Idle {
+            self.ask_for_servers(at);
+        }
+        self.handle_unfit(problem, at);
+    }
+
+    /// What carries links on this host is gone, and the link with it. The shell makes it again when it looks up.
+    pub(crate) fn handle_carrier_lost(&mut self, problem: Problem, at: Moment) {
+        self.look_back(at);
+        match self.phase {
+            // A wait ends in looking up.
+            Phase::Idle | Phase::Waiting(_) => return,
+            Phase::LookingUp | Phase::Dialing(_) | Phase::Configuring(_) | Phase::Up(_) => self.look_up(),
+        }
+        self.last_problem = Some((at.unix_ms, problem));
+        self.note_state(at);
     }
 
     /// This host cannot have the link: only a person can change that.
@@ -272,11 +311,39 @@ impl Machine {
     fn end_attempt(&mut self, problem: Problem, at: Moment) {
         match self.phase {
             Phase::Idle | Phase::Waiting(_) => return,
-            Phase::Up(_) if self.refused.is_none() => self.look_up(),
+            Phase::Up(_) if self.refused.is_none() && self.lasted(at) >= LASTING => self.look_up(),
             Phase::LookingUp | Phase::Dialing(_) | Phase::Configuring(_) | Phase::Up(_) => self.try_next(at),
         }
         self.last_problem = Some((at.unix_ms, problem));
         self.note_state(at);
+    }
+
+    /// Waits begin anew only after a link that lasted: one that is taken and closed at once is no success.
+    fn look_back(&mut self, at: Moment) {
+        if self.lasted(at) >= LASTING {
+            self.retry.reset();
+            self.asked_for_grant = false;
+        }
+        if self.lasted(at) >= LASTING_LONG {
+            self.slow_retry.reset();
+        }
+    }
+
+    /// How long the link that is up has been.
+    fn lasted(&self, at: Moment) -> Duration {
+        match (&self.phase, self.up_since) {
+            (Phase::Up(_), Some(since)) => at.now.saturating_duration_since(since),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Perhaps the list is older than the servers: they may have moved.
+    fn ask_for_servers(&mut self, at: Moment) {
+        let is_fresh = |asked: Instant| at.now.saturating_duration_since(asked) < ASK_EVERY;
+        if !self.asked_for_servers.is_some_and(is_fresh) {
+            self.asked_for_servers = Some(at.now);
+            self.orders.push_back(Order::Refresh);
+        }
     }
 
     fn look_up(&mut self) {
@@ -292,6 +359,9 @@ impl Machine {
             return;
         }
         self.blocked = self.refused.clone();
+        if self.blocked.is_none() {
+            self.ask_for_servers(at);
+        }
         let backoff = if self.blocked.is_some() { &mut self.slow_retry } else { &mut self.retry };
         self.phase = Phase::Waiting(at.now + backoff.next(at.jitter));
         self.note_state(at);
@@ -302,45 +372,6 @@ impl Machine {
         if self.shown != name {
             self.shown = name;
             self.since_ms = at.unix_ms;
-        }
-    }
-}
-
-impl State {
-    pub(crate) fn name(&self) -> StateName {
-        match self {
-            Self::Disconnected => StateName::Disconnected,
-            Self::Connecting(_) => StateName::Connecting,
-            Self::Connected { .. } => StateName::Connected,
-            Self::Reconnecting => StateName::Reconnecting,
-            Self::Blocked(_) => StateName::Blocked,
-        }
-    }
-
-    /// Returns one sentence of what happened, and one of what to do, empty when there is nothing to do.
-    pub(crate) fn explain(&self, last_problem: Option<&Problem>) -> Problem {
-        match self {
-            Self::Disconnected => Problem::new("no link", "run `horizon connect`"),
-            Self::Connecting(Step::LookUp) => Problem::new("looking up servers", ""),
-            Self::Connecting(Step::Dial { server }) => Problem::new(format!("asking server {server}"), ""),
-            Self::Connecting(Step::Configure { server }) => {
-                Problem::new(format!("server {server} accepted, setting addresses and routes"), "")
-            }
-            Self::Connecting(Step::Wait) => match last_problem {
-                Some(problem) => Problem::new(format!("trying again: {}", problem.message), &problem.hint),
-                None => Problem::new("trying again in a moment", ""),
-            },
-            Self::Connected { server } => Problem::new(format!("connected through server {server}"), ""),
-            Self::Reconnecting => {
-                let reason = last_problem.map_or("it ended", |problem| &problem.message);
-                Problem::new(
-                    format!(
-                        "the link is gone ({reason}), making another; packets for it wait for nobody meanwhile"
-                    ),
-                    "wait, or run `horizon disconnect` to leave the network",
-                )
-            }
-            Self::Blocked(problem) => problem.clone(),
         }
     }
 }

@@ -40,6 +40,25 @@ pub fn unwanted(applied: &Applied, wanted: &HostState) -> Vec<Action> {
     applied.undo().into_iter().filter(|action| !is_wanted(&action.slot())).collect()
 }
 
+/// Returns what is wanted, with the guards that this host needs: one for each forwarding switch that is on only
+/// because of us. A host that forwarded before us is somebody's router, and stays one.
+#[must_use]
+pub fn guarded(applied: &Applied, observed: &Observed, wanted: &HostState) -> HostState {
+    let is_ours = |key: &&SysctlKey| {
+        let before = applied.before(key).or(observed.sysctls.get(*key));
+        key.is_forwarding() && before.is_some_and(|before| !forwards(before))
+    };
+    let guards = wanted.sysctls.keys().filter(is_ours).cloned().collect();
+    let firewall = wanted.firewall.clone().map(|firewall| Firewall { guards, ..firewall });
+    HostState { firewall, ..wanted.clone() }
+}
+
+/// Says whether a host with this forwarding switch routes for anybody; interfaces may differ from the switch.
+fn forwards(switch: &Setting) -> bool {
+    let mut interfaces = switch.beside.iter().filter(|(key, _)| key.as_str().ends_with(".forwarding"));
+    switch.value != "0" || interfaces.any(|(_, value)| value != "0")
+}
+
 /// Returns the changes that make what is in `wanted` and was not observed.
 ///
 /// A sysctl that was not observed does not exist on that host: nothing can set it, so it is left out.

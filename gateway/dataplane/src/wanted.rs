@@ -36,7 +36,11 @@ pub fn gateway_host(config: &GatewayConfig, tun: &InterfaceName) -> HostState {
         interfaces: [(tun.clone(), interface(mtu, addresses.collect()))].into(),
         routes: BTreeSet::new(),
         sysctls: BTreeMap::new(),
-        firewall: has_routes.then(|| Firewall { tuns: [tun.clone()].into(), masquerades }),
+        firewall: has_routes.then(|| Firewall {
+            tuns: [tun.clone()].into(),
+            masquerades,
+            guards: BTreeSet::new(),
+        }),
     }
 }
 

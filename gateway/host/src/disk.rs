@@ -48,6 +48,8 @@ pub(crate) enum DiskAction {
 pub(crate) struct DiskFirewall {
     tuns: Vec<String>,
     masquerades: Vec<(IpNet, IpNet)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    guards: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -142,6 +144,7 @@ impl From<&Firewall> for DiskFirewall {
         Self {
             tuns: firewall.tuns.iter().map(|name| name.as_str().to_owned()).collect(),
             masquerades: firewall.masquerades.iter().map(pair).collect(),
+            guards: firewall.guards.iter().map(|key| key.as_str().to_owned()).collect(),
         }
     }
 }
@@ -154,6 +157,7 @@ impl TryFrom<DiskFirewall> for Firewall {
         Ok(Self {
             tuns: firewall.tuns.iter().map(|name| name.parse()).collect::<Result<BTreeSet<_>, _>>()?,
             masquerades: rules.collect::<Result<BTreeSet<_>, _>>()?,
+            guards: firewall.guards.iter().map(|key| key.parse()).collect::<Result<BTreeSet<_>, _>>()?,
         })
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use horizon_dataplane::apply::{Action, HostState, diff, unwanted};
+use horizon_dataplane::apply::{Action, HostState, diff, guarded, unwanted};
 
 use crate::journal::{Journal, JournalError};
 use crate::{ExecuteError, Executor};
@@ -139,7 +139,8 @@ impl<E: Executor> Host<E> {
 
     async fn missing(&mut self, wanted: &HostState) -> Result<Vec<Action>, HostError> {
         let observed = self.executor.observe(wanted).await.map_err(|source| HostError::Observe { source })?;
-        Ok(diff(self.journal.applied(), &observed, wanted))
+        let wanted = guarded(self.journal.applied(), &observed, wanted);
+        Ok(diff(self.journal.applied(), &observed, &wanted))
     }
 
     async fn make(&mut self, action: Action) -> Result<(), HostError> {

@@ -20,6 +20,8 @@ use crate::system;
 pub struct Journal {
     path: PathBuf,
     file: File,
+    /// Bytes of whole lines: what lies behind them is the half of a line that a full disk did not take.
+    whole_bytes: u64,
     header: Header,
     applied: Applied,
     begun: BTreeMap<ChangeId, Action>,
@@ -36,6 +38,8 @@ pub struct ChangeId(u64);
 pub enum JournalError {
     #[error("{step} {}; make the data folder writable and leave it some space", path.display())]
     File { step: &'static str, path: PathBuf, source: io::Error },
+    #[error("tell this boot and network namespace from others; Linux 5.14 or later with /proc is needed")]
+    Here { source: io::Error },
     #[error("{}:{line}: not a line of the journal ({reason}); restart the host or undo the changes by hand, then remove the file", path.display())]
     Corrupt { path: PathBuf, line: usize, reason: String },
     #[error("{} was written by a later version ({version}, this one knows {VERSION}); stop that version cleanly first", path.display())]
@@ -51,12 +55,7 @@ impl Journal {
     /// When the file cannot be read or written, or holds what no version of ours wrote.
     pub fn open(data: &Path) -> Result<Self, JournalError> {
         let path = data.join("host-journal");
-        let header = here().map_err(|source| JournalError::File {
-            step: "identify the host for",
-            path: path.clone(),
-            source,
-        })?;
-        Self::open_at(path, header)
+        Self::open_at(path, here().map_err(|source| JournalError::Here { source })?)
     }
 
     fn open_at(path: PathBuf, header: Header) -> Result<Self, JournalError> {
@@ -75,7 +74,9 @@ impl Journal {
             path: path.clone(),
             source,
         })?;
-        Ok(Self { path, file, header, applied, begun: BTreeMap::new(), next_id, appended_lines: 0 })
+        let whole_bytes = length_of(&lines);
+        let begun = BTreeMap::new();
+        Ok(Self { path, file, whole_bytes, header, applied, begun, next_id, appended_lines: 0 })
     }
 
     /// Notes on disk that a change is about to be made.
@@ -120,16 +121,22 @@ impl Journal {
     fn compact(&mut self) -> Result<(), JournalError> {
         let (lines, next_id) = self.or_file(standing(&self.header, &self.applied, self.next_id))?;
         self.file = self.or_file(replace(&self.path, &lines))?;
+        self.whole_bytes = length_of(&lines);
         self.begun.clear();
         self.next_id = next_id;
         self.appended_lines = 0;
         Ok(())
     }
 
+    /// A line that is written in part would swallow the next one, so what is left of it goes first.
     fn append(&mut self, line: &Line) -> Result<(), JournalError> {
-        let written = encode(line).and_then(|bytes| self.file.write_all(&bytes));
+        let bytes = self.or_file(encode(line))?;
+        self.or_file(self.file.set_len(self.whole_bytes))?;
+        let written = self.file.write_all(&bytes);
+        self.or_file(written)?;
+        self.whole_bytes += length_of(&bytes);
         self.appended_lines += 1;
-        self.or_file(written)
+        Ok(())
     }
 
     fn or_file<T>(&self, answer: io::Result<T>) -> Result<T, JournalError> {
@@ -204,6 +211,10 @@ fn encode(line: &impl serde::Serialize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+fn length_of(bytes: &[u8]) -> u64 {
+    bytes.len() as u64
+}
+
 fn here() -> io::Result<Header> {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned();
     Ok(Header { version: VERSION, boot, namespace: system::namespace_cookie()? })
@@ -239,6 +250,7 @@ mod tests {
             )
             .unwrap()]
             .into(),
+            guards: ["net.ipv4.ip_forward".parse().unwrap()].into(),
         };
         let route = horizon_dataplane::apply::Route::new("fd00::/64".parse().unwrap(), name());
         vec![
@@ -309,8 +321,36 @@ mod tests {
         for length in first_line..=whole.len() {
             let applied = read(&path, &whole[..length], &header()).unwrap();
             let left: Vec<Action> = applied.actions().cloned().collect();
-            assert!(actions().starts_with(&left), "cut at {length}");
+            // A change counts from its `Begin` on, whose text may come without the end of the line.
+            let begun = begins(&whole[..length]);
+            assert_eq!(left, actions()[..begun], "cut at {length}");
         }
+        assert_eq!(begins(&whole), actions().len());
+    }
+
+    /// Counts the whole lines that begin a change.
+    fn begins(text: &str) -> usize {
+        let is_begin = |line: &&str| matches!(serde_json::from_str(line), Ok(Line::Begin { .. }));
+        text.lines().filter(is_begin).count()
+    }
+
+    #[test]
+    fn what_a_full_disk_left_of_a_line_does_not_swallow_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("host-journal");
+        let [first, second, ..] = &actions()[..] else { panic!("two actions") };
+        let mut journal = open(&path);
+        let id = journal.begin(first).unwrap();
+        // As a short write leaves it: no `Done` yet, and half of one on disk.
+        journal.file.write_all(b"{\"Done\":{\"i").unwrap();
+
+        journal.done(id).unwrap();
+        journal.file.write_all(b"{\"Begin").unwrap();
+        journal.begin(second).unwrap();
+        drop(journal);
+
+        let left: Vec<Action> = open(&path).applied().actions().cloned().collect();
+        assert_eq!(left, actions()[..2]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use horizon_dataplane::apply::{Action, HostState, Interface, InterfaceName, Obse
 
 use crate::netlink::Netlink;
 use crate::nft::{ForwardingBlocked, Nft, NftError};
-use crate::sysctl;
+use crate::sysctl::{self, SysctlError};
 use crate::tun::Tun;
 use crate::{ExecuteError, Executor};
 
@@ -60,7 +60,14 @@ impl Executor for Linux {
             observed.interfaces.insert(name.clone(), Interface { link: seen.link, addresses });
         }
         for key in wanted.sysctls.keys() {
-            observed.sysctls.insert(key.clone(), sysctl::read(key)?);
+            match sysctl::read(key) {
+                Ok(setting) => {
+                    observed.sysctls.insert(key.clone(), setting);
+                }
+                // Settings of interfaces go with them; a host without the switch itself cannot do what is wanted.
+                Err(SysctlError::Missing(key)) if !key.is_forwarding() => {}
+                Err(error) => return Err(error.into()),
+            }
         }
         if wanted.firewall.is_some() {
             observed.firewall = self.nft.installed().await?;

@@ -1,7 +1,9 @@
 //! Our nftables table, through `nft`: one text, one transaction. Foreign tables are only read.
 
 mod forward;
+mod legacy;
 
+use std::fs;
 use std::io;
 use std::process::{Output, Stdio};
 
@@ -73,9 +75,27 @@ impl Nft {
     pub async fn forwarding_blocked(&self, tun: &InterfaceName) -> Result<Vec<ForwardingBlocked>, NftError> {
         let text = run(&["-j", "list", "ruleset"], "").await?;
         let ruleset = serde_json::from_slice(&text).map_err(|source| NftError::Json { source })?;
-        Ok(forward::blocking(&ruleset, tun))
+        let mut blocked = forward::blocking(&ruleset, tun);
+        for (command, tables) in LEGACY {
+            // Reading would load the tables where nobody has any.
+            if fs::read_to_string(tables).is_ok_and(|names| names.lines().any(|name| name == "filter")) {
+                let saved = run_first(
+                    &[&format!("{command}-save"), &format!("/usr/sbin/{command}-save")],
+                    &["-t", "filter"],
+                    "",
+                )
+                .await;
+                let saved = saved.unwrap_or_default();
+                blocked.extend(legacy::blocking(&String::from_utf8_lossy(&saved), command, tun));
+            }
+        }
+        Ok(blocked)
     }
 }
+
+/// The older iptables by IP version, and where the kernel names its tables.
+const LEGACY: [(&str, &str); 2] =
+    [("iptables-legacy", "/proc/net/ip_tables_names"), ("ip6tables-legacy", "/proc/net/ip6_tables_names")];
 
 /// Our table as JSON, without what the kernel numbers by itself; none if there is no such table.
 async fn listing() -> Result<Option<Value>, NftError> {
@@ -99,9 +119,14 @@ fn drop_handles(value: &mut Value) {
 }
 
 async fn run(arguments: &[&str], input: &str) -> Result<Vec<u8>, NftError> {
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
     // A service's PATH may lack the administrator's folders.
-    for program in ["nft", "/usr/sbin/nft"] {
+    run_first(&["nft", "/usr/sbin/nft"], arguments, input).await
+}
+
+/// Runs the first of these programs that is there.
+async fn run_first(programs: &[&str], arguments: &[&str], input: &str) -> Result<Vec<u8>, NftError> {
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for program in programs {
         match output_of(program, arguments, input).await {
             Ok(output) => return read(output),
             Err(error) => last = error,

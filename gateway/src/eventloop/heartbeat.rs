@@ -13,6 +13,7 @@ impl EventLoop {
         let shard = self.shard.as_ref().map(|shard| shard.handle.status());
         let running = self.running.as_ref().map(|running| running.verified.version());
         let assignment = self.running.as_ref().map(|running| running.verified.hash());
+        let warnings = self.warnings();
         let heartbeat = Heartbeat {
             boot_id: self.parts.boot_id,
             counter: self.heartbeats,
@@ -21,7 +22,7 @@ impl EventLoop {
             assignment,
             links: shard.iter().flat_map(|shard| &shard.links).map(report_of).collect(),
             drops: shard.as_deref().map(drops_of).unwrap_or_default(),
-            warnings: self.warnings.clone(),
+            warnings: warnings.clone(),
         };
         let status = Status {
             namespace: self.parts.enrolment.namespace.clone(),
@@ -32,7 +33,7 @@ impl EventLoop {
             dismissed: self.dismissed.as_ref().map(ToString::to_string),
             links: heartbeat.links.clone(),
             drops: heartbeat.drops.clone(),
-            warnings: self.warnings.clone(),
+            warnings,
         };
         self.parts.statuses.send_replace(status);
         self.parts.reports.send_replace(Report { running, assignment, heartbeat });

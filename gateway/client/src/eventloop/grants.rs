@@ -19,6 +19,8 @@ pub(super) struct Grants {
     /// Another for every login and logout: an answer to an older one is dropped.
     sign_in: u64,
     is_asking: bool,
+    /// Whether the next question is due before half of the grant's life is over.
+    is_hurried: bool,
     not_before: Instant,
     retry: Backoff,
     /// Who wants to know when the answer is here.
@@ -43,6 +45,7 @@ impl Grants {
         Self {
             sign_in: 0,
             is_asking: false,
+            is_hurried: false,
             not_before: Instant::now(),
             retry: RETRY,
             waiting: Vec::new(),
@@ -53,9 +56,25 @@ impl Grants {
 
     /// Returns when the next question is due.
     pub(super) fn wake(&self, account: &Account) -> Option<Instant> {
-        let in_s = u64::try_from(account.refresh_in_s(clock::unix_s())).unwrap_or(0);
+        let half_life_s = u64::try_from(account.refresh_in_s(clock::unix_s())).unwrap_or(0);
+        let in_s = if self.is_hurried { 0 } else { half_life_s };
         let due = Instant::now() + Duration::from_secs(in_s);
         (!self.is_asking).then_some(due.max(self.not_before))
+    }
+
+    /// Makes the next question due as soon as the controller may be asked again.
+    pub(super) fn hurry(&mut self) {
+        self.is_hurried = true;
+    }
+
+    /// Refuses the answer to a login that something newer overtook.
+    fn check(&self, sign_in: u64) -> Result<(), Failure> {
+        if sign_in == self.sign_in {
+            return Ok(());
+        }
+        let text =
+            "another login or a logout came before the controller's answer; run `horizon login LINK` again";
+        Err(Failure::Failed(text.into()))
     }
 
     fn begin_sign_in(&mut self) {
@@ -80,13 +99,19 @@ impl EventLoop {
 
     pub(super) fn log_in(&self, link: JoinString, name: Name, reply: Reply) {
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
+        let sign_in = self.grants.sign_in;
         tokio::spawn(async move {
             let outcome = controller::login(&key, &link, name).await;
-            drop(events.send(Event::LoggedIn { outcome, reply }).await);
+            drop(events.send(Event::LoggedIn { sign_in, outcome, reply }).await);
         });
     }
 
-    pub(super) fn logged_in(&mut self, outcome: anyhow::Result<disk::Account>) -> anyhow::Result<()> {
+    pub(super) fn logged_in(
+        &mut self,
+        sign_in: u64,
+        outcome: anyhow::Result<disk::Account>,
+    ) -> anyhow::Result<()> {
+        self.grants.check(sign_in)?;
         let account = Account::new(outcome?, &self.parts.key.public())?;
         self.parts.files.store_account(account.stored())?;
         info!(controller = %account.stored().host, "signed in");
@@ -124,6 +149,7 @@ impl EventLoop {
     pub(super) fn refresh(&mut self) {
         let Some(account) = self.account.as_ref().filter(|_| !self.grants.is_asking) else { return };
         self.grants.is_asking = true;
+        self.grants.is_hurried = false;
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
         let (stored, sign_in) = (account.stored().clone(), self.grants.sign_in);
         tokio::spawn(async move {
@@ -190,5 +216,21 @@ impl EventLoop {
         }
         self.account = Some(account);
         self.machine.handle_granted();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_is_answered_after_a_logout_signs_nobody_in() {
+        let mut grants = Grants::new();
+        let sign_in = grants.sign_in;
+
+        assert!(grants.check(sign_in).is_ok());
+        grants.begin_sign_in();
+
+        assert!(grants.check(sign_in).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! The link: the host before it, the shard that carries it, and what becomes of it.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use anyhow::Context;
 use horizon_api::{
@@ -27,6 +27,7 @@ use crate::{
     disk::Wish,
     socket::not_signed_in,
     state::{Problem, Target},
+    terms::{self, TermsError},
 };
 
 /// The shard, and what is known of the link in it.
@@ -36,6 +37,8 @@ pub(super) struct RunningLink {
     family: Family,
     pub(super) dialed: Option<Target>,
     pub(super) key_exchange: String,
+    /// The terms as they came, while the controller's offer does not cover all of them.
+    unoffered: Option<Accept>,
 }
 
 /// An interface without a link: the least that IPv6 asks of one (RFC 8200 §5), and the short queue of a link's.
@@ -60,17 +63,35 @@ impl EventLoop {
             .machine
             .up()
             .is_some_and(|up| candidates.iter().any(|one| one.key == up.key && one.network == up.network));
-        if !is_there {
-            // A link elsewhere ends first; what it still has to tell is then nobody's business.
-            self.stop_shard("another link is made");
-            self.prepare().await?;
+        let former = self.memory.wish.replace(wish);
+        // On disk before anything ends: what fails here leaves the link that is there.
+        if let Err(error) = self.parts.files.store_connection(&self.memory) {
+            self.memory.wish = former;
+            return Err(error);
         }
-        self.memory.wish = Some(wish);
-        self.parts.files.store_connection(&self.memory)?;
-        if !is_there {
-            self.machine.handle_connect(moment());
+        if is_there {
+            return Ok(());
         }
+        // A link elsewhere ends first; what it still has to tell is then nobody's business.
+        self.stop_shard("another link is made");
+        if let Err(error) = self.prepare().await {
+            self.take_wish_back(former, &error).await;
+            return Err(error);
+        }
+        self.machine.handle_connect(moment());
         Ok(())
+    }
+
+    /// This host cannot have another link: what was wanted before is wanted again, and made again.
+    async fn take_wish_back(&mut self, former: Option<Wish>, error: &anyhow::Error) {
+        self.memory.wish = former;
+        self.remember();
+        if self.memory.wish.is_none()
+            && let Err(second) = self.parts.host.undo_all().await
+        {
+            warn!(reason = %second, "a change stays; the next start takes it back");
+        }
+        self.machine.handle_carrier_lost(problem_of(error), moment());
     }
 
     pub(super) async fn disconnect(&mut self) -> anyhow::Result<()> {
@@ -99,11 +120,7 @@ impl EventLoop {
         let wish = self.memory.wish.clone().unwrap_or_default();
         let candidates = match self.candidates(&wish) {
             Ok(candidates) => candidates,
-            Err(error) => {
-                // Perhaps the list is older than the server.
-                self.refresh();
-                return self.machine.handle_unfit(problem_of(&error), moment());
-            }
+            Err(error) => return self.machine.handle_stale_offer(problem_of(&error), moment()),
         };
         let (Some(account), Some(link)) = (&self.account, &self.link) else { return };
         let controller = (account.stored().host.clone(), account.stored().port);
@@ -114,9 +131,12 @@ impl EventLoop {
         });
     }
 
-    pub(super) fn found(&mut self, look_up: u64, found: Found) {
+    pub(super) fn found(&mut self, look_up: u64, mut found: Found) {
         if look_up != self.look_ups {
             return;
+        }
+        if let Some(last) = &self.last {
+            found.add_last(last);
         }
         self.direct = found.direct;
         if found.targets.is_empty() {
@@ -130,7 +150,10 @@ impl EventLoop {
     }
 
     pub(super) fn dial(&mut self, target: &Target) {
-        let (Some(account), Some(link)) = (&self.account, &mut self.link) else { return };
+        let (Some(account), Some(link)) = (&self.account, &mut self.link) else {
+            let problem = Problem::new("nothing carries the link any more", "");
+            return self.machine.handle_carrier_lost(problem, moment());
+        };
         debug!(server = %target.server, remote = %target.remote, "dialling");
         let hello = LinkHello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -140,6 +163,7 @@ impl EventLoop {
         };
         let dial = Dial { remote: target.remote, gateway: target.key, hello };
         link.dialed = Some(target.clone());
+        link.unoffered = None;
         if let Err(error) = link.handle.command(Command::Dial(Box::new(dial))) {
             self.machine.handle_lost(Problem::new(error.to_string(), ""), moment());
         }
@@ -164,12 +188,19 @@ impl EventLoop {
                     warn!(%reason, "the gateway changed the terms of the link, and this host cannot follow");
                     self.warnings.push(format!("the terms before the last change stay: {reason}"));
                 }
+                self.ask_for_offer();
             }
             LinkEvent::Refused(refusal) | LinkEvent::Down { refusal: Some(refusal), .. } => {
                 info!(code = ?refusal.code, reason = %refusal, "the gateway says no");
                 self.machine.handle_refused(&refusal, moment());
             }
             LinkEvent::Down { refusal: None, reason } => self.lost(&reason),
+            LinkEvent::TunLost => {
+                let reason = format!("the interface {} was removed", self.parts.tun);
+                warn!(%reason, "making it again");
+                self.stop_shard(&reason);
+                self.machine.handle_carrier_lost(Problem::new(reason, ""), moment());
+            }
             LinkEvent::Stopped { error } => {
                 anyhow::bail!("the shard ended: {}", error.as_deref().unwrap_or("no reason"));
             }
@@ -224,17 +255,7 @@ impl EventLoop {
             self.memory.accept = None;
             self.parts.host.converge(&remembered_host(None, &self.parts.tun)).await?;
         }
-        match self.start_shard() {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                if self.memory.wish.is_none()
-                    && let Err(second) = self.parts.host.undo_all().await
-                {
-                    warn!(reason = %second, "a change stays; the next start takes it back");
-                }
-                Err(error)
-            }
-        }
+        self.start_shard()
     }
 
     fn start_shard(&mut self) -> anyhow::Result<()> {
@@ -252,8 +273,14 @@ impl EventLoop {
             // One link has a handful of events; the loop would have to stand still for the queue to fill.
             on_event: Box::new(move |event| drop(events.try_send((number, event)))),
         })?;
-        let (dialed, key_exchange) = (None, String::new());
-        self.link = Some(RunningLink { handle, number, family: bound.family, dialed, key_exchange });
+        self.link = Some(RunningLink {
+            handle,
+            number,
+            family: bound.family,
+            dialed: None,
+            key_exchange: String::new(),
+            unoffered: None,
+        });
         Ok(())
     }
 
@@ -267,10 +294,12 @@ impl EventLoop {
 
     async fn accepted(&mut self, accept: Accept) {
         self.machine.handle_accepted();
-        self.memory.last = self.link.as_ref().and_then(|link| link.dialed.as_ref()).map(|target| target.key);
+        self.last = self.link.as_ref().and_then(|link| link.dialed.clone());
+        self.memory.last = self.last.as_ref().map(|target| target.key);
         match self.configure(accept).await {
             Ok(()) => {
                 self.machine.handle_configured(moment());
+                self.ask_for_offer();
             }
             Err(error) => {
                 let problem = problem_of(&error);
@@ -281,24 +310,53 @@ impl EventLoop {
                             .command(Command::HangUp { reason: "the host could not be set".to_owned() }),
                     );
                 }
-                self.machine.handle_unfit(problem, moment());
+                if error.is::<TermsError>() {
+                    self.machine.handle_stale_offer(problem, moment());
+                } else {
+                    self.machine.handle_unfit(problem, moment());
+                }
             }
         }
         self.remember();
     }
 
-    /// Sets the host by the terms of a link.
+    /// Asks the controller where its offer does not cover what a gateway says: the gateway may know of a change first.
+    pub(super) fn ask_for_offer(&mut self) {
+        if self.link.as_ref().is_some_and(|link| link.unoffered.is_some()) {
+            self.grants.hurry();
+        }
+    }
+
+    /// Takes what was not offered when the gateway said it, if it is now.
+    pub(super) async fn follow_offer(&mut self) {
+        let Some(accept) = self.link.as_mut().and_then(|link| link.unoffered.take()) else { return };
+        if self.machine.up().is_some()
+            && let Err(error) = self.configure(accept).await
+        {
+            warn!(reason = %format!("{error:#}"), "this host cannot follow the controller's offer");
+        }
+    }
+
+    /// Sets the host by the terms of a link, as far as the controller offered them.
     async fn configure(&mut self, accept: Accept) -> anyhow::Result<()> {
-        let (accept, left_out) = keep_direct(accept, &self.direct);
+        let (account, link) = (self.account.as_ref(), self.link.as_mut());
+        let account = account.context("the device is signed in")?;
+        let link = link.context("a shard carries the link")?;
+        let target = link.dialed.as_ref().context("the link was dialled")?;
+        let servers = &account.stored().granted.servers;
+        let (offered, unoffered) = terms::keep_offered(accept.clone(), account.grant(), servers, target)?;
+        link.unoffered = (!unoffered.is_empty()).then_some(accept);
+        let (accept, left_out) = terms::keep_direct(offered, &self.direct);
         self.parts.host.converge(&wanted::device_host(&accept, &self.parts.tun)).await?;
-        self.warnings = left_out
-            .into_iter()
-            .map(|route| {
-                format!(
-                    "{route} is not routed through the link: the gateway or the controller itself is in it"
-                )
-            })
-            .collect();
+        let astray = left_out.into_iter().map(|route| {
+            format!("{route} is not routed through the link: the gateway or the controller itself is in it")
+        });
+        let greedy = unoffered.into_iter().map(|route| {
+            format!(
+                "{route} is not routed through the link: the controller did not offer it with this server"
+            )
+        });
+        self.warnings = astray.chain(greedy).collect();
         self.memory.accept = Some(accept);
         Ok(())
     }
@@ -323,41 +381,6 @@ impl EventLoop {
     }
 }
 
-/// Leaves out routes that would lead the link's own packets, or the controller's, into the link.
-fn keep_direct(mut accept: Accept, direct: &BTreeSet<IpAddr>) -> (Accept, Vec<ipnet::IpNet>) {
-    let leads_astray = |route: &ipnet::IpNet| direct.iter().any(|address| route.contains(address));
-    let (left_out, kept) = accept.routes.into_iter().partition(leads_astray);
-    accept.routes = kept;
-    (accept, left_out)
-}
-
 fn problem_of(error: &anyhow::Error) -> Problem {
     Problem::from_line(&format!("{error:#}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use horizon_api::section::NetworkId;
-
-    #[test]
-    fn a_route_over_the_gateway_itself_is_left_out() {
-        let prefix = |text: &str| text.parse::<ipnet::IpNet>().expect("a prefix");
-        let accept = Accept {
-            network: NetworkId::new("default", "office"),
-            server: "gw-1".into(),
-            addresses: vec![prefix("10.77.0.2/24")],
-            routes: vec![prefix("10.77.0.0/24"), prefix("192.0.2.0/24"), prefix("198.51.100.0/24")],
-            gateway: vec![],
-            mtu: 1380,
-            server_time_ms: 0,
-            features: vec![],
-            is_in_grace: false,
-        };
-
-        let (kept, left_out) = keep_direct(accept, &[IpAddr::from([192, 0, 2, 1])].into());
-
-        assert_eq!(kept.routes, [prefix("10.77.0.0/24"), prefix("198.51.100.0/24")]);
-        assert_eq!(left_out, [prefix("192.0.2.0/24")]);
-    }
 }

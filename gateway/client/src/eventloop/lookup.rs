@@ -19,6 +19,19 @@ pub(crate) struct Found {
     pub(crate) problem: Option<String>,
 }
 
+impl Found {
+    /// Adds, as the last, where a link was up: what is declared may not be so yet.
+    pub(super) fn add_last(&mut self, last: &Target) {
+        let is_its_server = |target: &Target| target.key == last.key && target.network == last.network;
+        let is_known =
+            self.targets.iter().any(|target| is_its_server(target) && target.remote == last.remote);
+        if !is_known && self.targets.iter().any(is_its_server) {
+            self.direct.insert(last.remote.ip().to_canonical());
+            self.targets.push(last.clone());
+        }
+    }
+}
+
 /// A resolver that takes longer gives no answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// No link waits longer for the controller's address.
@@ -59,5 +72,34 @@ async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
         Ok(Ok(addresses)) => Ok(addresses.collect()),
         Ok(Err(error)) => Err(fail(error.to_string())),
         Err(_) => Err(fail("no answer".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use horizon_api::{key::SecretKey, section::NetworkId};
+
+    fn target(seed: u8, port: u16) -> Target {
+        Target {
+            server: "gw-1".into(),
+            key: SecretKey::from_seed(&[seed; 32]).public(),
+            network: NetworkId::new("default", "office"),
+            remote: ([192, 0, 2, seed], port).into(),
+        }
+    }
+
+    #[test]
+    fn where_a_link_was_up_is_tried_last_while_its_server_may_be_used() {
+        let check = |last: Target, expected: &[Target]| {
+            let mut found = Found { targets: vec![target(1, 7555), target(2, 7444)], ..Found::default() };
+            found.add_last(&last);
+            assert_eq!(found.targets, expected);
+        };
+        let known = [target(1, 7555), target(2, 7444)];
+
+        check(target(1, 7444), &[target(1, 7555), target(2, 7444), target(1, 7444)]);
+        check(target(2, 7444), &known);
+        check(target(3, 7444), &known);
     }
 }

@@ -1,6 +1,6 @@
 //! Facts about the machine of the link.
 
-use horizon_api::{key::SecretKey, wire::RefusalCode};
+use horizon_api::key::SecretKey;
 
 use super::*;
 
@@ -26,7 +26,13 @@ impl World {
         world.machine.handle_targets(targets(names), world.at);
         world.up();
         world.orders();
+        world.pass(LASTING_LONG);
         world
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.at.now += time;
+        self.at.unix_ms += i64::try_from(time.as_millis()).expect("short");
     }
 
     fn up(&mut self) {
@@ -98,7 +104,7 @@ fn a_silent_server_gives_way_to_the_next_and_the_round_begins_again() {
     world.lose();
 
     assert_eq!(second, [Order::Dial(target("a")), Order::Dial(target("b"))]);
-    assert_eq!(world.orders(), []);
+    assert_eq!(world.orders(), [Order::Refresh], "they may have moved");
     assert_eq!(world.machine.state(), State::Connecting(Step::Wait));
     assert_eq!(world.wait(), Some(Duration::from_millis(250)));
     assert_eq!(world.orders(), [Order::LookUp]);
@@ -108,11 +114,11 @@ fn a_silent_server_gives_way_to_the_next_and_the_round_begins_again() {
 fn a_lost_link_is_made_again_at_once_and_then_less_and_less_often() {
     let mut world = World::connected(&["a"]);
 
-    world.at.unix_ms = 7_000;
+    let lost_ms = world.at.unix_ms;
     world.lose();
 
     assert_eq!(world.orders(), [Order::LookUp]);
-    assert_eq!((world.name(), world.machine.since_ms()), (StateName::Reconnecting, 7_000));
+    assert_eq!((world.name(), world.machine.since_ms()), (StateName::Reconnecting, lost_ms));
     let mut waits = Vec::new();
     for _ in 0..6 {
         world.machine.handle_targets(targets(&["a"]), world.at);
@@ -120,7 +126,104 @@ fn a_lost_link_is_made_again_at_once_and_then_less_and_less_often() {
         waits.push(world.wait().expect("it waits").as_millis());
     }
     assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000]);
-    assert_eq!((world.name(), world.machine.since_ms()), (StateName::Reconnecting, 7_000));
+    assert_eq!((world.name(), world.machine.since_ms()), (StateName::Reconnecting, lost_ms));
+}
+
+#[test]
+fn a_link_that_is_taken_and_closed_at_once_is_no_success() {
+    let mut world = World::connected(&["a"]);
+    world.lose();
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        world.machine.handle_targets(targets(&["a"]), world.at);
+        world.up();
+        world.lose();
+        waits.push(world.wait().expect("it waits").as_millis());
+    }
+    assert_eq!(waits, [250, 500, 1000, 2000]);
+
+    world.machine.handle_targets(targets(&["a"]), world.at);
+    world.up();
+    world.orders();
+    world.pass(LASTING);
+    world.lose();
+
+    assert_eq!(world.orders(), [Order::LookUp], "one that lasted is made again at once");
+}
+
+#[test]
+fn a_grant_that_opens_the_link_for_a_moment_only_is_asked_for_once() {
+    let mut world = World::connected(&["a"]);
+    let mut refreshes = 0;
+    for _ in 0..5 {
+        world.refuse(RefusalCode::Revoked);
+        refreshes += world.orders().iter().filter(|order| **order == Order::Refresh).count();
+        world.machine.handle_granted();
+        world.machine.handle_targets(targets(&["a"]), world.at);
+        world.up();
+    }
+
+    assert_eq!(refreshes, 1);
+}
+
+#[test]
+fn two_hosts_with_one_key_come_to_rest() {
+    let mut world = World::connected(&["a"]);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        world.refuse(RefusalCode::Replaced);
+        assert_eq!(world.orders(), [], "no grant changes it");
+        assert_eq!(world.name(), StateName::Blocked);
+        waits.push(world.wait().expect("it waits").as_secs());
+        world.orders();
+        world.machine.handle_targets(targets(&["a"]), world.at);
+        world.up();
+        world.orders();
+        world.pass(Duration::from_secs(60));
+    }
+
+    assert_eq!(waits, [10, 20, 40, 60]);
+}
+
+#[test]
+fn the_controller_is_asked_for_servers_now_and_then_however_often_attempts_fail() {
+    let mut world = World::connecting();
+    let begin = world.at.now;
+    let mut asked = Vec::new();
+    while world.at.now - begin < Duration::from_secs(70) {
+        world.machine.handle_stale_offer(Problem::new("no server", "declare one"), world.at);
+        if world.orders().contains(&Order::Refresh) {
+            asked.push((world.at.now - begin).as_secs());
+        }
+        // The answer is as empty as before.
+        world.machine.handle_granted();
+        world.machine.handle_stale_offer(Problem::new("no server", "declare one"), world.at);
+        assert!(!world.orders().contains(&Order::Refresh));
+        world.wait().expect("it waits");
+    }
+
+    // The waits are of 20 and then of 60 seconds.
+    assert_eq!(asked, [0]);
+    world.machine.handle_stale_offer(Problem::new("no server", "declare one"), world.at);
+    assert!(world.orders().contains(&Order::Refresh));
+}
+
+#[test]
+fn a_lost_carrier_is_made_again_wherever_the_link_stands() {
+    let mut dialing = World::connecting();
+    dialing.orders();
+    dialing.machine.handle_targets(targets(&["a", "b"]), dialing.at);
+    dialing.orders();
+    let mut idle = World::new();
+    for world in [&mut dialing, &mut idle] {
+        world.machine.handle_carrier_lost(Problem::new("the interface is gone", ""), world.at);
+    }
+    let mut up = World::connected(&["a"]);
+    up.machine.handle_carrier_lost(Problem::new("the interface is gone", ""), up.at);
+
+    assert_eq!(dialing.orders(), [Order::LookUp]);
+    assert_eq!((up.orders(), up.name()), (vec![Order::LookUp], StateName::Reconnecting));
+    assert_eq!((idle.orders(), idle.name()), (vec![], StateName::Disconnected));
 }
 
 #[test]
@@ -168,7 +271,7 @@ fn a_refusal_for_now_only_is_no_block() {
 
     world.refuse(RefusalCode::NotReady);
 
-    assert_eq!(world.orders(), []);
+    assert_eq!(world.orders(), [Order::Refresh]);
     assert_eq!(world.name(), StateName::Connecting);
     assert_eq!(world.wait(), Some(Duration::from_millis(250)));
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Slot};
+use super::{Action, Setting, Slot, SysctlKey};
 
 /// The ledger of changes to take back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,6 +38,15 @@ impl Applied {
     /// Returns the changes that stand, in the order in which they are made.
     pub fn actions(&self) -> impl Iterator<Item = &Action> {
         self.0.values()
+    }
+
+    /// Returns what a forwarding switch was before we turned it, if we did.
+    #[must_use]
+    pub fn before(&self, switch: &SysctlKey) -> Option<&Setting> {
+        let Some(Action::SetSysctl { was, .. }) = self.0.get(&Slot::Forwarding(switch.clone())) else {
+            return None;
+        };
+        Some(was)
     }
 
     /// Returns whether nothing of ours stands.

@@ -1,12 +1,12 @@
-//! Our own nftables table: masquerade towards the subnets behind a host, and MSS that fits the path.
-//! Never a rule in somebody else's table.
+//! Our own nftables table: masquerade towards the subnets behind a host, MSS that fits the path, and a guard
+//! where the host forwards only because of us. Never a rule in somebody else's table.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
-use super::InterfaceName;
+use super::{InterfaceName, SysctlKey};
 
 /// The name of our table, in the family `inet`.
 pub const TABLE: &str = "horizon";
@@ -18,6 +18,9 @@ pub struct Firewall {
     pub tuns: BTreeSet<InterfaceName>,
     /// Whose traffic leaves under the host's address.
     pub masquerades: BTreeSet<Masquerade>,
+    /// The forwarding switches that are on only because of us: what neither enters nor leaves by our interfaces
+    /// is dropped there, so that the host does not become a router between its others.
+    pub guards: BTreeSet<SysctlKey>,
 }
 
 /// One rule of address hiding: packets of a network to a subnet leave with the host's address.
@@ -85,6 +88,16 @@ impl Firewall {
             "\tchain forward {\n\t\ttype filter hook forward priority mangle; policy accept;\n".to_owned();
         if !self.tuns.is_empty() {
             let tuns = self.tun_set();
+            for family in self.guards.iter().filter_map(family_of) {
+                // What one bridge passes on comes here as well where the kernel asks netfilter about bridged packets:
+                // then both names are the bridge's, and it is nobody's routing.
+                for side in ["iifkind", "oifkind"] {
+                    let _ = writeln!(
+                        text,
+                        "\t\tmeta nfproto {family} iifname != {tuns} oifname != {tuns} meta {side} != \"bridge\" drop"
+                    );
+                }
+            }
             for side in ["iifname", "oifname"] {
                 let _ = writeln!(
                     text,
@@ -119,6 +132,11 @@ impl Firewall {
     }
 }
 
+fn family_of(switch: &SysctlKey) -> Option<&'static str> {
+    let families = [(SysctlKey::ipv4_forwarding(), "ipv4"), (SysctlKey::ipv6_forwarding(), "ipv6")];
+    families.into_iter().find_map(|(key, family)| (key == *switch).then_some(family))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +152,7 @@ mod tests {
                 masquerade("10.7.0.0/24", "192.168.1.9/24"),
                 masquerade("fd00::/64", "::/0"),
             ]),
+            guards: BTreeSet::from([SysctlKey::ipv4_forwarding()]),
         };
 
         let expected = "\
@@ -142,6 +161,8 @@ delete table inet horizon
 table inet horizon {
 \tchain forward {
 \t\ttype filter hook forward priority mangle; policy accept;
+\t\tmeta nfproto ipv4 iifname != { \"hzn0\" } oifname != { \"hzn0\" } meta iifkind != \"bridge\" drop
+\t\tmeta nfproto ipv4 iifname != { \"hzn0\" } oifname != { \"hzn0\" } meta oifkind != \"bridge\" drop
 \t\tiifname { \"hzn0\" } tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 \t\toifname { \"hzn0\" } tcp flags & (syn | rst) == syn tcp option maxseg size set rt mtu
 \t}

@@ -91,6 +91,7 @@ fn any_firewall() -> impl Strategy<Value = Firewall> {
             })
             .into_iter()
             .collect(),
+        guards: BTreeSet::new(),
     })
 }
 
@@ -233,4 +234,28 @@ fn a_metric_of_the_kernel_counts_as_none() {
     assert_eq!(route("fd00::1/64").with_metric(Some(1024)), route("fd00::/64"));
     assert_eq!(route("10.0.0.0/8").with_metric(Some(0)), route("10.0.0.0/8"));
     assert_ne!(route("10.0.0.0/8").with_metric(Some(1024)), route("10.0.0.0/8"));
+}
+
+#[test]
+fn a_host_that_forwards_only_because_of_us_is_guarded_and_a_router_is_left_alone() {
+    let switch = SysctlKey::ipv4_forwarding();
+    let wanted = HostState {
+        sysctls: BTreeMap::from([(switch.clone(), "1".to_owned())]),
+        firewall: Some(Firewall::default()),
+        ..HostState::default()
+    };
+    let guards_on = |setting: Setting| {
+        let sysctls = BTreeMap::from([(switch.clone(), setting)]);
+        let mut machine = Machine(Observed { sysctls, ..Observed::default() });
+        let mut applied = Applied::default();
+        let first = guarded(&applied, &machine.0, &wanted);
+        machine.converge(&mut applied, &first);
+        assert_eq!(guarded(&applied, &machine.0, &wanted), first, "the same answer once it forwards");
+        first.firewall.map(|firewall| firewall.guards)
+    };
+    let one_interface = BTreeMap::from([("net.ipv4.conf.lan0.forwarding".parse().unwrap(), "1".to_owned())]);
+
+    assert_eq!(guards_on("0".into()), Some(BTreeSet::from([switch.clone()])));
+    assert_eq!(guards_on("1".into()), Some(BTreeSet::new()));
+    assert_eq!(guards_on(Setting { value: "0".into(), beside: one_interface }), Some(BTreeSet::new()));
 }

@@ -75,6 +75,18 @@ impl GatewaySession {
         if self.admitted.is_some() { self.judge(admission, now_ms) } else { GatewayStep::Nothing }
     }
 
+    /// Gives way to a newer link of the same device. Where two hosts have one device's key, both must hear of it:
+    /// an end without a reason would be made good at once, for ever.
+    pub fn handle_replaced(&mut self) -> GatewayStep {
+        let refusal = Refusal::new(
+            RefusalCode::Replaced,
+            "another host made a link with this device's key",
+            "sign in anew on one of the two: stop its agent, remove its data folder, and run `horizon login LINK`",
+        );
+        let reason = "the same device made a newer link".to_owned();
+        GatewayStep::End(ToDevice::Close { refusal: Some(refusal.clone()), reason }, refusal)
+    }
+
     pub fn admitted(&self) -> Option<&Admitted> {
         self.admitted.as_ref()
     }

@@ -28,6 +28,7 @@ fn wanted() -> HostState {
         firewall: Some(Firewall {
             tuns: BTreeSet::from([name("hzn0")]),
             masquerades: BTreeSet::from([masquerade]),
+            guards: BTreeSet::new(),
         }),
     }
 }
@@ -160,6 +161,22 @@ async fn what_was_flushed_is_made_again() {
     assert_eq!(host.reassert().await.unwrap(), 0);
 
     assert_eq!(host.executor.host, seen);
+}
+
+#[tokio::test]
+async fn a_host_that_forwards_only_because_of_us_is_guarded_after_a_restart_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut killed = open(&folder, Recorder::default());
+    killed.converge(&wanted()).await.unwrap();
+    let left = Recorder { host: killed.executor.host.clone(), ..Recorder::default() };
+    drop(killed);
+
+    let mut host = open(&folder, left);
+    host.recover(Leftovers::Adopt(&wanted())).await.unwrap();
+    assert_eq!(host.converge(&wanted()).await.unwrap(), 0);
+
+    let guards = host.executor.host.firewall.unwrap().guards;
+    assert_eq!(guards, BTreeSet::from([SysctlKey::ipv4_forwarding()]));
 }
 
 #[test]

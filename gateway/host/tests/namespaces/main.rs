@@ -49,6 +49,7 @@ fn gateway() -> HostState {
             tuns: BTreeSet::from([name("hzn0")]),
             masquerades: [masquerade("10.7.0.0/24", "192.168.1.0/24"), masquerade("fd07::/64", "::/0")]
                 .into(),
+            guards: BTreeSet::new(),
         }),
     }
 }
@@ -182,6 +183,44 @@ fn a_route_of_somebody_else_stops_and_takes_back_the_whole_change() {
 }
 
 #[test]
+fn a_host_becomes_no_router_for_others_unless_it_was_one() {
+    in_namespace(async || {
+        let folder = tempfile::tempdir().unwrap();
+        let mut host = open(&folder);
+        host.converge(&gateway()).await.unwrap();
+        let guarded = nft("list chain inet horizon forward");
+        assert_eq!(host.converge(&gateway()).await.unwrap(), 0);
+        host.undo_all().await.unwrap();
+
+        namespace::write_sysctl("net/ipv4/ip_forward", "1");
+        host.converge(&gateway()).await.unwrap();
+        let router = nft("list chain inet horizon forward");
+
+        for family in ["ipv4", "ipv6"] {
+            assert!(guarded.contains(&format!("nfproto {family} iifname")), "{guarded}");
+        }
+        assert!(!router.contains("nfproto ipv4") && router.contains("nfproto ipv6"), "{router}");
+    });
+}
+
+#[test]
+fn a_setting_of_an_interface_that_left_is_left_out() {
+    in_namespace(async || {
+        ip("tuntap add dev lan0 mode tun");
+        let key = SysctlKey::of_interface("ipv6", &name("lan0"), "accept_ra").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let mut host = open(&folder);
+        let wanted = HostState { sysctls: [(key, "2".to_owned())].into(), ..gateway() };
+        host.converge(&wanted).await.unwrap();
+
+        ip("link del lan0");
+        ip("addr flush dev hzn0 scope global");
+
+        assert!(host.reassert().await.unwrap() > 0);
+    });
+}
+
+#[test]
 fn an_interface_that_is_not_ours_is_never_touched() {
     in_namespace(async || {
         prepare();
@@ -228,6 +267,8 @@ fn a_foreign_chain_that_drops_is_named_until_it_accepts() {
         assert_eq!(blocked[0].chain, "ip filter FORWARD");
         assert!(blocked[0].hint.contains("hzn0"), "{}", blocked[0].hint);
         nft("insert rule ip filter FORWARD iifname hzn0 accept");
+        assert_eq!(linux.forwarding_blocked(&name("hzn0")).await.unwrap().len(), 1, "answers are dropped");
+        nft("insert rule ip filter FORWARD ct state established,related accept");
 
         assert_eq!(linux.forwarding_blocked(&name("hzn0")).await.unwrap(), []);
     });

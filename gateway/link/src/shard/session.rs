@@ -150,8 +150,22 @@ impl Shard {
             self.emit(event);
         }
         for former in former {
-            self.close(handle_of(former), "the same device made a newer link");
+            self.replace(handle_of(former));
         }
+    }
+
+    fn replace(&mut self, handle: ConnectionHandle) {
+        let Some(mut link) = self.table.take(handle) else { return };
+        if !link.is_closing
+            && let End::Gateway(session) = &mut link.end
+        {
+            let step = session.handle_replaced();
+            if let Err(error) = self.take_step(&mut link, step) {
+                self.close_link(&mut link, None, &error.to_string());
+            }
+        }
+        self.table.put(link);
+        self.table.mark(handle);
     }
 
     fn follow_gateway(&mut self, link: &mut Link) -> Result<(), ControlError> {

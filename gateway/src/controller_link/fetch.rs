@@ -1,0 +1,75 @@
+//! The sections that an assignment lacks, until they are there or a newer assignment makes them pointless.
+
+use std::collections::BTreeSet;
+
+use horizon_api::{section::ContentHash, signed::Signed, wire::cfg::ToGateway};
+
+use crate::cache::Sections;
+
+/// Sections at hand, and those that were asked for.
+#[derive(Debug)]
+pub(super) struct Fetch {
+    pub(super) sections: Sections,
+    pub(super) lacking: BTreeSet<ContentHash>,
+}
+
+impl Fetch {
+    pub(super) fn new(sections: Sections, lacking: Vec<ContentHash>) -> Self {
+        Self { sections, lacking: lacking.into_iter().collect() }
+    }
+
+    /// Takes what the controller sent, and returns the newer assignment if it is one.
+    pub(super) fn handle_message(&mut self, message: ToGateway) -> anyhow::Result<Option<Signed>> {
+        match message {
+            ToGateway::Section(section) => {
+                let hash = ContentHash::of(&section.bytes);
+                // Else it was asked for before this assignment came.
+                if self.lacking.remove(&hash) {
+                    self.sections.insert(hash, section.bytes);
+                }
+                Ok(None)
+            }
+            ToGateway::Assignment(newer) => Ok(Some(newer)),
+            ToGateway::Refused(refusal) => anyhow::bail!("the controller refuses this gateway: {refusal}"),
+            ToGateway::Welcome(_) | ToGateway::Joined { .. } => {
+                anyhow::bail!("the controller begins again in the middle of a session")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use horizon_api::{assignment::Assignment, key::SecretKey, section::Section, wire::cfg::SectionBytes};
+
+    fn section() -> SectionBytes {
+        SectionBytes { bytes: Section::Routes(vec![]).encode().bytes }
+    }
+
+    fn fetch() -> Fetch {
+        Fetch::new(Sections::new(), vec![ContentHash::of(&section().bytes)])
+    }
+
+    #[test]
+    fn sections_are_kept_and_strays_ignored() {
+        let mut fetch = fetch();
+
+        let stray = fetch.handle_message(ToGateway::Section(SectionBytes { bytes: vec![1] }));
+        assert!(stray.expect("ignored").is_none() && fetch.lacking.len() == 1);
+        let wanted = fetch.handle_message(ToGateway::Section(section()));
+
+        assert!(wanted.expect("taken").is_none() && fetch.lacking.is_empty());
+        assert_eq!(fetch.sections.len(), 1);
+    }
+
+    #[test]
+    fn a_newer_assignment_ends_the_fetch_of_an_older_one() {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let newer = Assignment { epoch: 1, revision: 2, gateway: key.public(), sections: vec![] }.sign(&key);
+
+        let overtaken = fetch().handle_message(ToGateway::Assignment(newer.clone()));
+
+        assert_eq!(overtaken.expect("understood"), Some(newer));
+    }
+}
