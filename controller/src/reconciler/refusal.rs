@@ -89,6 +89,7 @@ fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::NotEnrolled
         | RefusalCode::TooManyDevices
         | RefusalCode::BadGrant
+        | RefusalCode::Replaced
         | RefusalCode::PostQuantumRequired
         | RefusalCode::BadEvidence
         | RefusalCode::Busy
