@@ -59,6 +59,8 @@ pub enum AssignmentError {
     MissingSection { section: String },
     #[error("section {section} has another content than its hash says")]
     WrongContent { section: String },
+    #[error("section {section} is not what the assignment says of it")]
+    Mislabelled { section: String },
     #[error("section {section} cannot be read: {reason}")]
     Unreadable { section: String, reason: String },
 }
@@ -70,6 +72,7 @@ impl AssignmentError {
             Self::MissingFeature { section, .. }
             | Self::MissingSection { section }
             | Self::WrongContent { section }
+            | Self::Mislabelled { section }
             | Self::Unreadable { section, .. } => Some(section),
             Self::Forged(_)
             | Self::NoSigner(_)
@@ -88,6 +91,7 @@ pub struct VerifiedAssignment {
 }
 
 impl Assignment {
+    /// Returns the assignment with its signature, as it travels and is stored.
     pub fn sign(&self, key: &crate::key::SecretKey) -> Signed {
         Signed::new(self, key)
     }
@@ -132,14 +136,17 @@ impl Assignment {
 }
 
 impl VerifiedAssignment {
+    /// Returns its place in the order of assignments.
     pub fn version(&self) -> Version {
         Version { epoch: self.assignment.epoch, revision: self.assignment.revision }
     }
 
+    /// Returns what acks and heartbeats name it by.
     pub fn hash(&self) -> ContentHash {
         self.hash
     }
 
+    /// Returns the lines that name its sections.
     pub fn sections(&self) -> &[SectionHeader] {
         &self.assignment.sections
     }
@@ -153,7 +160,7 @@ impl VerifiedAssignment {
     /// Makes the whole of the sections' bytes.
     ///
     /// # Errors
-    /// When one is missing, has other content than its hash, or cannot be read. Nothing is half taken.
+    /// When one is missing, has other content than its hash or its line says, or cannot be read. Nothing is half taken.
     pub fn assemble(
         &self,
         bytes_of: impl Fn(&ContentHash) -> Option<Vec<u8>>,
@@ -168,6 +175,9 @@ impl VerifiedAssignment {
                 return Err(AssignmentError::WrongContent { section });
             }
             match Section::decode(&bytes) {
+                Ok(read) if !header.describes(&read, &bytes) => {
+                    return Err(AssignmentError::Mislabelled { section });
+                }
                 Ok(read) => config.take(read),
                 Err(e) => return Err(AssignmentError::Unreadable { section, reason: e.to_string() }),
             }
@@ -271,6 +281,23 @@ mod tests {
 
         assert!(matches!(verified.assemble(|_| None), Err(AssignmentError::MissingSection { .. })));
         assert!(matches!(verified.assemble(|_| Some(vec![1])), Err(AssignmentError::WrongContent { .. })));
+    }
+
+    #[test]
+    fn a_section_under_another_name_or_count_refuses_the_whole() {
+        let check = |spoil: fn(&mut SectionHeader)| {
+            let mut assignment = assignment(2, 7);
+            spoil(&mut assignment.sections[1]);
+            let verified = verify(&assignment, None).expect("valid");
+            let bytes =
+                |hash: &ContentHash| sections().into_iter().find(|s| s.header.hash == *hash).map(|s| s.bytes);
+            matches!(verified.assemble(bytes), Err(AssignmentError::Mislabelled { .. }))
+        };
+
+        assert!(check(|header| header.name = "networks".into()));
+        assert!(check(|header| header.count = 0));
+        assert!(check(|header| header.bytes += 1));
+        assert!(!check(|_| {}));
     }
 
     #[test]

@@ -67,6 +67,7 @@ impl Condition {
         Self { last_transition_time, ..self }
     }
 
+    /// Says whether it holds.
     pub fn is_true(&self) -> bool {
         self.status == ConditionStatus::True
     }

@@ -71,6 +71,7 @@ pub struct Trust {
 }
 
 impl Delegation {
+    /// Returns the delegation with the root's signature.
     pub fn sign(&self, root: &SecretKey) -> Signed {
         Signed::new(self, root)
     }
@@ -121,6 +122,7 @@ impl Trust {
         }
     }
 
+    /// Returns the epoch that the delegation was made in.
     pub fn epoch(&self) -> u64 {
         self.delegation.epoch
     }

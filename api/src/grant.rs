@@ -163,6 +163,7 @@ impl Grant {
 }
 
 impl VerifiedGrant {
+    /// Returns the grant as it was signed, with all of its networks.
     pub fn grant(&self) -> &Grant {
         &self.grant
     }

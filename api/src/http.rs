@@ -28,6 +28,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
+    /// Returns an error with a word for programs and two sentences for people.
     pub fn new(code: &str, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code: code.into(), message: message.into(), hint: hint.into() }
     }

@@ -62,6 +62,7 @@ impl PublicKey {
         [&SPKI_PREFIX[..], &self.0].concat()
     }
 
+    /// Returns the 32 bytes of RFC 8032.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -122,6 +123,7 @@ impl SecretKey {
         Self(SigningKey::from_bytes(seed))
     }
 
+    /// Returns the public half.
     pub fn public(&self) -> PublicKey {
         PublicKey(self.0.verifying_key().to_bytes())
     }
@@ -146,6 +148,7 @@ impl SecretKey {
 pub struct RootFingerprint(#[serde(with = "serde_bytes")] [u8; 32]);
 
 impl RootFingerprint {
+    /// Returns the fingerprint of a root key.
     pub fn of(root: &PublicKey) -> Self {
         Self(*blake3::hash(root.as_bytes()).as_bytes())
     }

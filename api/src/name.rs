@@ -22,6 +22,7 @@ impl Name {
     /// The same rule for schemas.
     pub const PATTERN: &'static str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 
+    /// Returns the text of the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -82,6 +82,7 @@ impl Problem {
         Self { severity: Severity::Info, ..self }
     }
 
+    /// Says whether it keeps something from taking effect.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }

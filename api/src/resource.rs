@@ -101,6 +101,7 @@ impl ResourceSpec {
         serde_json::to_string(self).expect("our own types have string keys only and no failing serialisers")
     }
 
+    /// Returns which kind of resource this is the spec of.
     pub fn kind(&self) -> Kind {
         match self {
             Self::Network(_) => Kind::Network,

@@ -16,10 +16,12 @@ use crate::{
 pub struct NetworkId(String);
 
 impl NetworkId {
+    /// Returns the id of a network in a namespace.
     pub fn new(namespace: &str, name: &str) -> Self {
         Self(format!("{namespace}/{name}"))
     }
 
+    /// Returns `namespace/name`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -36,14 +38,17 @@ impl fmt::Display for NetworkId {
 pub struct ContentHash(#[serde(with = "serde_bytes")] [u8; 32]);
 
 impl ContentHash {
+    /// Returns the hash of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Returns a hash that was computed before.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
+    /// Returns its 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -149,6 +154,13 @@ pub struct SectionHeader {
     pub requires: Vec<String>,
 }
 
+impl SectionHeader {
+    /// Says whether this line is about that section.
+    pub(crate) fn describes(&self, section: &Section, bytes: &[u8]) -> bool {
+        (section.name(), section.count(), bytes.len() as u64) == (self.name.clone(), self.count, self.bytes)
+    }
+}
+
 /// A section with its bytes, as the planner makes it and the store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EncodedSection {
@@ -168,8 +180,21 @@ impl Section {
         }
     }
 
+    /// Returns its bytes and the line that names them.
     pub fn encode(&self) -> EncodedSection {
         let bytes = cbor::encode(self);
+        let header = SectionHeader {
+            name: self.name(),
+            hash: ContentHash::of(&bytes),
+            bytes: bytes.len() as u64,
+            count: self.count(),
+            requires: vec![],
+        };
+        EncodedSection { header, bytes }
+    }
+
+    /// Returns how many entries it has.
+    pub fn count(&self) -> u64 {
         let count = match self {
             Self::Identity(_) => 1,
             Self::Networks(networks) => networks.len(),
@@ -177,16 +202,11 @@ impl Section {
             Self::Routes(routes) => routes.len(),
             Self::Revocations(keys) => keys.len(),
         };
-        let header = SectionHeader {
-            name: self.name(),
-            hash: ContentHash::of(&bytes),
-            bytes: bytes.len() as u64,
-            count: count as u64,
-            requires: vec![],
-        };
-        EncodedSection { header, bytes }
+        count as u64
     }
 
+    /// Reads a section.
+    ///
     /// # Errors
     /// When the bytes are no section that this version knows.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {

@@ -32,6 +32,7 @@ pub enum SignedError {
 }
 
 impl Signed {
+    /// Signs a document; its bytes are encoded here and never again.
     pub fn new<D: Document>(document: &D, key: &SecretKey) -> Self {
         let payload = cbor::encode(document);
         let signature = key.sign(D::DOMAIN, &payload).to_vec();

@@ -1,6 +1,6 @@
 //! Tokens: `prefix_id_secret`, with a checksum so that a typo fails where it is made.
 //!
-//! `hzr_` enrols a gateway, `hzc_` signs a person's device in, `hza_` speaks to the API.
+//! `hzr_` enrols a gateway, `hzc_` signs a person's device in.
 //! The id (10 characters of Crockford base32) may be shown and logged; the rest (43 of base62 for 256 random bits,
 //! 6 of base62 for the CRC-32 of everything before) may not.
 
@@ -16,18 +16,16 @@ use zeroize::Zeroizing;
 pub enum TokenKind {
     Registration,
     Personal,
-    AdminApi,
 }
 
 impl TokenKind {
-    const ALL: [Self; 3] = [Self::Registration, Self::Personal, Self::AdminApi];
+    const ALL: [Self; 2] = [Self::Registration, Self::Personal];
 
     /// Returns the four characters in front of a token of this kind.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Registration => "hzr_",
             Self::Personal => "hzc_",
-            Self::AdminApi => "hza_",
         }
     }
 }
@@ -45,10 +43,12 @@ pub struct Token {
 pub struct TokenText(Zeroizing<String>);
 
 impl TokenText {
+    /// Returns the text of a token, to be sent.
     pub fn new(token: &Token) -> Self {
         Self(token.text.clone())
     }
 
+    /// Returns the secret text.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -63,7 +63,7 @@ impl std::fmt::Debug for TokenText {
 /// Why text is not a token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("must begin with `hzr_` (gateway), `hzc_` (person) or `hza_` (API)")]
+    #[error("must begin with `hzr_` (gateway) or `hzc_` (person)")]
     Prefix,
     #[error("must be {expected} characters long, not {found}: it was cut, or something was added")]
     Length { expected: usize, found: usize },
@@ -90,6 +90,7 @@ impl Token {
         Self { kind, text: Zeroizing::new(text) }
     }
 
+    /// Returns what it is for.
     pub fn kind(&self) -> TokenKind {
         self.kind
     }
@@ -131,6 +132,7 @@ impl FromStr for Token {
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
+    /// Reads the text that a manifest carries.
     pub fn from_text(text: &str) -> Option<Self> {
         let hex = text.strip_prefix("sha256:")?;
         Some(Self(*blake3::Hash::from_hex(hex).ok()?.as_bytes()))
@@ -152,14 +154,17 @@ impl TokenDigest {
 pub struct KeyedDigest([u8; 32]);
 
 impl KeyedDigest {
+    /// Returns a digest that was computed before.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
+    /// Returns its 32 bytes, as they are stored.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
+    /// Compares in constant time.
     pub fn matches(&self, other: &Self) -> bool {
         self.0.ct_eq(&other.0).into()
     }

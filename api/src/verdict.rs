@@ -29,6 +29,7 @@ pub struct Rule {
     pub valid_until: Option<i64>,
 }
 
+/// What happens to a packet that a rule matches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Action {
     Allow,
@@ -50,6 +51,7 @@ pub enum Selector {
     Members,
 }
 
+/// Which packets a rule is about, by what their IP header carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Protocol {
     Any,

@@ -55,6 +55,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
+    /// Returns a refusal with its sentence and what to do about it.
     pub fn new(code: RefusalCode, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: hint.into() }
     }

@@ -30,7 +30,6 @@ pub struct Findings {
     pub http_bytes: usize,
     pub mbit_per_s: f64,
     pub revision: u64,
-    pub problems: usize,
     pub key_exchange: String,
     pub policy_cut_ms: u128,
     pub gateway_back_ms: u128,

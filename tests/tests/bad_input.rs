@@ -153,7 +153,7 @@ fn a_folder_without_the_right_to_it_is_named() {
 #[test]
 fn a_full_disk_is_named() {
     in_world(|world| {
-        let full = "mount -t tmpfs -o size=16k none \"$2\" && dd if=/dev/zero of=\"$2/filler\" bs=1k status=none; \
+        let full = "mount -t tmpfs -o size=16k,mode=700 none \"$2\" && dd if=/dev/zero of=\"$2/filler\" bs=1k status=none; \
                     exec \"$1\" run --manifests \"$3\" --advertise 192.0.2.10:7443 --data \"$2\"";
         let folder = world.folder.path().join("full");
         fs::create_dir(&folder)?;
@@ -205,7 +205,7 @@ struct Mounted(std::path::PathBuf);
 impl Mounted {
     fn tmpfs(path: &std::path::Path, size: &str) -> anyhow::Result<Self> {
         let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "none"]).arg(path);
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size},mode=700"), "none"]).arg(path);
         run(mount)?.success()?;
         Ok(Self(path.to_owned()))
     }

@@ -1,6 +1,6 @@
 //! Joining: one key binds one host, whatever happens on the way, and every refusal says why.
 
-use std::{fs, thread};
+use std::{fs, os::unix::fs::DirBuilderExt, thread};
 
 use anyhow::ensure;
 use horizon_api::{join::JoinString, token::Token, token::TokenKind};
@@ -59,7 +59,7 @@ fn a_retry_after_a_lost_answer_succeeds_and_a_thief_of_the_string_does_not() {
         world.controller.start()?;
         let text = world.controller.invite("server", "gw-1")?;
         let join: JoinString = text.parse()?;
-        fs::create_dir_all(world.gateway.data())?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(world.gateway.data())?;
         let key = secret_file::node_key(&world.gateway.data().join("node.key"))?;
 
         joiner::join_and_vanish(&world.net.gw, &key, &join)?;

@@ -9,7 +9,7 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use horizon_api::http::{EventView, InviteAnswer, InviteRequest, SignInLink, StatusReport};
+use horizon_api::http::{InviteAnswer, InviteRequest, SignInLink, StatusReport};
 
 use crate::{
     AppState, Command, Shared, command::ask, console::finish, failure::Failure, health, input::Input,
@@ -20,7 +20,6 @@ use crate::{
 pub fn control_router(state: AppState) -> Router {
     let calls = Router::new()
         .route("/v1/status", get(status))
-        .route("/v1/events/recent", get(recent_events))
         .route("/v1/invite", post(invite))
         .route("/v1/sign-in-link", post(sign_in_link))
         .merge(health::routes());
@@ -31,10 +30,6 @@ async fn status(State(shared): State<Arc<Shared>>) -> Json<StatusReport> {
     let readiness = health::readiness(&shared).await;
     let view = Arc::clone(&shared.state.view.borrow());
     Json(StatusReport { readiness, view: (*view).clone() })
-}
-
-async fn recent_events(State(shared): State<Arc<Shared>>) -> Json<Vec<EventView>> {
-    Json(shared.state.view.borrow().events.clone())
 }
 
 async fn invite(

@@ -173,7 +173,6 @@ async fn socket_serves_the_verbs() {
     assert_eq!(status.view, view(4));
     assert_eq!(invite("fra-1").await.body, r#"{"join":"horizon://localhost?key=fra-1"}"#);
     check_error(&invite("nobody").await, 404, "NoSuchServer");
-    assert_eq!(fixture.control(Call::get("/v1/events/recent")).await.body, "[]");
     check_error(&fixture.control(Call::get("/")).await, 404, "NoSuchCall");
 }
 

@@ -21,6 +21,7 @@ pub struct ObjectKey {
 pub struct KeyParseError(String);
 
 impl ObjectKey {
+    /// Returns the key of an object.
     pub fn new(kind: Kind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
         Self { kind, namespace: namespace.into(), name: name.into() }
     }

@@ -22,6 +22,7 @@ pub enum Kind {
 pub struct UnknownKind(pub String);
 
 impl Kind {
+    /// Every kind, in the order in which people read about them.
     pub const ALL: [Self; 7] = [
         Self::Network,
         Self::Server,
@@ -32,6 +33,7 @@ impl Kind {
         Self::AccessPolicy,
     ];
 
+    /// Returns what stands behind `kind:` in a manifest.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Network => "Network",

@@ -20,10 +20,12 @@ impl Period {
     /// The same rule for schemas; six digits a unit cannot overflow.
     pub const PATTERN: &'static str = "^([0-9]{1,5}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$";
 
+    /// Returns a period of whole seconds.
     pub const fn from_seconds(seconds: u32) -> Self {
         Self { seconds }
     }
 
+    /// Returns its length in seconds.
     pub fn as_seconds(self) -> u32 {
         self.seconds
     }

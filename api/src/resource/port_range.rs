@@ -25,6 +25,7 @@ impl PortRange {
     /// The shape for schemas; the bounds are checked when it is read.
     pub const PATTERN: &'static str = "^[0-9]{1,5}(-[0-9]{1,5})?$";
 
+    /// Returns the ports, both ends included.
     pub fn ports(self) -> RangeInclusive<u16> {
         self.first..=self.last
     }

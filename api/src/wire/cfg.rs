@@ -56,6 +56,7 @@ pub struct SectionBytes {
     pub bytes: Vec<u8>,
 }
 
+/// A gateway's first request: bind this key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Join {
     /// The whole registration token. Sent only after the delegation was checked.
@@ -66,6 +67,7 @@ pub struct Join {
     pub attestation: Signed,
 }
 
+/// A bound gateway's first request, with what it runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attach {
     pub running: Option<Version>,

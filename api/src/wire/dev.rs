@@ -28,6 +28,7 @@ pub enum ToDevice {
     Refused(Refusal),
 }
 
+/// A device's first request: let this key in as a device of the token's user.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
     /// The whole personal token. Sent only after the delegation was checked.
@@ -60,6 +61,7 @@ pub struct ServerOffer {
     pub links: u32,
 }
 
+/// A network of a gateway that a device may use there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkOffer {
     pub network: NetworkId,

@@ -43,6 +43,7 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
+    /// Takes bytes as they arrive.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }

@@ -34,6 +34,7 @@ pub enum ToDevice {
     },
 }
 
+/// A device's first word: who it is by its grant, and for which network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkHello {
     pub version: String,

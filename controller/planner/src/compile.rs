@@ -89,6 +89,7 @@ pub struct Stale {
     pub message: String,
 }
 
+/// The cause of a last good, as the reason of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StaleReason {
     /// The text of the object is wrong, or the file that it stood in is.
@@ -154,6 +155,7 @@ impl Stale {
 }
 
 impl StaleReason {
+    /// Returns the reason for conditions.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::SourceInvalid => "SourceInvalid",

@@ -14,6 +14,7 @@ pub struct Node {
     pub value: Value,
 }
 
+/// What a node holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     Null,
@@ -49,10 +50,12 @@ impl Node {
         self.entries().iter().find(|entry| entry.key == key)
     }
 
+    /// Returns the entries of a map, and none of anything else.
     pub fn entries(&self) -> &[Entry] {
         if let Value::Map(entries) = &self.value { entries } else { &[] }
     }
 
+    /// Returns the text, if this is one.
     pub fn text(&self) -> Option<&str> {
         if let Value::Text { text, .. } = &self.value { Some(text) } else { None }
     }

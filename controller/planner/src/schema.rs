@@ -40,6 +40,7 @@ pub struct Schema {
     pub nullable: bool,
 }
 
+/// The types that our schemas use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Type {
@@ -73,10 +74,12 @@ impl TryFrom<String> for Pattern {
 }
 
 impl Pattern {
+    /// Returns the expression as it is written.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
+    /// Says whether a text has this form.
     pub fn matches(&self, text: &str) -> bool {
         self.0.is_match(text)
     }

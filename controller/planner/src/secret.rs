@@ -16,7 +16,7 @@ pub(crate) enum Secret {
 impl Secret {
     /// Looks at one value and the name of its field.
     pub(crate) fn find(field: &str, text: &str) -> Option<Self> {
-        let is_token = ["hzr_", "hzc_", "hza_"].iter().any(|prefix| text.contains(prefix)) && text.len() > 40;
+        let is_token = ["hzr_", "hzc_"].iter().any(|prefix| text.contains(prefix)) && text.len() > 40;
         if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") {
             Some(Self::PrivateKey)
         } else if is_token {

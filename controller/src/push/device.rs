@@ -6,7 +6,7 @@ use horizon_api::wire::{
 };
 use horizon_node::framed::{Receiver, Sender};
 use tokio::sync::oneshot;
-use tracing::info;
+use tracing::{debug, info};
 
 use super::{Peer, PushContext, ask, in_time};
 use crate::event::{Event, LoginRequest, RefreshRequest};
@@ -20,7 +20,9 @@ pub(super) async fn serve(
     let answer = match in_time(decide(&peer, &mut receiver, &context)).await? {
         Ok(granted) => ToDevice::Granted(granted),
         Err(refusal) => {
-            info!(code = ?refusal.code, reason = %refusal, "device refused");
+            info!(code = ?refusal.code, "device refused");
+            // The sentence may name the person.
+            debug!(reason = %refusal, "why the device is refused");
             ToDevice::Refused(refusal)
         }
     };

@@ -127,16 +127,24 @@ fn folder_that_cannot_be_used_is_refused_in_one_line() {
     );
     check_open(
         |data| {
-            std::fs::create_dir(data).unwrap();
+            private_folder(data);
             std::fs::write(data.join("horizon.db"), "some other file, longer than a header".repeat(99))
                 .unwrap();
         },
         "DATA/horizon.db is not a Horizon database: move it away, or restore a backup",
     );
     check_open(
-        |data| std::fs::create_dir_all(data.join("horizon.db")).unwrap(),
+        |data| {
+            private_folder(data);
+            std::fs::create_dir(data.join("horizon.db")).unwrap();
+        },
         "cannot use DATA/horizon.db: is a directory (os error 21); name another data folder with --data DIR",
     );
+}
+
+fn private_folder(path: &std::path::Path) {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).create(path).unwrap();
 }
 
 #[tokio::test]

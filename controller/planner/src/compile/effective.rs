@@ -30,6 +30,7 @@ pub struct Effective {
     expiries: BTreeSet<i64>,
 }
 
+/// A Server as enrolment, grants and gateways see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveServer {
     /// Declared, or bound when it joined.
@@ -42,6 +43,7 @@ pub struct EffectiveServer {
     pub standing: Standing,
 }
 
+/// A User with what counts for their devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveUser {
     pub groups: BTreeSet<String>,
@@ -51,6 +53,7 @@ pub struct EffectiveUser {
     pub standing: Standing,
 }
 
+/// A Device as its grant says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveDevice {
     pub public_key: Option<PublicKey>,
@@ -62,6 +65,7 @@ pub struct EffectiveDevice {
     pub standing: Standing,
 }
 
+/// A RegistrationKey as a join is judged by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveRegistrationKey {
     /// `None` when the controller makes the token.
@@ -72,6 +76,7 @@ pub struct EffectiveRegistrationKey {
     pub standing: Standing,
 }
 
+/// A PersonalKey as a login is judged by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectivePersonalKey {
     pub user: ObjectKey,
