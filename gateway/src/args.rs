@@ -3,7 +3,6 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
-use horizon_api::join::{JoinError, JoinString};
 use horizon_dataplane::apply::InterfaceName;
 
 /// The Horizon gateway: ends people's tunnels on this host, by the controller's signed configuration.
@@ -73,17 +72,4 @@ pub(crate) struct DataArgs {
     /// The gateway's data folder.
     #[arg(long = "data", env = "HORIZON_DATA", default_value = "/var/lib/horizon/gateway")]
     pub(crate) folder: PathBuf,
-}
-
-impl JoinArgs {
-    /// Reads the join string, which is a secret, from the argument or from standard input.
-    pub(crate) fn join_string(&self) -> Result<JoinString, JoinError> {
-        if self.join != "-" {
-            return self.join.parse();
-        }
-        let mut line = String::new();
-        // An empty or unreadable standard input is no join string, and is refused as such.
-        drop(std::io::stdin().read_line(&mut line));
-        line.parse()
-    }
 }

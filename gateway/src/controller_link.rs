@@ -17,6 +17,7 @@ use horizon_api::{
     },
 };
 use horizon_node::{
+    backoff::Backoff,
     controller::{self, Meeting},
     failure::Failure,
     framed::{ReceiveError, Receiver},
@@ -59,9 +60,10 @@ pub(crate) struct ControllerLink {
     pub(crate) reports: watch::Receiver<Report>,
 }
 
-/// Full jitter between these two, so that a herd that lost its controller does not come back as one.
-const BACKOFF_MIN: Duration = Duration::from_millis(500);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// While the controller is away.
+const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
+/// A session that was so long was no accident.
+const LASTING: Duration = Duration::from_secs(30);
 /// Messages that wait for the loop below.
 const INBOX_MAX: usize = 16;
 /// What the controller is asked for must come within this time.
@@ -70,7 +72,7 @@ const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 impl ControllerLink {
     /// Runs until the event loop is gone.
     pub(crate) async fn run(mut self) {
-        let mut backoff = BACKOFF_MIN;
+        let mut retry = RETRY;
         loop {
             let started = tokio::time::Instant::now();
             match self.session().await {
@@ -80,11 +82,10 @@ impl ControllerLink {
             if self.events.send(LinkToController::Down).await.is_err() {
                 return;
             }
-            if started.elapsed() > BACKOFF_MAX {
-                backoff = BACKOFF_MIN;
+            if started.elapsed() > LASTING {
+                retry.reset();
             }
-            tokio::time::sleep(jittered(backoff)).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
+            tokio::time::sleep(retry.next(u32::from_le_bytes(random::bytes()))).await;
         }
     }
 
@@ -281,11 +282,6 @@ fn read_ahead(mut receiver: Receiver) -> Inbox {
         }
     });
     inbox
-}
-
-fn jittered(most: Duration) -> Duration {
-    let fraction = f64::from(u32::from_le_bytes(random::bytes())) / f64::from(u32::MAX);
-    most.mul_f64(fraction)
 }
 
 #[cfg(test)]

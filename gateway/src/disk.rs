@@ -25,7 +25,7 @@ pub(crate) struct Current {
     pub(crate) assignment: Signed,
     pub(crate) running: Version,
     pub(crate) sections: Vec<ContentHash>,
-    /// Unix milliseconds: the highest time ever seen.
+    /// Unix milliseconds: the least that it can be at the next start.
     pub(crate) time_floor_ms: i64,
 }
 
@@ -45,7 +45,7 @@ impl Enrolment {
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
         let read: Self = cbor::decode(bytes)?;
-        if read.version > VERSION { Err(DiskError::Newer(read.version)) } else { Ok(read) }
+        check(read.version).map(|()| read)
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -66,10 +66,14 @@ impl Current {
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
         let read: Self = cbor::decode(bytes)?;
-        if read.version > VERSION { Err(DiskError::Newer(read.version)) } else { Ok(read) }
+        check(read.version).map(|()| read)
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         cbor::encode(self)
     }
+}
+
+fn check(version: u32) -> Result<(), DiskError> {
+    if version > VERSION { Err(DiskError::Newer(version)) } else { Ok(()) }
 }

@@ -10,12 +10,14 @@ use horizon_api::{
         cfg::{Join, ToController, ToGateway},
     },
 };
-use horizon_node::{clock, controller, data_folder::DataFolder, durable, failure::Failure, secret_file};
+use horizon_node::{
+    clock, controller, data_folder::DataFolder, durable, failure::Failure, join, secret_file,
+};
 
 use crate::{args::JoinArgs, disk::Enrolment};
 
 pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
-    let join = args.join_string().map_err(|e| Failure::Usage(e.to_string()))?;
+    let join = join::read(&args.join).map_err(|e| Failure::Usage(e.to_string()))?;
     if join.token.kind() != TokenKind::Registration {
         let text = "this is a link for a person, not a join string for a gateway; run `horizon-controller invite server NAME`";
         return Err(Failure::Usage(text.into()).into());

@@ -1,6 +1,7 @@
 //! What every Horizon process shares: its key and files on disk, the TLS and QUIC settings of its links,
-//! framed streams, the local socket, the clock and the log.
+//! framed streams, sockets, waits, the clock and the log.
 
+pub mod backoff;
 pub mod clock;
 pub mod controller;
 pub mod data_folder;
@@ -8,6 +9,7 @@ pub mod durable;
 pub mod evidence;
 pub mod failure;
 pub mod framed;
+pub mod join;
 pub mod key_exchange;
 pub mod local;
 pub mod log;
@@ -15,3 +17,4 @@ pub mod quic;
 pub mod random;
 pub mod secret_file;
 pub mod tls;
+pub mod udp;

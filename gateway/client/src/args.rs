@@ -3,10 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use horizon_api::{
-    join::{JoinError, JoinString},
-    name::Name,
-};
+use horizon_api::name::Name;
 use horizon_dataplane::apply::InterfaceName;
 
 /// Horizon on this machine: sign in, connect to a private network, see how it is.
@@ -62,7 +59,7 @@ pub(crate) struct RunArgs {
 pub(crate) struct LoginArgs {
     /// `horizon://HOST:PORT?key=hzc_…#ROOT`, in quotes; `-` reads it from standard input.
     #[arg(env = "HORIZON_LINK", hide_env_values = true)]
-    link: String,
+    pub(crate) link: String,
     /// What this device is called, instead of its host name.
     #[arg(long, env = "HORIZON_NAME")]
     pub(crate) name: Option<Name>,
@@ -105,17 +102,4 @@ pub(crate) struct DataArgs {
     /// The agent's data folder.
     #[arg(long = "data", env = "HORIZON_DATA", default_value = "/var/lib/horizon/agent")]
     pub(crate) folder: PathBuf,
-}
-
-impl LoginArgs {
-    /// Reads the link, which holds a secret, from the argument or from standard input.
-    pub(crate) fn link(&self) -> Result<JoinString, JoinError> {
-        if self.link != "-" {
-            return self.link.parse();
-        }
-        let mut line = String::new();
-        // An empty or unreadable standard input is no link, and is refused as such.
-        drop(std::io::stdin().read_line(&mut line));
-        line.parse()
-    }
 }

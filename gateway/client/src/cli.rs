@@ -10,7 +10,7 @@ use std::{
 
 use axum::http::{Method, StatusCode};
 use horizon_api::token::TokenKind;
-use horizon_node::{failure::Failure, local};
+use horizon_node::{failure::Failure, join, local};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ pub(crate) async fn ask(verb: Verb) -> anyhow::Result<()> {
 
 async fn log_in(args: LoginArgs) -> anyhow::Result<()> {
     // A typo is found here, without an agent.
-    let link = args.link().map_err(|e| Failure::Usage(e.to_string()))?;
+    let link = join::read(&args.link).map_err(|e| Failure::Usage(e.to_string()))?;
     if link.token.kind() != TokenKind::Personal {
         return Err(Failure::Usage(NOT_A_PERSONS_LINK.to_owned()).into());
     }

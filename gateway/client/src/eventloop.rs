@@ -2,7 +2,6 @@
 
 mod grants;
 mod link;
-mod listen;
 mod lookup;
 mod report;
 

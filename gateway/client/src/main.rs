@@ -3,7 +3,6 @@
 mod account;
 mod api;
 mod args;
-mod backoff;
 mod choice;
 mod cli;
 mod controller;

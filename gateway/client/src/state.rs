@@ -16,8 +16,9 @@ use horizon_api::{
     section::NetworkId,
     wire::{Refusal, RefusalCode},
 };
+use horizon_node::backoff::Backoff;
 
-use crate::{api::StateName, backoff::Backoff};
+use crate::api::StateName;
 
 /// One address of one gateway, for one network.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,11 +11,12 @@ use std::thread;
 use std::time::Duration;
 
 use horizon_dataplane::apply::InterfaceName;
+use horizon_dataplane::offload::VIRTIO_HEADER_LEN;
 
 use crate::{netlink, system};
 
 /// Bytes of the `virtio_net_hdr` before each packet.
-pub const HEADER_BYTES: usize = 10;
+pub const HEADER_BYTES: usize = VIRTIO_HEADER_LEN;
 
 /// An open TUN: its queues and what the kernel agreed to.
 pub struct Tun {

@@ -7,12 +7,12 @@ use std::{
 
 use horizon_api::{join::JoinString, name::Name};
 use horizon_link::Command;
-use horizon_node::{clock, failure::Failure, random};
+use horizon_node::{backoff::Backoff, clock, failure::Failure, random};
 use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::{Event, EventLoop, Reply};
-use crate::{account::Account, backoff::Backoff, controller, disk};
+use crate::{account::Account, controller, disk};
 
 /// What is known of the controller, and of the question that is under way.
 pub(super) struct Grants {

@@ -13,11 +13,11 @@ use horizon_dataplane::{
 };
 use horizon_host::{Tun, tun::Offload};
 use horizon_link::{Command, Dial, LinkEvent, Role, ShardHandle, ShardParts};
+use horizon_node::udp::{self, Family};
 use tracing::{debug, info, warn};
 
 use super::{
     Event, EventLoop,
-    listen::{self, Family},
     lookup::{self, Found},
     moment,
 };
@@ -261,7 +261,7 @@ impl EventLoop {
     fn start_shard(&mut self) -> anyhow::Result<()> {
         let mut tun = Tun::open(&self.parts.tun, 1)?;
         let queue = tun.queues.pop().context("a TUN has one queue at least")?;
-        let bound = listen::bind()?;
+        let bound = udp::bind_any(0).map_err(|(_, error)| error).context("open a UDP socket")?;
         self.links_started += 1;
         let (number, events) = (self.links_started, self.parts.link_events.clone());
         let handle = horizon_link::start(ShardParts {

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use super::listen::Family;
+use horizon_node::udp::Family;
+
 use crate::{choice::Candidate, state::Target};
 
 /// What was found.

@@ -4,25 +4,27 @@ use std::time::Duration;
 
 /// A wait that doubles with each failure.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     first: Duration,
     most: Duration,
     failures: u32,
 }
 
 impl Backoff {
-    pub(crate) const fn new(first: Duration, most: Duration) -> Self {
+    /// Returns the wait before the first failure.
+    pub const fn new(first: Duration, most: Duration) -> Self {
         Self { first, most, failures: 0 }
     }
 
     /// Returns the next wait: a random part, `jitter` of `u32::MAX`, of what has doubled so far.
-    pub(crate) fn next(&mut self, jitter: u32) -> Duration {
+    pub fn next(&mut self, jitter: u32) -> Duration {
         let ceiling = self.first.saturating_mul(1 << self.failures.min(16)).min(self.most);
         self.failures = self.failures.saturating_add(1);
         ceiling.mul_f64(f64::from(jitter) / f64::from(u32::MAX))
     }
 
-    pub(crate) fn reset(&mut self) {
+    /// Begins anew: what was tried went well.
+    pub fn reset(&mut self) {
         self.failures = 0;
     }
 }
