@@ -150,7 +150,7 @@ fn a_folder_without_the_right_to_it_is_named() {
 #[test]
 fn a_full_disk_is_named() {
     in_world(|world| {
-        let full = "mount -t tmpfs -o size=16k none \"$2\" && dd if=/dev/zero of=\"$2/filler\" bs=1k status=none; \
+        let full = "mount -t tmpfs -o size=16k,mode=700 none \"$2\" && dd if=/dev/zero of=\"$2/filler\" bs=1k status=none; \
                     exec \"$1\" run --manifests \"$3\" --advertise 192.0.2.10:7443 --data \"$2\"";
         let folder = world.folder.path().join("full");
         fs::create_dir(&folder)?;
