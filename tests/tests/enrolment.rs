@@ -1,10 +1,10 @@
 //! Joining: one key binds one host, whatever happens on the way, and every refusal says why.
 
-use std::{fs, os::unix::fs::DirBuilderExt, thread};
+use std::thread;
 
 use anyhow::ensure;
 use horizon_api::{join::JoinString, token::Token, token::TokenKind};
-use horizon_node::secret_file;
+use horizon_node::{data_folder::DataFolder, secret_file};
 use horizon_tests::{
     joiner,
     process::{Outcome, run_within},
@@ -59,8 +59,9 @@ fn a_retry_after_a_lost_answer_succeeds_and_a_thief_of_the_string_does_not() {
         world.controller.start()?;
         let text = world.controller.invite("server", "gw-1")?;
         let join: JoinString = text.parse()?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(world.gateway.data())?;
-        let key = secret_file::node_key(&world.gateway.data().join("node.key"))?;
+        let data = DataFolder::open(world.gateway.data())?;
+        let key = secret_file::node_key(&data.file("node.key"))?;
+        drop(data);
 
         joiner::join_and_vanish(&world.net.gw, &key, &join)?;
         wait_for("the server is bound", || Ok(world.controller.server("gw-1")?.enrolled))?;

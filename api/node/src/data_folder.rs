@@ -102,7 +102,16 @@ fn is_open(path: &Path) -> io::Result<bool> {
 
 /// Only a folder that is empty or was ours before is changed: `--data /tmp` must not lock everybody out.
 fn is_ours(path: &Path) -> io::Result<bool> {
-    Ok(path.join("lock").exists() || fs::read_dir(path)?.next().is_none())
+    if path.join("lock").exists() {
+        return Ok(true);
+    }
+    for entry in fs::read_dir(path)? {
+        // A disk of its own begins with this.
+        if entry?.file_name() != "lost+found" {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl DataFolderError {

@@ -214,19 +214,18 @@ impl FlowTable {
         mut decide: impl FnMut(Ask) -> Decision,
     ) -> Passage {
         let entry = &mut self.entries[place as usize];
-        let own = entry.remembered(direction, stamp, at, || decide(Ask::Source));
-        let answered = match own {
-            Some(decision) if is_allow(decision) => Some(decision),
-            Some(_) | None if packet.begins_flow() => None,
-            Some(_) | None => entry
+        let own = entry.own(direction, stamp, at, || decide(Ask::Source));
+        let answered = if is_allow(own) || packet.begins_flow() {
+            None
+        } else {
+            entry
                 .remembered(direction.other(), stamp.reversed(), at, || decide(Ask::Destination))
-                .filter(|decision| is_allow(*decision)),
+                .filter(|decision| is_allow(*decision))
         };
-        let decision = answered.or(own).unwrap_or_else(|| {
-            let decision = decide(Ask::Source);
-            entry.remember(direction, stamp, decision);
-            decision
-        });
+        let decision = answered.unwrap_or(own);
+        if answered.is_none() {
+            entry.begin(direction);
+        }
         if is_allow(decision) {
             entry.see(packet, direction);
         }

@@ -56,6 +56,8 @@ impl Class {
 struct Remembered {
     stamp: Stamp,
     decision: Decision,
+    /// Whether this side sent something of its own accord, allowed or not: only that can be answered.
+    is_begun: bool,
 }
 
 /// What was seen of one direction.
@@ -63,6 +65,13 @@ struct Remembered {
 struct Seen {
     any: bool,
     fin: bool,
+}
+
+impl Remembered {
+    #[inline]
+    fn holds(&self, stamp: Stamp, at: Moment) -> bool {
+        self.stamp == stamp && self.decision.holds_until.is_none_or(|end| at.unix_s <= end)
+    }
 }
 
 #[derive(Debug)]
@@ -96,11 +105,39 @@ impl Entry {
         self.listed_at = now;
     }
 
+    /// Keeps the first decision of a flow.
     pub(super) fn remember(&mut self, direction: Direction, stamp: Stamp, decision: Decision) {
-        self.remembered[direction as usize] = Some(Remembered { stamp, decision });
+        self.remembered[direction as usize] = Some(Remembered { stamp, decision, is_begun: true });
     }
 
-    /// Returns the decision about a direction, asked for again if it was made from something else or is over.
+    /// A packet came in this direction that answers nothing.
+    pub(super) fn begin(&mut self, direction: Direction) {
+        if let Some(remembered) = &mut self.remembered[direction as usize] {
+            remembered.is_begun = true;
+        }
+    }
+
+    /// Returns the decision about the direction that a packet came in, asked for if there is none that holds.
+    #[inline]
+    pub(super) fn own(
+        &mut self,
+        direction: Direction,
+        stamp: Stamp,
+        at: Moment,
+        decide: impl FnOnce() -> Decision,
+    ) -> Decision {
+        match &mut self.remembered[direction as usize] {
+            Some(remembered) if remembered.holds(stamp, at) => remembered.decision,
+            place => {
+                let decision = decide();
+                let is_begun = is_allow(decision) || place.is_some_and(|former| former.is_begun);
+                *place = Some(Remembered { stamp, decision, is_begun });
+                decision
+            }
+        }
+    }
+
+    /// Returns the decision about a direction that was begun, asked for again if it holds no more.
     #[inline]
     pub(super) fn remembered(
         &mut self,
@@ -109,10 +146,9 @@ impl Entry {
         at: Moment,
         decide: impl FnOnce() -> Decision,
     ) -> Option<Decision> {
-        let remembered = self.remembered[direction as usize].as_mut()?;
-        let is_over = remembered.decision.holds_until.is_some_and(|end| at.unix_s > end);
-        if remembered.stamp != stamp || is_over {
-            *remembered = Remembered { stamp, decision: decide() };
+        let remembered = self.remembered[direction as usize].as_mut().filter(|remembered| remembered.is_begun)?;
+        if !remembered.holds(stamp, at) {
+            *remembered = Remembered { stamp, decision: decide(), is_begun: true };
         }
         Some(remembered.decision)
     }

@@ -46,14 +46,14 @@ fn from(port: u16) -> Vec<u8> {
 }
 
 #[test]
-fn decision_is_asked_for_once() {
+fn each_direction_is_asked_for_once() {
     let mut world = World::new(10);
     for at_s in 0..5 {
         assert!(world.is_allowed(at_s, &from(1), Action::Allow));
         assert!(world.is_allowed(at_s, &tcp("10.0.0.2:80", "10.0.0.1:1", ACK, b""), Action::Deny));
     }
 
-    assert_eq!((world.asked, world.flows.len()), (1, 1));
+    assert_eq!((world.asked, world.flows.len()), (2, 1));
 }
 
 #[test]
