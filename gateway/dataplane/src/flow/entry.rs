@@ -146,7 +146,8 @@ impl Entry {
         at: Moment,
         decide: impl FnOnce() -> Decision,
     ) -> Option<Decision> {
-        let remembered = self.remembered[direction as usize].as_mut().filter(|remembered| remembered.is_begun)?;
+        let remembered =
+            self.remembered[direction as usize].as_mut().filter(|remembered| remembered.is_begun)?;
         if !remembered.holds(stamp, at) {
             *remembered = Remembered { stamp, decision: decide(), is_begun: true };
         }
