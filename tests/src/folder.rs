@@ -44,7 +44,7 @@ metadata: {name: gw-1}
 spec: {generate: {}}
 ";
 
-const PEOPLE: &str = "\
+pub const PEOPLE: &str = "\
 apiVersion: horizon.dev/v1alpha1
 kind: User
 metadata: {name: alice}

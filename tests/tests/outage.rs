@@ -4,14 +4,14 @@ use std::{net::UdpSocket, process::Command, thread};
 
 use anyhow::ensure;
 use horizon_tests::{
-    folder::SERVER,
+    folder::{PEOPLE, SERVER},
     page::Page,
     process::run,
     scenario::in_world,
     snapshot::Snapshot,
     traffic::{Flow, fetch, ping, wait_ping},
     wait::{PATIENCE, wait_for, wait_until},
-    world::{Agent, LAN, World},
+    world::{Agent, Gateway, LAN, World},
 };
 
 #[test]
@@ -224,6 +224,47 @@ fn an_interface_that_somebody_removed_is_made_again_and_carries_traffic() {
 
         world.gateway.daemon()?;
         world.alice.daemon().map(drop)
+    });
+}
+
+#[test]
+fn an_agent_goes_to_another_gateway_when_its_own_dies() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        let second = SERVER.replace("gw-1", "gw-2").replace("192.0.2.1,", "192.0.2.102,");
+        let second = second.replace("  subnetRoutes: [{cidr: 198.51.100.0/24}]\n", "");
+        world.manifests.write("second.yaml", &second)?;
+        wait_for("the second server is known", || Ok(world.controller.server("gw-2").is_ok()))?;
+        let mut other = Gateway::new(world.net.cli2.clone(), world.folder.path().join("gateway-2"));
+        other.join(&world.controller.invite("server", "gw-2")?)?.success()?;
+        other.start()?;
+        wait_for("the second server is ready", || Ok(world.controller.server("gw-2")?.ready))?;
+
+        ensure!(world.alice.status()?.server.as_deref() == Some("gw-1"), "{:?}", world.alice.status()?);
+        world.gateway.kill()?;
+        wait_for("the agent is at the second", || {
+            let status = world.alice.status()?;
+            Ok(status.is_connected() && status.server.as_deref() == Some("gw-2"))
+        })?;
+        other.stop()
+    });
+}
+
+#[test]
+fn a_disabled_person_is_cut_off_and_told_and_comes_back_when_enabled() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        let disabled = PEOPLE.replacen("{groups: [staff]}", "{groups: [staff], disabled: true}", 1);
+        world.manifests.write("people.yaml", &disabled)?;
+        wait_for("nothing passes", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        wait_for("the agent is told", || Ok(world.alice.status()?.state == "Blocked"))?;
+        ensure!(world.alice.verb(&["connect"])?.code == 3, "a disabled person connects");
+
+        world.manifests.write("people.yaml", PEOPLE)?;
+        wait_for("the person may connect", || Ok(world.alice.verb(&["connect"])?.code == 0))?;
+        wait_ping(&world.net.cli, LAN)
     });
 }
 

@@ -18,10 +18,11 @@ use horizon_api::{
     },
 };
 use horizon_tests::{
-    folder::{POLICY, POLICY_GATEWAY_ONLY, SERVER},
+    folder::{PEOPLE, POLICY, POLICY_GATEWAY_ONLY, SERVER},
     joiner,
     packet::{echo_request, is_echo_reply},
     page::Page,
+    process::run,
     scenario::in_world,
     stranger::{inject, knock},
     traffic::{Flow, fetch, no_ping, ping, throughput, wait_ping},
@@ -150,6 +151,63 @@ fn a_device_that_no_policy_covers_reaches_nothing() {
         ensure!(guest.status()?.is_connected(), "the guest's link is gone");
         world.gateway.wait_status("a drop is counted", |status| !status.drops.is_empty())?;
         wait_ping(&world.net.cli, LAN)
+    });
+}
+
+/// A second network, whose packets are smaller: alice's.
+const NARROW: &str = "\
+apiVersion: horizon.dev/v1alpha1
+kind: Network
+metadata: {name: narrow}
+spec:
+  addressPools: [{cidr: 10.78.0.0/24}]
+  mtu: 1280
+---
+apiVersion: horizon.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: narrow}
+spec:
+  networkRef: {name: narrow}
+  action: Allow
+  from: [{any: true}]
+  rules: [{to: [{any: true}]}]
+";
+
+#[test]
+fn who_sends_more_than_a_network_carries_is_told_how_much_that_is() {
+    in_world(|world| {
+        world.manifests.write("narrow.yaml", NARROW)?;
+        world
+            .manifests
+            .write("server.yaml", &SERVER.replace("[{name: office}]", "[{name: office}, {name: narrow}]"))?;
+        let people = PEOPLE.replacen("networkRefs: [{name: office}]", "networkRefs: [{name: narrow}]", 1);
+        world.manifests.write("people.yaml", &people)?;
+        world.start_with_alice()?;
+        let alice = world.alice.status()?.ipv4()?;
+        ensure!(alice.octets()[1] == 78, "alice is not in the narrow network: {alice}");
+        // The other hosts of this LAN need no way back, because the gateway masquerades; this one begins.
+        world.net.lan.ip("route add 10.78.0.0/24 via 198.51.100.1")?;
+        wait_ping(&world.net.lan, alice)?;
+
+        let large = |bytes: u32| {
+            let mut ping = world.net.lan.command("ping");
+            ping.args([
+                "-c",
+                "1",
+                "-W",
+                "2",
+                "-M",
+                "do",
+                "-s",
+                &(bytes - 28).to_string(),
+                &alice.to_string(),
+            ]);
+            run(ping)
+        };
+        large(1280)?.success()?;
+        let told = large(1281)?;
+        ensure!(told.stdout.contains("mtu = 1280"), "{told:?}");
+        Ok(())
     });
 }
 

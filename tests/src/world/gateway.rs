@@ -44,7 +44,7 @@ pub struct LinkStatus {
 }
 
 impl Gateway {
-    pub(super) fn new(namespace: Namespace, data: PathBuf) -> Self {
+    pub fn new(namespace: Namespace, data: PathBuf) -> Self {
         Self { namespace, data, daemon: None }
     }
 
