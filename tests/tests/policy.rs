@@ -177,9 +177,9 @@ spec:
 fn who_sends_more_than_a_network_carries_is_told_how_much_that_is() {
     in_world(|world| {
         world.manifests.write("narrow.yaml", NARROW)?;
-        world
-            .manifests
-            .write("server.yaml", &SERVER.replace("[{name: office}]", "[{name: office}, {name: narrow}]"))?;
+        let server = SERVER.replace("[{name: office}]", "[{name: office}, {name: narrow}]");
+        let server = server.replace("198.51.100.0/24", "198.51.100.0/24, networkRef: {name: narrow}");
+        world.manifests.write("server.yaml", &server)?;
         let people = PEOPLE.replacen("networkRefs: [{name: office}]", "networkRefs: [{name: narrow}]", 1);
         world.manifests.write("people.yaml", &people)?;
         world.start_with_alice()?;

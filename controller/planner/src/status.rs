@@ -72,7 +72,9 @@ impl Statuses<'_> {
         match public_key {
             Some(key) => Condition::holds("Enrolled", "Enrolled", format!("its key is {key}"), self.now),
             None => {
-                let message = "no gateway has joined as it; run `horizon-controller invite server`";
+                let name = &server.name;
+                let message =
+                    format!("no gateway has joined as it; run `horizon-controller invite server {name}`");
                 Condition::fails("Enrolled", "NotEnrolled", message, self.now)
             }
         }

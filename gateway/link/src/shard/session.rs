@@ -41,6 +41,7 @@ impl Shard {
                 Event::Connected => self.handshake_done(link),
                 Event::ConnectionLost { reason } => {
                     let reason = reason.to_string();
+                    self.hear_last_words(link);
                     if !link.is_closing {
                         link.is_closing = true;
                         self.link_ended(link, None, &reason);
@@ -51,6 +52,14 @@ impl Shard {
                 | Event::DatagramReceived
                 | Event::DatagramsUnblocked => {}
             }
+        }
+    }
+
+    /// What a gateway says before it closes may arrive together with the close: it says why.
+    fn hear_last_words(&mut self, link: &mut Link) {
+        if !link.is_closing && link.peer.is_some() && matches!(link.end, End::Device(..)) {
+            // A stream that ends here says no more than that the connection did.
+            let _ = self.follow_gateway(link);
         }
     }
 
