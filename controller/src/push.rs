@@ -6,7 +6,6 @@
 mod bounds;
 mod counters;
 mod device;
-pub mod door;
 mod gateway;
 pub mod offer;
 
@@ -19,6 +18,7 @@ use horizon_api::{
 };
 use horizon_node::{
     clock,
+    door::{Crowd, Door, DoorLimits, Place, Turned},
     framed::{self, Receiver, Sender},
     quic, random,
 };
@@ -26,7 +26,6 @@ use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{Instrument, debug, debug_span};
 
-use self::door::{Door, Place, Turned};
 use crate::{event::Event, snapshot::Snapshot};
 
 /// A stranger is admitted within this time or gone. It is more than what its parts below take together.
@@ -37,6 +36,11 @@ const MEETING: Duration = Duration::from_secs(10);
 const DECISION: Duration = Duration::from_secs(15);
 /// Links at once, admitted or not: 10,000 gateways and devices that refresh.
 const LINKS_MAX: usize = 10_000;
+
+/// Each waits for `ADMISSION` at most, so at the worst more than a hundred a second are decided about. Of one host as
+/// many as an office that comes back after an outage.
+const DOOR: DoorLimits =
+    DoorLimits { waiting: Crowd { all: 4096, of_one: 256 }, unproven: Crowd { all: 1024, of_one: 64 } };
 
 /// What every session needs.
 #[derive(Clone)]
@@ -63,7 +67,7 @@ impl Peer {
 /// Serves until the endpoint is closed.
 pub async fn run(endpoint: Endpoint, context: PushContext) {
     let links = Arc::new(Semaphore::new(LINKS_MAX));
-    let door = Door::default();
+    let door = Door::new(DOOR);
     while let Some(incoming) = endpoint.accept().await {
         let Ok(permit) = Arc::clone(&links).try_acquire_owned() else {
             incoming.refuse();

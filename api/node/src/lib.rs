@@ -5,6 +5,7 @@ pub mod backoff;
 pub mod clock;
 pub mod controller;
 pub mod data_folder;
+pub mod door;
 pub mod durable;
 pub mod evidence;
 pub mod failure;

@@ -4,10 +4,9 @@
 //! A source's first few of a kind in a minute are recorded, the others are counted; the counts are told when the
 //! minute is over. Memory is bounded by the rows of a minute.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
-};
+use std::{collections::BTreeMap, net::IpAddr};
+
+use horizon_node::door::host_of;
 
 /// Refusals are counted over this time.
 const WINDOW_MS: i64 = 60_000;
@@ -54,7 +53,7 @@ impl RefusalLimit {
         if self.is_empty() {
             self.started_at_ms = now_ms;
         }
-        let source = Source { remote: remote.map(network), reason: reason.to_owned() };
+        let source = Source { remote: remote.map(host_of), reason: reason.to_owned() };
         let recorded = self.tallies.get(&source).map_or(0, |tally| tally.recorded);
         if recorded == 0 && self.rows >= ROWS_MAX {
             self.elsewhere += 1;
@@ -90,14 +89,6 @@ impl RefusalLimit {
 
     fn is_empty(&self) -> bool {
         self.tallies.is_empty() && self.elsewhere == 0
-    }
-}
-
-/// Whoever has one IPv6 address has the other 2^64 of its network too.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
     }
 }
 
@@ -141,7 +132,7 @@ mod tests {
     #[test]
     fn addresses_of_one_network_are_one_source() {
         let mut limit = RefusalLimit::default();
-        let address = |host: u128| Some(Ipv6Addr::from_bits((0x2001_0db8 << 96) + host).into());
+        let address = |host: u128| Some(std::net::Ipv6Addr::from_bits((0x2001_0db8 << 96) + host).into());
 
         let recorded = (0..50).filter(|host| limit.handle_refusal(address(*host), "UnknownKey", 0)).count();
 

@@ -4,7 +4,6 @@
 //! Others send [`Command`]s, get [`LinkEvent`]s and read a [`ShardStatus`].
 
 mod control;
-mod doorstep;
 mod intake;
 mod link;
 mod poll;

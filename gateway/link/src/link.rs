@@ -14,7 +14,7 @@ use horizon_dataplane::{
     forwarder::{DeviceForwarder, LinkId},
     link::session::{DeviceSession, GatewaySession},
 };
-use horizon_node::key_exchange;
+use horizon_node::{door::Place, key_exchange};
 use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, Transmit};
 
 use crate::control::ControlStream;
@@ -38,6 +38,8 @@ pub(crate) struct Link {
     /// A batch that UDP would not take.
     pub(crate) blocked: Option<(Transmit, Vec<u8>)>,
     pub(crate) opened_at: Instant,
+    /// Among those that wait to be accepted.
+    pub(crate) place: Option<Place>,
     /// When its grant was last found expired, or first accepted.
     pub(crate) judged_at: Instant,
     /// Unix milliseconds of the acceptance.
@@ -92,6 +94,7 @@ impl Link {
             packet_id: 0,
             blocked: None,
             opened_at: now,
+            place: None,
             judged_at: now,
             since_ms: 0,
             inbound_bytes: 0,

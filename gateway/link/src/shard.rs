@@ -30,13 +30,12 @@ use horizon_dataplane::{
     offload::Coalescer,
     packet::Packet,
 };
-use horizon_node::{clock, random};
+use horizon_node::{clock, door::Door, random};
 use quinn_proto::{Connection, ConnectionHandle, Endpoint, ServerConfig};
 use tracing::info;
 
 use crate::{
     Command, LinkEvent, Role, Serving, ShardParts,
-    doorstep::Doorstep,
     intake::Intake,
     link::{Link, link_id},
     poll::{self, Interest},
@@ -69,7 +68,7 @@ pub(crate) struct Shard {
     table: Table,
     /// Links made so far.
     links_made: u32,
-    doorstep: Doorstep,
+    door: Door,
     /// Gateway: who has which address. Device: unused.
     addresses: LinkTable,
     flows: FlowTable,
@@ -158,7 +157,7 @@ impl Shard {
             coalescer: Coalescer::new(parts.joins_udp),
             table: Table::default(),
             links_made: 0,
-            doorstep: Doorstep::default(),
+            door: Door::new(accept::DOOR),
             addresses: LinkTable::default(),
             flows: FlowTable::new(FLOWS_MAX, u64::from_le_bytes(random::bytes())),
             serving: None,
@@ -259,8 +258,6 @@ impl Shard {
                 self.close(handle, reason);
             }
         }
-        let waiting = self.table.iter().filter(|link| !link.is_accepted());
-        self.doorstep.recount(waiting.map(|link| link.connection.remote_address().ip()));
         self.judge_expired();
     }
 

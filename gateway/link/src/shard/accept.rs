@@ -1,14 +1,23 @@
 //! Datagrams from UDP, and the handshakes that begin with them.
 
 use bytes::BytesMut;
-use horizon_node::key_exchange;
+use horizon_node::{
+    door::{Crowd, DoorLimits, Place, Turned},
+    key_exchange,
+};
 use quinn_proto::{DatagramEvent, Incoming, Transmit};
 
 use super::Shard;
-use crate::doorstep::Answer;
 
 /// Receives in one turn; each brings up to 512 KiB.
 const RECEIVES_PER_TURN: usize = 4;
+
+/// Links in all: an idle one costs about 48 KiB.
+const LINKS_MAX: usize = 10_000;
+/// Of one host as many as an office behind one NAT has devices that come back at once. Above 64 that wait, a new one
+/// must first prove its address (a Retry, RFC 9000 §8.1.2).
+pub(super) const DOOR: DoorLimits =
+    DoorLimits { waiting: Crowd { all: 4096, of_one: 256 }, unproven: Crowd { all: 64, of_one: 64 } };
 
 impl Shard {
     /// Takes what UDP has, a bounded number of times. Returns whether there was something.
@@ -57,29 +66,33 @@ impl Shard {
 
     fn take_incoming(&mut self, incoming: Incoming, response: &mut Vec<u8>) {
         response.clear();
-        let from = incoming.remote_address().ip();
-        let is_closed = self.stop.is_some() || self.serving.is_none();
-        match self.doorstep.answer(from, self.table.len(), incoming.may_retry()) {
-            Answer::Accept if !is_closed => self.accept(incoming, response),
-            Answer::Retry if !is_closed => {
+        if self.stop.is_some() || self.serving.is_none() || self.table.len() >= LINKS_MAX {
+            return self.refuse(incoming, response);
+        }
+        match self.door.knock(incoming.remote_address().ip(), incoming.remote_address_validated()) {
+            Ok(place) => self.accept(incoming, place, response),
+            Err(Turned::Prove) => {
+                // It cannot fail: an address that is not proven may be asked for its proof.
                 if let Ok(transmit) = self.endpoint.retry(incoming, response) {
                     self.respond(&transmit, response);
                 }
             }
-            Answer::Accept | Answer::Retry | Answer::Refuse => {
-                let transmit = self.endpoint.refuse(incoming, response);
-                self.respond(&transmit, response);
-            }
+            Err(Turned::Refuse) => self.refuse(incoming, response),
         }
     }
 
-    fn accept(&mut self, incoming: Incoming, response: &mut Vec<u8>) {
-        self.doorstep.begin(incoming.remote_address().ip());
+    fn refuse(&mut self, incoming: Incoming, response: &mut Vec<u8>) {
+        let transmit = self.endpoint.refuse(incoming, response);
+        self.respond(&transmit, response);
+    }
+
+    fn accept(&mut self, incoming: Incoming, place: Place, response: &mut Vec<u8>) {
         // A note that an aborted handshake left is not this one's.
         drop(key_exchange::take_last());
         match self.endpoint.accept(incoming, self.clock.now, response, self.server.clone()) {
             Ok((handle, connection)) => {
                 let link = self.adopt(handle, connection);
+                link.place = Some(place);
                 if let Some(group) = key_exchange::take_last() {
                     link.key_exchange = group;
                 }

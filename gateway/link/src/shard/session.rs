@@ -156,6 +156,7 @@ impl Shard {
         if is_first {
             link.since_ms = self.clock.unix_ms;
             link.judged_at = self.clock.now;
+            link.place = None;
             self.emit(event);
         }
         for former in former {
