@@ -20,7 +20,7 @@ use horizon_node::{
     backoff::Backoff,
     controller::{self, Meeting},
     failure::Failure,
-    framed::{ReceiveError, Receiver},
+    framed::{self, Inbox, Receiver, Sender},
     random,
 };
 use tokio::sync::{mpsc, oneshot, watch};
@@ -64,8 +64,6 @@ pub(crate) struct ControllerLink {
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// A session that was so long was no accident.
 const LASTING: Duration = Duration::from_secs(30);
-/// Messages that wait for the loop below.
-const INBOX_MAX: usize = 16;
 /// What the controller is asked for must come within this time.
 const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -135,7 +133,7 @@ impl ControllerLink {
     async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
         let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } =
             meeting;
-        let mut inbox = read_ahead(receiver);
+        let mut inbox = framed::read_ahead(receiver);
         loop {
             tokio::select! {
                 changed = self.reports.changed() => {
@@ -174,8 +172,8 @@ impl ControllerLink {
         trust: &horizon_api::delegation::Trust,
         delegation: &Signed,
         signed: Signed,
-        sender: &mut horizon_node::framed::Sender,
-        inbox: &mut Inbox,
+        sender: &mut Sender,
+        inbox: &mut Inbox<ToGateway>,
     ) -> anyhow::Result<Taken> {
         let running = self.reports.borrow().running;
         let verified = match Assignment::verify(&signed, trust, &self.key.public(), running) {
@@ -248,12 +246,10 @@ fn nack(
     ToController::Nack(Nack { version, section, objects: vec![], reason, running })
 }
 
-type Inbox = mpsc::Receiver<Result<ToGateway, ReceiveError>>;
-
 async fn fetch(
     mut fetch: Fetch,
-    sender: &mut horizon_node::framed::Sender,
-    inbox: &mut Inbox,
+    sender: &mut Sender,
+    inbox: &mut Inbox<ToGateway>,
 ) -> anyhow::Result<Fetched> {
     if !fetch.lacking.is_empty() {
         sender.send(&ToController::Want { hashes: fetch.lacking.iter().copied().collect() }).await?;
@@ -267,21 +263,6 @@ async fn fetch(
         }
     }
     Ok(Fetched::Whole(fetch.sections))
-}
-
-/// Receiving cannot be cancelled without losing bytes, so a task of its own reads ahead.
-fn read_ahead(mut receiver: Receiver) -> Inbox {
-    let (sender, inbox) = mpsc::channel(INBOX_MAX);
-    tokio::spawn(async move {
-        loop {
-            let received = receiver.receive().await;
-            let is_end = received.is_err();
-            if sender.send(received).await.is_err() || is_end {
-                return;
-            }
-        }
-    });
-    inbox
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use horizon_api::wire::frame::{self, FrameError, PREFIX_BYTES};
 use quinn::{Connection, RecvStream, SendStream};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::mpsc;
 
 /// Why a message did not arrive, here or there.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +106,31 @@ impl Receiver {
     ) -> Result<T, ReceiveError> {
         tokio::time::timeout(patience, self.receive()).await.map_err(|_| ReceiveError::Silent(patience))?
     }
+}
+
+/// Messages that were read ahead, in order; the last may be why there are no more.
+pub type Inbox<T> = mpsc::Receiver<Result<T, ReceiveError>>;
+
+/// Messages that may wait in an [`Inbox`]: each is short but the sections of an assignment, which are asked for.
+const INBOX_MAX: usize = 16;
+
+/// Reads ahead in a task of its own, because receiving cannot be cancelled without losing bytes. The task ends with
+/// the stream, or when the inbox is let go of.
+pub fn read_ahead<T: DeserializeOwned + Send + 'static>(mut receiver: Receiver) -> Inbox<T> {
+    let (sender, inbox) = mpsc::channel(INBOX_MAX);
+    tokio::spawn(async move {
+        loop {
+            let received = tokio::select! {
+                received = receiver.receive() => received,
+                () = sender.closed() => return,
+            };
+            let is_end = received.is_err();
+            if sender.send(received).await.is_err() || is_end {
+                return;
+            }
+        }
+    });
+    inbox
 }
 
 fn closed(error: &dyn std::error::Error) -> ReceiveError {

@@ -12,10 +12,10 @@ use horizon_api::{
 };
 use horizon_node::{
     clock,
-    framed::{Receiver, Sender},
+    framed::{self, Receiver, Sender},
 };
-use tokio::sync::{mpsc, oneshot};
-use tracing::{info, warn};
+use tokio::sync::oneshot;
+use tracing::{debug, info, warn};
 
 use super::{Peer, PushContext, ask, bounds, counters::Counters, in_time, offer::Offer};
 use crate::event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind};
@@ -96,9 +96,6 @@ pub(super) struct Session {
     offer: Offer,
 }
 
-/// Messages of one gateway that wait to be handled; a heartbeat every few seconds never fills it.
-const INBOX_MAX: usize = 16;
-
 impl Session {
     /// Runs until the gateway is gone or must go.
     pub(super) async fn run(self) -> anyhow::Result<()> {
@@ -144,7 +141,7 @@ struct Conversation<'a> {
 impl Conversation<'_> {
     async fn run(mut self, receiver: Receiver) -> anyhow::Result<()> {
         let mut snapshots = self.reporter.context.snapshots.clone();
-        let mut inbox = read_ahead(receiver);
+        let mut inbox = framed::read_ahead(receiver);
         loop {
             let wanted = snapshots.borrow_and_update().gateways.get(&self.reporter.peer.key).map(Arc::clone);
             let Some(wanted) = wanted else { return self.dismiss().await };
@@ -155,7 +152,11 @@ impl Conversation<'_> {
             tokio::select! {
                 changed = snapshots.changed() => changed.context("the controller is stopping")?,
                 message = inbox.recv() => match message {
-                    Some(message) => self.handle(message).await?,
+                    Some(Ok(message)) => self.handle(message).await?,
+                    Some(Err(error)) => {
+                        debug!(reason = %error, "gateway stopped talking");
+                        return Ok(());
+                    }
                     None => return Ok(()),
                 },
             }
@@ -208,24 +209,4 @@ impl Conversation<'_> {
         }
         Ok(())
     }
-}
-
-/// Receiving cannot be cancelled without losing bytes, so a task of its own reads ahead.
-fn read_ahead(mut receiver: Receiver) -> mpsc::Receiver<ToController> {
-    let (sender, inbox) = mpsc::channel(INBOX_MAX);
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                received = receiver.receive() => match received {
-                    Ok(message) => if sender.send(message).await.is_err() { return },
-                    Err(error) => {
-                        tracing::debug!(reason = %error, "gateway stopped talking");
-                        return;
-                    }
-                },
-                () = sender.closed() => return,
-            }
-        }
-    });
-    inbox
 }
