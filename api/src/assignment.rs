@@ -34,7 +34,10 @@ pub struct Version {
 }
 
 /// The features that sections may require and this version has.
-pub const FEATURES: &[&str] = &[];
+pub const FEATURES: &[&str] = &[TIME_WINDOWS];
+
+/// Policies whose rules have weekly windows: who does not know them would take a rule to have effect always.
+pub const TIME_WINDOWS: &str = "time-windows";
 
 /// Why an assignment or its sections are refused.
 #[derive(Debug, thiserror::Error)]
@@ -218,7 +221,8 @@ mod tests {
     use crate::{
         delegation::{Delegation, Pin},
         key::{RootFingerprint, SecretKey},
-        section::EncodedSection,
+        section::{EncodedSection, Policy},
+        verdict::{Action, Protocol, Rule, Weekday, Window},
     };
 
     fn key(seed: u8) -> SecretKey {
@@ -301,9 +305,33 @@ mod tests {
     }
 
     #[test]
+    fn every_feature_that_a_section_may_need_is_here() {
+        let window = Window::new(&[Weekday::Monday], 0, 60, "UTC".parse().expect("a zone"));
+        let rule = Rule {
+            id: "p#0".into(),
+            action: Action::Deny,
+            from: vec![],
+            to: vec![],
+            protocol: Protocol::Any,
+            ports: vec![],
+            valid_until: Some(1),
+            windows: vec![],
+        };
+        let requires = |rule| {
+            let policy = Policy { network: NetworkId::new("a", "b"), table: Table { rules: vec![rule] } };
+            Section::Policy(policy).encode().header.requires
+        };
+
+        assert!(requires(rule.clone()).is_empty(), "every gateway knows the end of a rule");
+        let needed = requires(Rule { windows: vec![window.expect("a window")], ..rule });
+        assert_eq!(needed, [TIME_WINDOWS]);
+        assert!(needed.iter().all(|feature| FEATURES.contains(&feature.as_str())));
+    }
+
+    #[test]
     fn an_unknown_restriction_is_never_taken() {
         let mut assignment = assignment(2, 7);
-        assignment.sections[0].requires.push("time-windows".into());
+        assignment.sections[0].requires.push("not-invented-yet".into());
 
         assert!(matches!(verify(&assignment, None), Err(AssignmentError::MissingFeature { .. })));
     }

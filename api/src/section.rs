@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    assignment::TIME_WINDOWS,
     cbor::{self, DecodeError},
     key::PublicKey,
     verdict::Table,
@@ -188,9 +189,23 @@ impl Section {
             hash: ContentHash::of(&bytes),
             bytes: bytes.len() as u64,
             count: self.count(),
-            requires: vec![],
+            requires: self.requires(),
         };
         EncodedSection { header, bytes }
+    }
+
+    /// Returns what a gateway must know to read it rightly, beside what every gateway knows.
+    fn requires(&self) -> Vec<String> {
+        match self {
+            Self::Policy(policy) if policy.table.rules.iter().any(|rule| !rule.windows.is_empty()) => {
+                vec![TIME_WINDOWS.into()]
+            }
+            Self::Policy(_)
+            | Self::Identity(_)
+            | Self::Networks(_)
+            | Self::Routes(_)
+            | Self::Revocations(_) => vec![],
+        }
     }
 
     /// Returns how many entries it has.

@@ -3,10 +3,15 @@
 //! The planner uses it for effects and *why*, the dataplane for every new flow.
 //! Default is deny, a deny always wins, and the order of rules never matters.
 
+mod window;
+
 use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 
 use ipnet::IpNet;
+pub use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
+
+pub use self::window::{UnknownZone, Window, WindowError, Zone};
 
 /// The rules of one network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +30,11 @@ pub struct Rule {
     pub protocol: Protocol,
     /// Empty: all ports.
     pub ports: Vec<RangeInclusive<u16>>,
-    /// Unix seconds after which the rule has no effect.
+    /// The unix second from which on the rule has no effect.
     pub valid_until: Option<i64>,
+    /// When the rule has effect: while any of them is open, always if there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
 }
 
 /// What happens to a packet that a rule matches.
@@ -103,27 +111,79 @@ pub struct Decision {
     pub action: Action,
     /// Index of the rule in the table; `None` is the default.
     pub rule: Option<usize>,
-    /// Unix seconds after which it must be asked again.
+    /// The unix second from which on it must be asked again, because time alone may have changed the answer.
     pub holds_until: Option<i64>,
 }
 
 /// Decides about a flow. `now` is unix seconds.
 pub fn evaluate(table: &Table, query: &Query<'_>, now: i64) -> Decision {
-    let matching =
-        || table.rules.iter().enumerate().filter(|(_, rule)| rule.is_valid(now) && rule.matches(query));
-    let given = matching()
-        .find(|(_, rule)| rule.action == Action::Deny)
-        .or_else(|| matching().find(|(_, rule)| rule.action == Action::Allow));
-    Decision {
-        action: given.map_or(Action::Deny, |(_, rule)| rule.action),
-        rule: given.map(|(index, _)| index),
-        holds_until: matching().filter_map(|(_, rule)| rule.valid_until).min(),
+    let mut decision = Decision { action: Action::Deny, rule: None, holds_until: None };
+    for (index, rule) in table.matching(query) {
+        let Effect { is_on, until } = rule.effect(now);
+        decision.holds_until = [decision.holds_until, until].into_iter().flatten().min();
+        let is_stronger = decision.rule.is_none() || decision.action < rule.action;
+        if is_on && is_stronger {
+            (decision.action, decision.rule) = (rule.action, Some(index));
+        }
+    }
+    decision
+}
+
+/// Returns whether an address is one that packets are routed by: unicast, and of more than one subnet. Gateways drop
+/// what comes from others or goes there, whatever a policy says.
+#[inline]
+pub const fn is_forwardable(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let first = address.octets()[0];
+            // 0/8 is "this network", 240/4 reserved and the limited broadcast.
+            first != 0
+                && first < 240
+                && !address.is_loopback()
+                && !address.is_multicast()
+                && !address.is_link_local()
+        }
+        IpAddr::V6(address) => {
+            !address.is_unspecified()
+                && !address.is_loopback()
+                && !address.is_multicast()
+                && !address.is_unicast_link_local()
+                && address.to_ipv4_mapped().is_none()
+        }
+    }
+}
+
+/// Whether a rule counts at a moment.
+struct Effect {
+    is_on: bool,
+    /// The second at which that may be another.
+    until: Option<i64>,
+}
+
+impl Table {
+    /// Returns the rules that are about a flow, whether or not their time has come.
+    pub fn matching(&self, query: &Query<'_>) -> impl Iterator<Item = (usize, &Rule)> {
+        self.rules.iter().enumerate().filter(|(_, rule)| rule.matches(query))
     }
 }
 
 impl Rule {
-    fn is_valid(&self, now: i64) -> bool {
-        self.valid_until.is_none_or(|end| now <= end)
+    /// Returns whether it is in force at a moment (unix seconds).
+    pub fn is_valid(&self, now: i64) -> bool {
+        self.effect(now).is_on
+    }
+
+    fn effect(&self, now: i64) -> Effect {
+        if self.valid_until.is_some_and(|end| end <= now) {
+            return Effect { is_on: false, until: None };
+        }
+        let mut effect = Effect { is_on: self.windows.is_empty(), until: self.valid_until };
+        for window in &self.windows {
+            let (is_open, until) = window.at(now);
+            effect.is_on |= is_open;
+            effect.until = Some(effect.until.map_or(until, |earlier| earlier.min(until)));
+        }
+        effect
     }
 
     fn matches(&self, query: &Query<'_>) -> bool {
@@ -155,7 +215,8 @@ impl Protocol {
 }
 
 impl Selector {
-    fn selects(&self, party: &Party<'_>) -> bool {
+    /// Returns whether it is about a party.
+    pub fn selects(&self, party: &Party<'_>) -> bool {
         match (self, party.who) {
             (Self::Any, _) | (Self::Members, Who::Device(_) | Who::Server(_)) => true,
             (Self::Cidr(prefix), _) => prefix.contains(&party.address),
@@ -193,6 +254,7 @@ mod tests {
             protocol: Protocol::Any,
             ports: vec![],
             valid_until: None,
+            windows: vec![],
         }
     }
 
@@ -292,10 +354,57 @@ mod tests {
     fn a_rule_ends_at_its_time_and_says_so() {
         let rule = Rule { valid_until: Some(100), ..allow(Selector::Any, Selector::Any) };
 
-        let before = decide(vec![rule.clone()], 6, Some(80), 100);
-        let after = decide(vec![rule], 6, Some(80), 101);
+        let before = decide(vec![rule.clone()], 6, Some(80), 99);
+        let after = decide(vec![rule], 6, Some(80), 100);
 
         assert_eq!((before.action, before.holds_until), (Action::Allow, Some(100)));
         assert_eq!((after.action, after.holds_until), (Action::Deny, None));
+    }
+
+    /// Thursday, 1970-01-01, from one minute to another.
+    fn thursday(start_min: u16, end_min: u16) -> Window {
+        let zone = "UTC".parse().expect("a zone");
+        Window::new(&[Weekday::Thursday], start_min, end_min, zone).expect("a window")
+    }
+
+    #[test]
+    fn a_rule_has_effect_inside_any_of_its_windows() {
+        let rule =
+            Rule { windows: vec![thursday(1, 2), thursday(4, 5)], ..allow(Selector::Any, Selector::Any) };
+        let cases = [
+            (0, Action::Deny, 60),
+            (60, Action::Allow, 120),
+            (120, Action::Deny, 240),
+            (299, Action::Allow, 300),
+            (300, Action::Deny, 604_860),
+        ];
+        for (now, action, until) in cases {
+            let decision = decide(vec![rule.clone()], 6, Some(80), now);
+
+            assert_eq!((decision.action, decision.holds_until), (action, Some(until)), "{now}");
+        }
+    }
+
+    #[test]
+    fn a_deny_that_will_begin_bounds_what_is_allowed_until_then() {
+        let deny = Rule {
+            action: Action::Deny,
+            windows: vec![thursday(1, 2)],
+            valid_until: Some(90),
+            ..allow(Selector::Any, web())
+        };
+        let rules = vec![allow(Selector::Any, Selector::Any), deny];
+        let at = |now| decide(rules.clone(), 6, Some(80), now);
+
+        assert_eq!(at(0), Decision { action: Action::Allow, rule: Some(0), holds_until: Some(60) });
+        assert_eq!(at(60), Decision { action: Action::Deny, rule: Some(1), holds_until: Some(90) });
+        assert_eq!(at(90), Decision { action: Action::Allow, rule: Some(0), holds_until: None });
+    }
+
+    #[test]
+    fn a_rule_without_windows_has_the_bytes_that_it_always_had() {
+        let bytes = crate::cbor::encode(&allow(Selector::Any, Selector::Any));
+
+        assert!(!bytes.windows(7).any(|word| word == b"windows"));
     }
 }

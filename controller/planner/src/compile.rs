@@ -3,6 +3,7 @@
 //! An object with a problem keeps its last good, the others go on; what is missing from a source that cannot be
 //! read completely stays. A mistake anywhere never shrinks what is published.
 
+mod access;
 mod conditions;
 mod effective;
 mod facts;
@@ -24,6 +25,7 @@ use horizon_api::{
 };
 
 pub use self::{
+    access::{Access, NetworkAccess},
     effective::{
         Effective, EffectiveDevice, EffectivePersonalKey, EffectiveRegistrationKey, EffectiveServer,
         EffectiveUser,
@@ -116,6 +118,7 @@ pub struct Compiled {
     /// Objects that cannot do what they are for, and why.
     pub blocked: BTreeMap<ObjectKey, Blocked>,
     pub effective: Effective,
+    pub access: Access,
     /// When time alone changes the result (unix seconds).
     pub next_wake: Option<i64>,
 }
@@ -128,7 +131,8 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
     let (allocations, exhausted) = allocate(&world, &input.allocations);
     let effective = effective::effective(&world, &input.facts, &allocations, now);
     let revoked = revoked(&world, &input.facts, &effective);
-    let sections = gateway::sections(&world, &allocations, &revoked);
+    let access = Access::of(&world, &allocations);
+    let sections = gateway::sections(&world, &allocations, &access, &revoked);
     let blocked = facts::blocked(&effective, &exhausted);
     let mut problems = std::mem::take(&mut world.problems);
     problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));
@@ -145,6 +149,7 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
         blocked,
         next_wake: effective.next_wake(now),
         effective,
+        access,
     }
 }
 

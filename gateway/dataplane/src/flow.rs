@@ -195,7 +195,7 @@ impl FlowTable {
             };
         }
         let mut entry = Entry::new(key, at.now);
-        entry.remember(direction, stamp, decision);
+        entry.remember(direction, stamp, decision, at);
         if is_allow(decision) {
             entry.see(packet, direction);
         }

@@ -15,7 +15,7 @@ use crate::drop_reason::DropReason;
 use crate::flow::{Ask, FlowTable, Moment, Passage, Stamp};
 use crate::packet::Packet;
 use horizon_api::section::{Network, NetworkId, Policy, SubnetRoute};
-use horizon_api::verdict::{Decision, Party, Query, Who, evaluate};
+use horizon_api::verdict::{Decision, Party, Query, Who, evaluate, is_forwardable};
 use link_table::Member;
 use network::{Carried, Networks};
 use std::net::IpAddr;
@@ -261,29 +261,6 @@ fn decide(network: &Carried, packet: &Packet, ends: [End<'_>; 2], ask: Ask, at: 
         Ask::Destination => (destination, source, ports.map(|(source, _)| source)),
     };
     evaluate(&network.table, &Query { source, destination, protocol: packet.protocol, port }, at.unix_s)
-}
-
-/// Tells whether an address is one that packets are routed by: unicast, and of more than one subnet.
-#[inline]
-pub(crate) const fn is_forwardable(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => {
-            let first = address.octets()[0];
-            // 0/8 is "this network", 240/4 reserved and the limited broadcast.
-            first != 0
-                && first < 240
-                && !address.is_loopback()
-                && !address.is_multicast()
-                && !address.is_link_local()
-        }
-        IpAddr::V6(address) => {
-            !address.is_unspecified()
-                && !address.is_loopback()
-                && !address.is_multicast()
-                && !address.is_unicast_link_local()
-                && address.to_ipv4_mapped().is_none()
-        }
-    }
 }
 
 #[cfg(test)]

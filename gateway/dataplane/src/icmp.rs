@@ -4,8 +4,8 @@
 
 use crate::checksum::{checksum, pseudo};
 use crate::datagram::Segment;
-use crate::forwarder::is_forwardable;
 use crate::packet::{ICMP, ICMPV6, Packet, put16};
+use horizon_api::verdict::is_forwardable;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// RFC 1812 §4.3.2.3: the whole answer at most.

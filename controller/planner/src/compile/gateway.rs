@@ -8,16 +8,17 @@ use horizon_api::{
     section::{self, EncodedSection, Endpoint, Identity, NetworkId, Section, SubnetRoute},
 };
 
-use super::policy;
+use super::{Access, policy};
 use crate::{allocate::Allocations, conflict::network_id, world::World};
 
 /// Returns the sections of every server, in the order of their names.
 pub(super) fn sections(
     world: &World<'_>,
     allocations: &Allocations,
+    access: &Access,
     revoked: &BTreeSet<PublicKey>,
 ) -> BTreeMap<ObjectKey, Vec<EncodedSection>> {
-    let policies = policy::sections(world);
+    let policies = policy::sections(access);
     let revocations = Section::Revocations(revoked.iter().copied().collect()).encode();
     let mut sections = BTreeMap::new();
     for (key, member) in &world.members {
@@ -47,7 +48,7 @@ pub(super) fn endpoints(spec: &ServerSpec) -> Vec<Endpoint> {
 }
 
 /// Returns the networks that a server carries: those that exist and gave it an address, none if it is disabled.
-fn carried<'a>(
+pub(super) fn carried<'a>(
     world: &World<'a>,
     server: &ObjectKey,
     spec: &ServerSpec,
@@ -88,7 +89,7 @@ fn network(
     }
 }
 
-fn routes(
+pub(super) fn routes(
     server: &ObjectKey,
     spec: &ServerSpec,
     carried: &BTreeMap<NetworkId, &NetworkSpec>,

@@ -11,17 +11,20 @@ use horizon_api::{
     verdict::{self, Rule, Selector, Table},
 };
 
+use super::{Access, NetworkAccess};
 use crate::{conflict::network_id, world::World};
 
 /// Returns the policy section of every network; a network without policies has an empty one.
-pub(super) fn sections(world: &World<'_>) -> BTreeMap<NetworkId, EncodedSection> {
-    tables(world)
-        .into_iter()
-        .map(|(network, table)| (network.clone(), Section::Policy(Policy { network, table }).encode()))
-        .collect()
+pub(super) fn sections(access: &Access) -> BTreeMap<NetworkId, EncodedSection> {
+    let section = |(network, access): (&NetworkId, &NetworkAccess)| {
+        let policy = Policy { network: network.clone(), table: access.table.clone() };
+        (network.clone(), Section::Policy(policy).encode())
+    };
+    access.networks.iter().map(section).collect()
 }
 
-fn tables(world: &World<'_>) -> BTreeMap<NetworkId, Table> {
+/// Returns the table of every network.
+pub(super) fn tables(world: &World<'_>) -> BTreeMap<NetworkId, Table> {
     let networks = world.members.keys().filter(|key| key.kind == Kind::Network);
     let mut tables: BTreeMap<_, _> = networks.map(|key| (network_id(key), Table::default())).collect();
     for (key, member) in &world.members {
@@ -47,6 +50,7 @@ fn rules(key: &ObjectKey, spec: &AccessPolicySpec) -> impl Iterator<Item = Rule>
         protocol: protocol(rule),
         ports: rule.ports.iter().map(|range| range.ports()).collect(),
         valid_until: None,
+        windows: vec![],
     })
 }
 

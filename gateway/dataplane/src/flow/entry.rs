@@ -56,6 +56,8 @@ impl Class {
 struct Remembered {
     stamp: Stamp,
     decision: Decision,
+    /// Unix seconds: a clock that was set back to before it makes the decision one of the future.
+    decided_s: i64,
     /// Whether this side sent something of its own accord, allowed or not: only that can be answered.
     is_begun: bool,
 }
@@ -70,7 +72,8 @@ struct Seen {
 impl Remembered {
     #[inline]
     fn holds(&self, stamp: Stamp, at: Moment) -> bool {
-        self.stamp == stamp && self.decision.holds_until.is_none_or(|end| at.unix_s <= end)
+        let holds_at = |end| (self.decided_s..end).contains(&at.unix_s);
+        self.stamp == stamp && self.decision.holds_until.is_none_or(holds_at)
     }
 }
 
@@ -106,8 +109,9 @@ impl Entry {
     }
 
     /// Keeps the first decision of a flow.
-    pub(super) fn remember(&mut self, direction: Direction, stamp: Stamp, decision: Decision) {
-        self.remembered[direction as usize] = Some(Remembered { stamp, decision, is_begun: true });
+    pub(super) fn remember(&mut self, direction: Direction, stamp: Stamp, decision: Decision, at: Moment) {
+        let remembered = Remembered { stamp, decision, decided_s: at.unix_s, is_begun: true };
+        self.remembered[direction as usize] = Some(remembered);
     }
 
     /// A packet came in this direction that answers nothing.
@@ -131,7 +135,7 @@ impl Entry {
             place => {
                 let decision = decide();
                 let is_begun = is_allow(decision) || place.is_some_and(|former| former.is_begun);
-                *place = Some(Remembered { stamp, decision, is_begun });
+                *place = Some(Remembered { stamp, decision, decided_s: at.unix_s, is_begun });
                 decision
             }
         }
@@ -149,7 +153,7 @@ impl Entry {
         let remembered =
             self.remembered[direction as usize].as_mut().filter(|remembered| remembered.is_begun)?;
         if !remembered.holds(stamp, at) {
-            *remembered = Remembered { stamp, decision: decide(), is_begun: true };
+            *remembered = Remembered { stamp, decision: decide(), decided_s: at.unix_s, is_begun: true };
         }
         Some(remembered.decision)
     }

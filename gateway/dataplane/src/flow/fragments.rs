@@ -79,7 +79,7 @@ impl Fragments {
         let allowed = self.allowed.get(&FragmentKey::of(later)?)?;
         let holds = allowed.until > at.now
             && allowed.stamp == stamp
-            && allowed.decision.holds_until.is_none_or(|end| at.unix_s <= end);
+            && allowed.decision.holds_until.is_none_or(|end| at.unix_s < end);
         holds.then_some(allowed.decision)
     }
 

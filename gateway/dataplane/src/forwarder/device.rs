@@ -2,10 +2,11 @@
 //!
 //! Policy is the gateway's. A device only sees to it that nobody speaks for others.
 
-use super::{Verdict, is_forwardable};
+use super::Verdict;
 use crate::drop_reason::DropReason;
 use crate::forwarder::LinkId;
 use crate::packet::Packet;
+use horizon_api::verdict::is_forwardable;
 use ipnet::IpNet;
 use std::net::IpAddr;
 

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{icmp_echo, ip, tcp, udp};
 use horizon_api::section::PostQuantum;
-use horizon_api::verdict::{Action, Identity, Protocol, Rule, Selector, Table};
+use horizon_api::verdict::{Action, Identity, Protocol, Rule, Selector, Table, Weekday, Window};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ fn rule(action: Action, from: Selector, to: Selector) -> Rule {
         protocol: Protocol::Any,
         ports: vec![],
         valid_until: None,
+        windows: vec![],
     }
 }
 
@@ -215,10 +216,65 @@ fn rule_ends_live_flows_at_its_time() {
     let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");
     let back = udp("10.7.0.12:80", "10.7.0.11:5", b"x");
     world.link_sends(1, &there);
-    world.at.unix_s = 1005;
+    world.at.unix_s = 1004;
     assert_eq!(world.link_sends(2, &back), Verdict::ToLink(LinkId(1)));
-    world.at.unix_s = 1006;
+    world.at.unix_s = 1005;
     assert_eq!(world.link_sends(2, &back), DENIED);
+    assert_eq!(world.link_sends(1, &there), DENIED);
+}
+
+fn window(day: Weekday, start_min: u16, end_min: u16, zone: &str) -> Window {
+    Window::new(&[day], start_min, end_min, zone.parse().unwrap()).unwrap()
+}
+
+/// 2026-10-25 00:00 UTC. In Berlin it is 02:00 then, 02:00 again an hour later, and 03:00 after another.
+const CLOCKS_GO_BACK: i64 = 1_792_886_400;
+
+#[test]
+fn window_ends_and_begins_live_flows_across_a_change_of_the_clocks() {
+    // 01:30 to 02:30 on the clocks: open until 00:30 UTC, and for half an hour from 01:00 UTC.
+    let windows = vec![window(Weekday::Sunday, 90, 150, "Europe/Berlin")];
+    let mut world = World::new(vec![Rule { windows, ..allow("a", "b") }]);
+    let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");
+    let back = udp("10.7.0.12:80", "10.7.0.11:5", b"x");
+    for second in (-3600..7200).step_by(10) {
+        world.at.unix_s = CLOCKS_GO_BACK + second;
+        world.at.now += Duration::from_secs(10);
+        let is_open = (-1800..1800).contains(&second) || (3600..5400).contains(&second);
+        let passes = |link| if is_open { Verdict::ToLink(LinkId(link)) } else { DENIED };
+
+        assert_eq!(world.link_sends(1, &there), passes(2), "{second}");
+        assert_eq!(world.link_sends(2, &back), passes(1), "{second}");
+    }
+}
+
+#[test]
+fn answer_ends_with_the_permission_of_what_it_answers_though_nobody_asks_again() {
+    let windows = vec![window(Weekday::Sunday, 0, 60, "UTC")];
+    let mut world = World::new(vec![Rule { windows, ..allow("a", "b") }]);
+    world.at.unix_s = CLOCKS_GO_BACK;
+    world.link_sends(1, &udp("10.7.0.11:5", "10.7.0.12:80", b"x"));
+    let back = udp("10.7.0.12:80", "10.7.0.11:5", b"x");
+    for second in (0..3600).step_by(20) {
+        world.at.unix_s = CLOCKS_GO_BACK + second;
+        assert_eq!(world.link_sends(2, &back), Verdict::ToLink(LinkId(1)), "{second}");
+        world.at.now += Duration::from_secs(20);
+    }
+
+    world.at.unix_s = CLOCKS_GO_BACK + 3600;
+    assert_eq!(world.link_sends(2, &back), DENIED);
+}
+
+#[test]
+fn clock_that_is_set_back_takes_the_permission_of_the_future_away() {
+    let windows = vec![window(Weekday::Sunday, 60, 120, "UTC")];
+    let mut world = World::new(vec![Rule { windows, ..allow("a", "b") }]);
+    let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");
+    world.at.unix_s = CLOCKS_GO_BACK + 3600;
+    assert_eq!(world.link_sends(1, &there), Verdict::ToLink(LinkId(2)));
+
+    world.at.unix_s = CLOCKS_GO_BACK + 3599;
+
     assert_eq!(world.link_sends(1, &there), DENIED);
 }
 
@@ -332,10 +388,12 @@ fn party(end: u8) -> Selector {
     }
 }
 
-type RawRule = (bool, u8, u8, u8, Option<u16>, Option<i64>);
+type RawRule = (bool, u8, u8, u8, Option<u16>, Option<i64>, Vec<(u16, u16)>);
 
-fn generated((is_deny, from, to, protocol, port, valid_until): RawRule) -> Rule {
+fn generated((is_deny, from, to, protocol, port, valid_until, windows): RawRule) -> Rule {
+    let berlin = |(start, end): &(u16, u16)| window(Weekday::Sunday, *start, *end, "Europe/Berlin");
     Rule {
+        windows: windows.iter().map(berlin).collect(),
         protocol: [Protocol::Any, Protocol::Tcp, Protocol::Udp][usize::from(protocol)],
         ports: port.map(|port| port..=port).into_iter().collect(),
         valid_until,
@@ -345,8 +403,10 @@ fn generated((is_deny, from, to, protocol, port, valid_until): RawRule) -> Rule 
 
 fn rules() -> impl proptest::strategy::Strategy<Value = Vec<RawRule>> {
     let port = proptest::option::of(80u16..83);
-    let until = proptest::option::weighted(0.3, 1000i64..1060);
-    proptest::collection::vec((proptest::bool::weighted(0.2), 0u8..7, 0u8..7, 0u8..3, port, until), 0..6)
+    let until = proptest::option::weighted(0.3, CLOCKS_GO_BACK..CLOCKS_GO_BACK + 7200);
+    let windows = proptest::collection::vec((90u16..210, 90u16..210), 0..3);
+    let is_deny = proptest::bool::weighted(0.2);
+    proptest::collection::vec((is_deny, 0u8..7, 0u8..7, 0u8..3, port, until, windows), 0..6)
 }
 
 fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
@@ -364,6 +424,7 @@ proptest::proptest! {
     fn memory_never_differs_from_policy(first in rules(), second in rules(), steps in steps()) {
         let tables = [first, second].map(|all| all.into_iter().map(generated).collect::<Vec<_>>());
         let mut world = World::new(tables[0].clone());
+        world.at.unix_s = CLOCKS_GO_BACK - 600;
         let mut current = 0;
         let mut begun = BTreeSet::new();
         for step in steps {
@@ -373,6 +434,8 @@ proptest::proptest! {
                     world.adopt(tables[current].clone());
                 }
                 1 => world.at.unix_s += 10,
+                2 | 3 => world.at.unix_s += 400,
+                4 => world.at.unix_s -= 90,
                 _ => {}
             }
             if step.source == step.destination || (step.source > 2 && step.destination > 2) {
