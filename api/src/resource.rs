@@ -13,6 +13,11 @@
 )]
 
 mod access_policy;
+mod access_test;
+mod admin;
+mod alert_rule;
+mod clock_time;
+mod connection_profile;
 mod device;
 mod key;
 mod key_text;
@@ -31,30 +36,43 @@ mod server;
 mod status;
 mod token_hash;
 mod user;
+mod window;
 
 use serde::Serialize;
 
 #[cfg(feature = "crd")]
 pub use self::{
-    access_policy::AccessPolicy, device::Device, network::Network, personal_key::PersonalKey,
+    access_policy::AccessPolicy, access_test::AccessTest, admin::Admin, alert_rule::AlertRule,
+    connection_profile::ConnectionProfile, device::Device, network::Network, personal_key::PersonalKey,
     registration_key::RegistrationKey, server::Server, user::User,
 };
 pub use self::{
-    access_policy::{AccessPolicySpec, Action, DestinationSelector, PolicyRule, Protocol, SourceSelector},
+    access_policy::{
+        AccessPolicySpec, Action, DestinationSelector, Discover, PolicyRule, Protocol, ServiceClass,
+        SourceSelector,
+    },
+    access_test::{AccessCase, AccessTestSpec, CaseDestination, CaseSource, Expectation, OnFailure},
+    admin::{AdminAuth, AdminRole, AdminSpec},
+    alert_rule::{AlertMatch, AlertRuleSpec, AlertSeverity, Channel, SecretReference, Signal},
+    clock_time::{ClockTime, ClockTimeError},
+    connection_profile::{
+        AudienceSelector, ConnectionProfileSpec, DnsMode, Routing, RoutingMode, ServerSelector,
+    },
     device::DeviceSpec,
     key::{KeyParseError, ObjectKey},
     kind::{Kind, UnknownKind},
     metadata::Metadata,
-    network::{AddressPool, NetworkSpec, PostQuantum},
+    network::{AddressPool, Broadcast, Dns, EndToEnd, Lan, LanMode, LanPreset, NetworkSpec, PostQuantum},
     period::{Period, PeriodError},
     personal_key::PersonalKeySpec,
     port_range::{PortRange, PortRangeError},
     reference::Reference,
-    registration_key::{Generate, RegistrationKeySpec, RegistrationRole},
-    server::{Endpoint, ServerIdentity, ServerSpec, SubnetRoute},
+    registration_key::{Generate, Grants, OnRevoke, RegistrationKeySpec, RegistrationRole},
+    server::{AdminState, Capacity, Endpoint, Exit, LanInterface, ServerIdentity, ServerSpec, SubnetRoute},
     status::Status,
     token_hash::{TokenHash, TokenHashError},
     user::UserSpec,
+    window::{Day, Window},
 };
 
 /// The group of all kinds.
@@ -77,6 +95,10 @@ pub enum ResourceSpec {
     PersonalKey(PersonalKeySpec),
     Device(DeviceSpec),
     AccessPolicy(AccessPolicySpec),
+    AccessTest(AccessTestSpec),
+    ConnectionProfile(ConnectionProfileSpec),
+    Admin(AdminSpec),
+    AlertRule(AlertRuleSpec),
 }
 
 impl ResourceSpec {
@@ -93,6 +115,10 @@ impl ResourceSpec {
             Kind::PersonalKey => Self::PersonalKey(serde_json::from_value(json)?),
             Kind::Device => Self::Device(serde_json::from_value(json)?),
             Kind::AccessPolicy => Self::AccessPolicy(serde_json::from_value(json)?),
+            Kind::AccessTest => Self::AccessTest(serde_json::from_value(json)?),
+            Kind::ConnectionProfile => Self::ConnectionProfile(serde_json::from_value(json)?),
+            Kind::Admin => Self::Admin(serde_json::from_value(json)?),
+            Kind::AlertRule => Self::AlertRule(serde_json::from_value(json)?),
         })
     }
 
@@ -111,6 +137,10 @@ impl ResourceSpec {
             Self::PersonalKey(_) => Kind::PersonalKey,
             Self::Device(_) => Kind::Device,
             Self::AccessPolicy(_) => Kind::AccessPolicy,
+            Self::AccessTest(_) => Kind::AccessTest,
+            Self::ConnectionProfile(_) => Kind::ConnectionProfile,
+            Self::Admin(_) => Kind::Admin,
+            Self::AlertRule(_) => Kind::AlertRule,
         }
     }
 }
@@ -136,7 +166,7 @@ mod tests {
         assert_eq!(again.expect("valid"), spec);
         assert_eq!(
             spec.canonical_json(),
-            r#"{"addressPools":[{"cidr":"10.77.0.0/24","reserved":[]}],"mtu":1380,"pq":"Preferred","offlineGrace":"12h"}"#
+            r#"{"addressPools":[{"cidr":"10.77.0.0/24","reserved":[]}],"mtu":1380,"pq":"Preferred","offlineGrace":"12h","e2e":"Disabled"}"#
         );
     }
 

@@ -3,7 +3,8 @@
 use std::{fs, path::PathBuf};
 
 use horizon_api::resource::{
-    AccessPolicy, Device, GROUP, Kind, Network, PersonalKey, RegistrationKey, Server, User, VERSION,
+    AccessPolicy, AccessTest, Admin, AlertRule, ConnectionProfile, Device, GROUP, Kind, Network, PersonalKey,
+    RegistrationKey, Server, User, VERSION,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::CustomResourceExt;
@@ -17,6 +18,10 @@ fn definition(kind: Kind) -> CustomResourceDefinition {
         Kind::PersonalKey => PersonalKey::crd(),
         Kind::Device => Device::crd(),
         Kind::AccessPolicy => AccessPolicy::crd(),
+        Kind::AccessTest => AccessTest::crd(),
+        Kind::ConnectionProfile => ConnectionProfile::crd(),
+        Kind::Admin => Admin::crd(),
+        Kind::AlertRule => AlertRule::crd(),
     }
 }
 

@@ -112,7 +112,7 @@ fn a_disabled_server_serves_nobody_until_it_is_enabled_again() {
         world.start_with_alice()?;
         wait_ping(&world.net.cli, LAN)?;
 
-        let disabled = SERVER.replace("  networkRefs:", "  disabled: true\n  networkRefs:");
+        let disabled = SERVER.replace("  networkRefs:", "  adminState: Disabled\n  networkRefs:");
         world.manifests.write("server.yaml", &disabled)?;
         wait_for("it serves nobody", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
         wait_for("the server is shown as disabled", || {

@@ -1,9 +1,10 @@
 //! `AccessPolicy`: who may talk to what.
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PortRange, Reference};
+use super::{PortRange, Reference, Window};
 use crate::name::Name;
 
 /// Who may talk to what in a network. Nothing is allowed by default, a Deny always wins, order never matters.
@@ -44,6 +45,51 @@ pub struct AccessPolicySpec {
     /// What they may reach, or may not: any of these.
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 64)))]
     pub rules: Vec<PolicyRule>,
+    /// When the policy has its effect, in weekly windows: inside any of them; always when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    pub windows: Vec<Window>,
+    /// Until when the policy has its effect, such as 2027-01-31T00:00:00Z; the gateway keeps to it by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Time>"))]
+    pub valid_until: Option<Timestamp>,
+    /// Which services may be discovered on the LAN by those in `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discover: Option<Discover>,
+}
+
+/// Which services may be discovered on the LAN.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Discover {
+    /// Kinds of services that are shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    pub allow: Vec<ServiceClass>,
+    /// Kinds of services that are hidden; wins over allow.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    pub deny: Vec<ServiceClass>,
+}
+
+/// A kind of service that hosts announce on a LAN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum ServiceClass {
+    /// Every kind.
+    Any,
+    Printers,
+    Scanners,
+    FileShares,
+    Media,
+    Cameras,
+    Games,
+    RemoteDesktops,
+    Web,
+    HomeAutomation,
 }
 
 /// What happens to traffic that matches.
@@ -148,6 +194,10 @@ pub struct DestinationSelector {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub network: Option<Name>,
+    /// A service that a gateway or a device advertises.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
+    pub service: Option<Name>,
     /// Everything; must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<bool>,

@@ -14,6 +14,10 @@ pub enum Kind {
     PersonalKey,
     Device,
     AccessPolicy,
+    AccessTest,
+    ConnectionProfile,
+    Admin,
+    AlertRule,
 }
 
 /// Text that names no kind.
@@ -23,7 +27,7 @@ pub struct UnknownKind(pub String);
 
 impl Kind {
     /// Every kind, in the order in which people read about them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Network,
         Self::Server,
         Self::RegistrationKey,
@@ -31,6 +35,10 @@ impl Kind {
         Self::PersonalKey,
         Self::Device,
         Self::AccessPolicy,
+        Self::AccessTest,
+        Self::ConnectionProfile,
+        Self::Admin,
+        Self::AlertRule,
     ];
 
     /// Returns what stands behind `kind:` in a manifest.
@@ -43,6 +51,10 @@ impl Kind {
             Self::PersonalKey => "PersonalKey",
             Self::Device => "Device",
             Self::AccessPolicy => "AccessPolicy",
+            Self::AccessTest => "AccessTest",
+            Self::ConnectionProfile => "ConnectionProfile",
+            Self::Admin => "Admin",
+            Self::AlertRule => "AlertRule",
         }
     }
 
@@ -56,6 +68,10 @@ impl Kind {
             Self::PersonalKey => "personalkeys",
             Self::Device => "devices",
             Self::AccessPolicy => "accesspolicies",
+            Self::AccessTest => "accesstests",
+            Self::ConnectionProfile => "connectionprofiles",
+            Self::Admin => "admins",
+            Self::AlertRule => "alertrules",
         }
     }
 
@@ -69,6 +85,10 @@ impl Kind {
             Self::PersonalKey => "hpk",
             Self::Device => "hdev",
             Self::AccessPolicy => "hap",
+            Self::AccessTest => "hat",
+            Self::ConnectionProfile => "hcp",
+            Self::Admin => "hadm",
+            Self::AlertRule => "hal",
         }
     }
 

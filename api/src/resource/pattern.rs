@@ -6,3 +6,16 @@ pub const CIDR: &str = "^[0-9a-fA-F:.]+/[0-9]{1,3}$";
 pub const IP: &str = "^[0-9a-fA-F:.]+$";
 /// An ed25519 public key.
 pub const PUBLIC_KEY: &str = "^ed25519:[A-Za-z0-9+/]{43}=$";
+/// A zone of the IANA time zone database, such as `Europe/Berlin`.
+pub const TIME_ZONE: &str = "^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$";
+/// A DNS name, such as `office.internal`.
+pub const DNS_NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// A name of a network interface of Linux, such as `eth0`.
+pub const INTERFACE: &str = "^[A-Za-z0-9_.:-]{1,15}$";
+/// A key of a Secret, such as `url`.
+pub const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
+/// A value of a label.
+pub const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+/// An argon2id hash in its text form: parameters, salt, hash.
+pub const ARGON2ID: &str =
+    "^\\$argon2id\\$v=19\\$m=[0-9]+,t=[0-9]+,p=[0-9]+\\$[A-Za-z0-9+/]+\\$[A-Za-z0-9+/]+$";

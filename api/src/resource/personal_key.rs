@@ -4,7 +4,8 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Generate, Reference, TokenHash, is_false};
+use super::{Generate, OnRevoke, Reference, TokenHash, is_false};
+use crate::key::PublicKey;
 
 /// A credential of a person: a device that signs in with it becomes theirs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,13 +40,25 @@ pub struct PersonalKeySpec {
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 16)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()])))]
     pub network_refs: Vec<Reference>,
-    /// The SHA-256 of the whole token: `printf %s TOKEN | sha256sum`. Exactly one of hash and generate.
+    /// The SHA-256 of the whole token: `printf %s TOKEN | sha256sum`. Exactly one of hash, generate and publicKey.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Hash>"))]
     pub hash: Option<TokenHash>,
     /// The controller makes the token; `horizon-controller invite user NAME` shows it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
+    /// The public half of a key that the person holds. Exactly one of hash, generate and publicKey.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "super::key_text")]
+    #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::PublicKey>"))]
+    pub public_key: Option<PublicKey>,
+    /// The profiles that the launcher offers to whoever signs in with it; all that are meant for them when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()])))]
+    pub profile_refs: Vec<Reference>,
+    /// What happens to devices that signed in with the key when it goes or is disabled.
+    #[serde(default)]
+    pub on_revoke: OnRevoke,
     /// When it stops working, such as 2027-01-31T00:00:00Z.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Time>"))]

@@ -1,10 +1,11 @@
-//! `RegistrationKey`: who may enrol a server.
+//! `RegistrationKey`: who may enrol a server or a device.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{TokenHash, is_false};
+use super::{Reference, TokenHash, is_false};
+use crate::name::Name;
 
 /// A key with which gateway hosts enrol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,9 +57,51 @@ pub struct RegistrationKeySpec {
     #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Cidr>", length(max = 32)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
     pub source_cidrs: Vec<IpNet>,
+    /// What happens to those whom the key has enrolled when it goes or is disabled.
+    #[serde(default)]
+    pub on_revoke: OnRevoke,
+    /// What it enrols is forgotten when it leaves.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ephemeral: bool,
+    /// What those get whom it enrols.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grants: Option<Grants>,
     /// Exists, but enrols nobody. Hosts that are enrolled stay so.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
+}
+
+/// What happens to those whom a key has enrolled when the key goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum OnRevoke {
+    /// They stay.
+    #[default]
+    Keep,
+    /// They stay connected, and get no new grant.
+    Expire,
+    /// They are cut off at once.
+    Disconnect,
+}
+
+/// What those get whom a registration key enrols.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Grants {
+    /// The networks that they join.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()])))]
+    pub network_refs: Vec<Reference>,
+    /// Whose devices they are. Only with role Device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_ref: Option<Reference>,
+    /// What policies may select them by.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Label>", length(max = 64)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    pub tags: Vec<Name>,
 }
 
 /// What a registration key enrols.
@@ -67,6 +110,7 @@ pub struct RegistrationKeySpec {
 pub enum RegistrationRole {
     #[default]
     Server,
+    Device,
 }
 
 /// Asks the controller to make the token.

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{Period, PortRange, TokenHash, pattern};
+use super::{ClockTime, Period, PortRange, TokenHash, pattern};
 use crate::name::Name;
 
 macro_rules! text_schema {
@@ -44,6 +44,19 @@ text_schema! {
     Hash: {"type": "string", "maxLength": 71, "pattern": TokenHash::PATTERN},
     /// A [`Period`].
     Duration: {"type": "string", "minLength": 1, "maxLength": 20, "pattern": Period::PATTERN},
+    /// Labels to select objects by.
+    Labels: {
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 32,
+        "additionalProperties": {"type": "string", "maxLength": 63, "pattern": pattern::LABEL_VALUE},
+    },
+    /// A [`ClockTime`].
+    DayTime: {"type": "string", "maxLength": 5, "pattern": ClockTime::PATTERN},
+    /// A zone of the IANA time zone database.
+    TimeZone: {"type": "string", "minLength": 1, "maxLength": 64, "pattern": pattern::TIME_ZONE},
+    /// A DNS name.
+    DnsName: {"type": "string", "minLength": 1, "maxLength": 253, "pattern": pattern::DNS_NAME},
     /// A [`PortRange`].
     Ports: {"type": "string", "maxLength": 11, "pattern": PortRange::PATTERN},
 }

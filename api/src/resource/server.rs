@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::{Reference, is_false};
+use super::Reference;
 use crate::key::PublicKey;
 
 /// A gateway host.
@@ -64,9 +64,65 @@ pub struct ServerSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "crd", schemars(length(max = 64)))]
     pub subnet_routes: Vec<SubnetRoute>,
-    /// Exists, but has no effect: no client is sent to it and it gets an empty configuration.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub disabled: bool,
+    /// Whether the gateway works, and whether clients are sent to it.
+    #[serde(default)]
+    pub admin_state: AdminState,
+    /// Offers its members a way to the Internet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+    /// What the host can carry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
+    /// Interfaces of the host whose LANs are joined with a network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
+    pub lan: Vec<LanInterface>,
+}
+
+/// Whether a gateway works, and whether clients are sent to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum AdminState {
+    #[default]
+    Active,
+    /// Whoever is connected stays, nobody else is sent to it.
+    Draining,
+    /// Has no effect: no client is sent to it and it gets an empty configuration.
+    Disabled,
+}
+
+/// A way to the Internet through a gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exit {
+    /// Whether it is offered.
+    pub enabled: bool,
+}
+
+/// What a host can carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capacity {
+    /// The most links at a time; who comes later is sent to another server.
+    #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 100000)))]
+    pub max_sessions: u32,
+}
+
+/// An interface of the host whose LAN is joined with a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LanInterface {
+    /// The network.
+    pub network_ref: Reference,
+    /// The interface, such as eth1.
+    #[cfg_attr(
+        feature = "crd",
+        schemars(length(min = 1, max = 15), regex(pattern = super::pattern::INTERFACE))
+    )]
+    pub interface: String,
 }
 
 /// Where a gateway listens for links.

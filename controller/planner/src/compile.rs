@@ -181,7 +181,11 @@ fn allocate(world: &World<'_>, previous: &Allocations) -> (Allocations, Vec<Exha
                 | ResourceSpec::RegistrationKey(_)
                 | ResourceSpec::User(_)
                 | ResourceSpec::PersonalKey(_)
-                | ResourceSpec::AccessPolicy(_) => continue,
+                | ResourceSpec::AccessPolicy(_)
+                | ResourceSpec::AccessTest(_)
+                | ResourceSpec::ConnectionProfile(_)
+                | ResourceSpec::Admin(_)
+                | ResourceSpec::AlertRule(_) => continue,
             };
             for network in networks {
                 let network = owner.sibling(Kind::Network, network.name.as_str());
@@ -216,7 +220,11 @@ fn revoked(world: &World<'_>, facts: &Facts, effective: &Effective) -> BTreeSet<
         | ResourceSpec::RegistrationKey(_)
         | ResourceSpec::User(_)
         | ResourceSpec::PersonalKey(_)
-        | ResourceSpec::AccessPolicy(_) => None,
+        | ResourceSpec::AccessPolicy(_)
+        | ResourceSpec::AccessTest(_)
+        | ResourceSpec::ConnectionProfile(_)
+        | ResourceSpec::Admin(_)
+        | ResourceSpec::AlertRule(_) => None,
     };
     // A key that a device had before, whether the device is gone or has another key.
     let former = world.members.values().filter_map(|member| member.last_good);

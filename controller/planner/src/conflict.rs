@@ -120,7 +120,11 @@ impl<'a> Claimed<'a> {
             | ResourceSpec::RegistrationKey(_)
             | ResourceSpec::User(_)
             | ResourceSpec::PersonalKey(_)
-            | ResourceSpec::AccessPolicy(_) => return Ok(()),
+            | ResourceSpec::AccessPolicy(_)
+            | ResourceSpec::AccessTest(_)
+            | ResourceSpec::ConnectionProfile(_)
+            | ResourceSpec::Admin(_)
+            | ResourceSpec::AlertRule(_) => return Ok(()),
         };
         let other =
             public_key.and_then(|public_key| self.keys.get(&public_key)).filter(|other| *other != key);

@@ -2,7 +2,7 @@
 
 use horizon_api::{
     problem::Problem,
-    resource::{AccessPolicySpec, Kind, ObjectKey, Reference, ResourceSpec},
+    resource::{AccessPolicySpec, AccessTestSpec, Grants, Kind, ObjectKey, Reference, ResourceSpec},
 };
 
 use crate::world::World;
@@ -25,8 +25,14 @@ pub(crate) fn unresolved(world: &World<'_>) -> Vec<Problem> {
 /// Returns whether objects of a kind may name others.
 pub(crate) fn has_references(kind: Kind) -> bool {
     match kind {
-        Kind::Server | Kind::PersonalKey | Kind::Device | Kind::AccessPolicy => true,
-        Kind::Network | Kind::RegistrationKey | Kind::User => false,
+        Kind::Server
+        | Kind::RegistrationKey
+        | Kind::PersonalKey
+        | Kind::Device
+        | Kind::AccessPolicy
+        | Kind::AccessTest
+        | Kind::ConnectionProfile => true,
+        Kind::Network | Kind::User | Kind::Admin | Kind::AlertRule => false,
     }
 }
 
@@ -50,20 +56,37 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> 
             networks(&spec.network_refs).into_iter().chain(registration_key).collect()
         }
         ResourceSpec::PersonalKey(spec) => {
-            networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).collect()
+            let profiles = spec.profile_refs.iter().enumerate().map(|(index, profile)| {
+                let target = key.sibling(Kind::ConnectionProfile, profile.name.as_str());
+                (format!("spec.profileRefs[{index}].name"), target)
+            });
+            networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).chain(profiles).collect()
         }
         ResourceSpec::Device(spec) => {
             networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).collect()
         }
         ResourceSpec::AccessPolicy(spec) => policy_references(key, spec),
-        ResourceSpec::Network(_) | ResourceSpec::RegistrationKey(_) | ResourceSpec::User(_) => vec![],
+        ResourceSpec::RegistrationKey(spec) => {
+            let grants = spec.grants.iter();
+            grants.flat_map(|grants| grant_references(key, grants)).collect()
+        }
+        ResourceSpec::AccessTest(spec) => test_references(key, spec),
+        ResourceSpec::ConnectionProfile(spec) => {
+            let servers = spec.server_refs.iter().enumerate().map(|(index, server)| {
+                (format!("spec.serverRefs[{index}].name"), key.sibling(Kind::Server, server.name.as_str()))
+            });
+            [network_reference(key, &spec.network_ref)].into_iter().chain(servers).collect()
+        }
+        ResourceSpec::Network(_)
+        | ResourceSpec::User(_)
+        | ResourceSpec::Admin(_)
+        | ResourceSpec::AlertRule(_) => vec![],
     }
 }
 
 /// Devices may be named before they exist, because a login makes them; users and servers may not.
 fn policy_references(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<(String, ObjectKey)> {
-    let network = key.sibling(Kind::Network, spec.network_ref.name.as_str());
-    let mut references = vec![("spec.networkRef.name".to_owned(), network)];
+    let mut references = vec![network_reference(key, &spec.network_ref)];
     for (index, selector) in spec.from.iter().enumerate() {
         let user = selector.user.iter().map(|user| key.sibling(Kind::User, user.as_str()));
         references.extend(user.map(|target| (format!("spec.from[{index}].user"), target)));
@@ -76,6 +99,42 @@ fn policy_references(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<(String, O
             let server = selector.server.iter().map(|server| key.sibling(Kind::Server, server.as_str()));
             references.extend(server.map(|target| (path("server"), target)));
         }
+    }
+    references
+}
+
+fn network_reference(key: &ObjectKey, network: &Reference) -> (String, ObjectKey) {
+    ("spec.networkRef.name".to_owned(), key.sibling(Kind::Network, network.name.as_str()))
+}
+
+fn grant_references(key: &ObjectKey, grants: &Grants) -> Vec<(String, ObjectKey)> {
+    let networks = grants.network_refs.iter().enumerate().map(|(index, network)| {
+        let path = format!("spec.grants.networkRefs[{index}].name");
+        (path, key.sibling(Kind::Network, network.name.as_str()))
+    });
+    let user = grants
+        .user_ref
+        .iter()
+        .map(|user| ("spec.grants.userRef.name".to_owned(), key.sibling(Kind::User, user.name.as_str())));
+    networks.chain(user).collect()
+}
+
+/// A test that names nobody tests nothing, so its devices must exist too.
+fn test_references(key: &ObjectKey, spec: &AccessTestSpec) -> Vec<(String, ObjectKey)> {
+    let mut references = vec![network_reference(key, &spec.network_ref)];
+    for (index, case) in spec.cases.iter().enumerate() {
+        let (from, to) = (&case.from, &case.to);
+        let named = [
+            ("from.user", Kind::User, &from.user),
+            ("from.device", Kind::Device, &from.device),
+            ("to.user", Kind::User, &to.user),
+            ("to.device", Kind::Device, &to.device),
+            ("to.server", Kind::Server, &to.server),
+        ];
+        let targets = named.into_iter().filter_map(|(field, kind, name)| {
+            Some((format!("spec.cases[{index}].{field}"), key.sibling(kind, name.as_ref()?.as_str())))
+        });
+        references.extend(targets);
     }
     references
 }

@@ -38,7 +38,12 @@ pub(crate) fn check(spec: &ResourceSpec) -> Vec<Violation> {
         ResourceSpec::RegistrationKey(spec) => keys::check_registration_key(spec),
         ResourceSpec::PersonalKey(spec) => keys::check_personal_key(spec),
         ResourceSpec::AccessPolicy(spec) => access_policy::check(spec),
-        ResourceSpec::User(_) | ResourceSpec::Device(_) => vec![],
+        ResourceSpec::User(_)
+        | ResourceSpec::Device(_)
+        | ResourceSpec::AccessTest(_)
+        | ResourceSpec::ConnectionProfile(_)
+        | ResourceSpec::Admin(_)
+        | ResourceSpec::AlertRule(_) => vec![],
     }
 }
 

@@ -131,6 +131,10 @@ fn definition_text(kind: Kind) -> &'static str {
         Kind::PersonalKey => include_str!("../../../crds/personalkeys.yaml"),
         Kind::Device => include_str!("../../../crds/devices.yaml"),
         Kind::AccessPolicy => include_str!("../../../crds/accesspolicies.yaml"),
+        Kind::AccessTest => include_str!("../../../crds/accesstests.yaml"),
+        Kind::ConnectionProfile => include_str!("../../../crds/connectionprofiles.yaml"),
+        Kind::Admin => include_str!("../../../crds/admins.yaml"),
+        Kind::AlertRule => include_str!("../../../crds/alertrules.yaml"),
     }
 }
 

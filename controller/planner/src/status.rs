@@ -143,7 +143,11 @@ impl Statuses<'_> {
             ResourceSpec::RegistrationKey(_)
             | ResourceSpec::User(_)
             | ResourceSpec::PersonalKey(_)
-            | ResourceSpec::Device(_) => return None,
+            | ResourceSpec::Device(_)
+            | ResourceSpec::AccessTest(_)
+            | ResourceSpec::ConnectionProfile(_)
+            | ResourceSpec::Admin(_)
+            | ResourceSpec::AlertRule(_) => return None,
         };
         let servers = self.compiled.effective.servers.iter();
         Some(servers.filter(|(_, server)| server.networks.contains(&network)).map(|(key, _)| key).collect())

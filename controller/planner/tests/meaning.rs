@@ -111,7 +111,7 @@ fn a_gateway_gets_its_networks_and_routes() {
 
 #[test]
 fn a_disabled_server_gets_an_empty_configuration() {
-    let folder = Folder::office().edit("server.yaml", "networkRefs:", "disabled: true\n  networkRefs:");
+    let folder = Folder::office().edit("server.yaml", "networkRefs:", "adminState: Disabled\n  networkRefs:");
 
     let config = config(&Memory::default().apply(&folder));
 

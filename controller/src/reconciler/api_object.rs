@@ -90,7 +90,7 @@ fn check(key: &ObjectKey, spec: &ResourceSpec) -> Result<(), Box<Problem>> {
 
 #[cfg(test)]
 mod tests {
-    use horizon_api::resource::{Generate, Kind, PersonalKeySpec, Reference};
+    use horizon_api::resource::{Generate, Kind, OnRevoke, PersonalKeySpec, Reference};
 
     use super::*;
 
@@ -104,6 +104,9 @@ mod tests {
             expires_at: jiff::Timestamp::from_second(1_800_000_000).ok(),
             source_cidrs: vec![],
             max_uses: Some(1),
+            public_key: None,
+            profile_refs: vec![],
+            on_revoke: OnRevoke::Keep,
             disabled: false,
         })
     }

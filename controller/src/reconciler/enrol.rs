@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use horizon_api::{
     key::PublicKey,
-    resource::ObjectKey,
+    resource::{ObjectKey, RegistrationRole},
     token::{KeyedDigest, Token, TokenDigest, TokenKind},
     wire::{Evidence, Refusal, RefusalCode},
 };
@@ -56,6 +56,7 @@ impl Reconciler {
         let found = self.find_key(digest, declared).ok_or_else(|| (unknown_key(), None))?;
         let refuse = |refusal| (refusal, Some(found.key.clone()));
         let effective = &self.state.compiled.effective.registration_keys[&found.key];
+        check_role(effective.role).map_err(refuse)?;
         check_standing(effective.standing).map_err(refuse)?;
         check_source(&effective.source_cidrs, request.remote).map_err(refuse)?;
         let uses_max = effective.max_uses;
@@ -247,6 +248,17 @@ fn cannot_write() -> Refusal {
 }
 
 /// An exhausted key may still answer a retry: the store knows.
+fn check_role(role: RegistrationRole) -> Result<(), Refusal> {
+    match role {
+        RegistrationRole::Server => Ok(()),
+        RegistrationRole::Device => Err(Refusal::new(
+            RefusalCode::NoCandidate,
+            "this registration key enrols devices, not servers",
+            "use a RegistrationKey with `role: Server`",
+        )),
+    }
+}
+
 pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
     let refuse = |code, hint: &str| {
         Err(Refusal::new(code, format!("the key cannot be used: {}", standing.sentence()), hint))

@@ -3,7 +3,7 @@
 use horizon_api::{
     http::{ApiError, InviteAnswer, InviteKind, InviteRequest},
     join::JoinString,
-    resource::{Generate, Kind, ObjectKey, PersonalKeySpec, Reference, ResourceSpec},
+    resource::{Generate, Kind, ObjectKey, OnRevoke, PersonalKeySpec, Reference, ResourceSpec},
     token::{Token, TokenKind},
 };
 use horizon_api_server::Refusal;
@@ -71,7 +71,7 @@ impl Reconciler {
         check_usable(&user, effective.standing)?;
         let keys = self.state.compiled.effective.personal_keys.iter();
         let unshown: Vec<_> = keys
-            .filter(|(_, key)| key.user == user && key.hash.is_none() && key.standing == Standing::Active)
+            .filter(|(_, key)| key.user == user && key.is_generated && key.standing == Standing::Active)
             .map(|(key, _)| key.clone())
             .filter(|key| {
                 !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid))
@@ -105,6 +105,9 @@ impl Reconciler {
             expires_at: end.ok(),
             source_cidrs: vec![],
             max_uses: Some(1),
+            public_key: None,
+            profile_refs: vec![],
+            on_revoke: OnRevoke::Keep,
             disabled: false,
         };
         // A name has 63 characters at most.

@@ -7,8 +7,8 @@ use horizon_api::{
     key::PublicKey,
     name::Name,
     resource::{
-        DeviceSpec, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec, ResourceSpec,
-        ServerSpec, TokenHash, UserSpec,
+        AdminState, DeviceSpec, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec,
+        RegistrationRole, ResourceSpec, ServerSpec, TokenHash, UserSpec,
     },
     section::{Endpoint, NetworkId},
     verdict::Identity,
@@ -68,6 +68,7 @@ pub struct EffectiveDevice {
 /// A RegistrationKey as a join is judged by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveRegistrationKey {
+    pub role: RegistrationRole,
     /// `None` when the controller makes the token.
     pub hash: Option<TokenHash>,
     pub max_uses: u32,
@@ -81,7 +82,8 @@ pub struct EffectiveRegistrationKey {
 pub struct EffectivePersonalKey {
     pub user: ObjectKey,
     pub networks: Vec<Name>,
-    /// `None` when the controller makes the token.
+    /// The controller makes the token.
+    pub is_generated: bool,
     pub hash: Option<TokenHash>,
     pub max_uses: Option<u32>,
     /// From everywhere when empty.
@@ -134,7 +136,13 @@ pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocati
             ResourceSpec::Device(spec) => builder.device(key, spec),
             ResourceSpec::RegistrationKey(spec) => builder.registration_key(key, spec),
             ResourceSpec::PersonalKey(spec) => builder.personal_key(key, spec),
-            ResourceSpec::User(_) | ResourceSpec::Network(_) | ResourceSpec::AccessPolicy(_) => {}
+            ResourceSpec::User(_)
+            | ResourceSpec::Network(_)
+            | ResourceSpec::AccessPolicy(_)
+            | ResourceSpec::AccessTest(_)
+            | ResourceSpec::ConnectionProfile(_)
+            | ResourceSpec::Admin(_)
+            | ResourceSpec::AlertRule(_) => {}
         }
     }
     builder.effective
@@ -162,12 +170,13 @@ impl Builder<'_> {
 
     fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
         let registration_key = spec.identity.registration_key_ref.as_ref();
+        let is_disabled = spec.admin_state == AdminState::Disabled;
         let server = EffectiveServer {
             public_key: spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied()),
             registration_key: registration_key.map(|r| key.sibling(Kind::RegistrationKey, r.name.as_str())),
             endpoints: gateway::endpoints(spec),
-            networks: if spec.disabled { vec![] } else { self.networks(key, &spec.network_refs) },
-            standing: Standing::of(spec.disabled, None, self.now),
+            networks: if is_disabled { vec![] } else { self.networks(key, &spec.network_refs) },
+            standing: Standing::of(is_disabled, None, self.now),
         };
         self.effective.servers.insert(key.clone(), server);
     }
@@ -203,6 +212,7 @@ impl Builder<'_> {
         self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         let standing = Standing::of(spec.disabled, spec.expires_at, self.now);
         let registration_key = EffectiveRegistrationKey {
+            role: spec.role,
             hash: spec.hash.clone(),
             max_uses: spec.max_uses,
             source_cidrs: spec.source_cidrs.clone(),
@@ -219,6 +229,7 @@ impl Builder<'_> {
         let personal_key = EffectivePersonalKey {
             user,
             networks: spec.network_refs.iter().map(|network| network.name.clone()).collect(),
+            is_generated: spec.generate.is_some(),
             hash: spec.hash.clone(),
             max_uses: spec.max_uses,
             source_cidrs: spec.source_cidrs.clone(),

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
     key::PublicKey,
-    resource::{Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
+    resource::{AdminState, Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
     section::{self, EncodedSection, Endpoint, Identity, NetworkId, Section, SubnetRoute},
 };
 
@@ -54,7 +54,7 @@ pub(super) fn carried<'a>(
     spec: &ServerSpec,
     allocations: &Allocations,
 ) -> BTreeMap<NetworkId, &'a NetworkSpec> {
-    if spec.disabled {
+    if spec.admin_state == AdminState::Disabled {
         return BTreeMap::new();
     }
     spec.network_refs

@@ -77,7 +77,9 @@ fn source(selector: &SourceSelector) -> Option<Selector> {
 }
 
 fn destination(selector: &DestinationSelector) -> Option<Selector> {
-    let DestinationSelector { user, group, tag, device, cidr, server, network, any } = selector.clone();
+    // No service is advertised yet: it selects nothing.
+    let DestinationSelector { user, group, tag, device, cidr, server, network, service: _, any } =
+        selector.clone();
     let server = server.map(|name| Selector::Server(name.to_string()));
     let network = network.map(|_| Selector::Members);
     source(&SourceSelector { user, group, tag, device, cidr, any }).or(server).or(network)

@@ -56,7 +56,7 @@ fn check_destination(
     path: &str,
     violations: &mut Vec<Violation>,
 ) {
-    let DestinationSelector { user, group, tag, device, cidr, server, network, any } = selector;
+    let DestinationSelector { user, group, tag, device, cidr, server, network, service, any } = selector;
     let fields = [
         ("user", user.is_some()),
         ("group", group.is_some()),
@@ -65,6 +65,7 @@ fn check_destination(
         ("cidr", cidr.is_some()),
         ("server", server.is_some()),
         ("network", network.is_some()),
+        ("service", service.is_some()),
         ("any", any.is_some()),
     ];
     violations.extend(exactly_one(path, &fields));

@@ -20,6 +20,10 @@ pub(super) fn check_registration_key(spec: &RegistrationKeySpec) -> Vec<Violatio
 }
 
 pub(super) fn check_personal_key(spec: &PersonalKeySpec) -> Vec<Violation> {
-    let token = [("hash", spec.hash.is_some()), ("generate", spec.generate.is_some())];
+    let token = [
+        ("hash", spec.hash.is_some()),
+        ("generate", spec.generate.is_some()),
+        ("publicKey", spec.public_key.is_some()),
+    ];
     exactly_one("spec", &token).into_iter().collect()
 }
