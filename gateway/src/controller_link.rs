@@ -20,7 +20,7 @@ use horizon_node::{
     backoff::Backoff,
     controller::{self, Meeting},
     failure::Failure,
-    framed::{self, Inbox, Receiver, Sender},
+    framed::{self, Inbox, Sender},
     random,
 };
 use tokio::sync::{mpsc, oneshot, watch};
