@@ -5,6 +5,7 @@
 
 mod access;
 mod conditions;
+pub(crate) mod draft;
 mod effective;
 mod facts;
 mod gateway;
@@ -20,10 +21,11 @@ use horizon_api::{
     condition::Condition,
     key::PublicKey,
     problem::Problem,
-    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
-    section::EncodedSection,
+    resource::{Metadata, ObjectKey, ResourceSpec},
+    section::{ContentHash, EncodedSection},
 };
 
+use self::draft::Draft;
 pub use self::{
     access::{Access, NetworkAccess},
     effective::{
@@ -34,12 +36,16 @@ pub use self::{
     standing::Standing,
 };
 use crate::{
-    allocate::{Allocations, Claim, Exhausted},
-    conflict::{self, network_id},
+    allocate::{Allocations, Exhausted},
+    gate,
+    hold::Holds,
     manifest::{Origin, Parsed},
-    resolve,
+    plan::{self, Plan, PlanHash},
     world::World,
 };
+
+/// The source of objects that logins, invitations and API calls make.
+pub const API_SOURCE: &str = "api";
 
 /// Everything that a revision depends on, beside the time.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +55,14 @@ pub struct Input {
     pub sources: Vec<SourceSnapshot>,
     pub facts: Facts,
     pub allocations: Allocations,
+    /// What admins took out of force.
+    pub holds: Holds,
+    /// Plans that a person let pass.
+    pub approved: BTreeSet<PlanHash>,
+    /// The Admin who makes the change, where one does: it must not take their own way in.
+    pub caller: Option<ObjectKey>,
+    /// Objects of which a text was taken back, with the hash of that text.
+    pub reverted: BTreeMap<ObjectKey, ContentHash>,
 }
 
 /// What a source says at one moment.
@@ -100,6 +114,10 @@ pub enum StaleReason {
     SourceMissing,
     /// It is declared twice.
     Conflicted,
+    /// What its text says now waits for a person.
+    AwaitingApproval,
+    /// What its text says was taken back, because nobody confirmed it.
+    Reverted,
 }
 
 /// One revision, before it is committed.
@@ -119,24 +137,25 @@ pub struct Compiled {
     pub blocked: BTreeMap<ObjectKey, Blocked>,
     pub effective: Effective,
     pub access: Access,
+    /// What waits for a person, and which objects are at last good because of it.
+    pub plans: Vec<Plan>,
+    /// What of [`Input::reverted`] is still said, or may be.
+    pub reverted: BTreeMap<ObjectKey, ContentHash>,
     /// When time alone changes the result (unix seconds).
     pub next_wake: Option<i64>,
 }
 
 /// Compiles one revision. `now` is unix seconds.
 pub fn compile(input: &Input, now: i64) -> Compiled {
-    let mut world = World::merge(input);
-    conflict::settle(&mut world, input);
-    let unresolved = resolve::unresolved(&world);
-    let (allocations, exhausted) = allocate(&world, &input.allocations);
-    let effective = effective::effective(&world, &input.facts, &allocations, now);
+    let (draft, plans) = gate::judge(input, now);
+    let Draft { mut world, unresolved, allocations, exhausted, effective, access } = draft;
     let revoked = revoked(&world, &input.facts, &effective);
-    let access = Access::of(&world, &allocations);
     let sections = gateway::sections(&world, &allocations, &access, &revoked);
-    let blocked = facts::blocked(&effective, &exhausted);
+    let blocked = facts::blocked(&world, &effective, &exhausted);
     let mut problems = std::mem::take(&mut world.problems);
     problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));
     problems.extend(unresolved.iter().map(|problem| problem.clone().warning()));
+    problems.extend(plans.iter().filter_map(Plan::problem));
     problems.sort();
     problems.dedup();
     Compiled {
@@ -150,6 +169,8 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
         next_wake: effective.next_wake(now),
         effective,
         access,
+        reverted: plan::still_reverted(input, now),
+        plans,
     }
 }
 
@@ -166,41 +187,10 @@ impl StaleReason {
             Self::SourceInvalid => "SourceInvalid",
             Self::SourceMissing => "SourceMissing",
             Self::Conflicted => "Conflicted",
+            Self::AwaitingApproval => "AwaitingApproval",
+            Self::Reverted => "Reverted",
         }
     }
-}
-
-fn allocate(world: &World<'_>, previous: &Allocations) -> (Allocations, Vec<Exhausted>) {
-    let mut claims: BTreeMap<ObjectKey, Vec<Claim<'_>>> = BTreeMap::new();
-    for kind in [Kind::Server, Kind::Device] {
-        for (owner, member) in world.members.iter().filter(|(key, _)| key.kind == kind) {
-            let (networks, wanted) = match member.spec {
-                ResourceSpec::Server(spec) => (&spec.network_refs, [].as_slice()),
-                ResourceSpec::Device(spec) => (&spec.network_refs, spec.addresses.as_slice()),
-                ResourceSpec::Network(_)
-                | ResourceSpec::RegistrationKey(_)
-                | ResourceSpec::User(_)
-                | ResourceSpec::PersonalKey(_)
-                | ResourceSpec::AccessPolicy(_)
-                | ResourceSpec::AccessTest(_)
-                | ResourceSpec::ConnectionProfile(_)
-                | ResourceSpec::Admin(_)
-                | ResourceSpec::AlertRule(_) => continue,
-            };
-            for network in networks {
-                let network = owner.sibling(Kind::Network, network.name.as_str());
-                claims.entry(network).or_default().push(Claim { owner, wanted });
-            }
-        }
-    }
-    let mut allocations = Allocations::default();
-    let mut exhausted = Vec::new();
-    for (network, claims) in &claims {
-        if let Some(ResourceSpec::Network(spec)) = world.members.get(network).map(|member| member.spec) {
-            exhausted.extend(allocations.allocate(&network_id(network), spec, claims, previous));
-        }
-    }
-    (allocations, exhausted)
 }
 
 fn pool_exhausted(world: &World<'_>, exhausted: &Exhausted) -> Option<Problem> {

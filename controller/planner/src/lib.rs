@@ -7,15 +7,19 @@
 pub mod allocate;
 pub mod check;
 pub mod compile;
+pub mod effect;
 pub mod excerpt;
+pub mod hold;
 pub mod manifest;
 pub mod node;
 pub mod parse;
+pub mod plan;
 pub mod schema;
 pub mod status;
 
 mod conflict;
 mod formats;
+mod gate;
 mod resolve;
 mod rules;
 mod secret;

@@ -9,7 +9,8 @@ use horizon_api::{
 
 use crate::{
     compile::{Committed, Input, Owner, SourceSnapshot, Stale, StaleReason},
-    manifest::{Manifest, Rejected},
+    hold::Hold,
+    manifest::{Manifest, Origin, Rejected},
 };
 
 /// What is, as far as one object at a time can tell.
@@ -18,6 +19,8 @@ pub(crate) struct World<'a> {
     pub members: BTreeMap<ObjectKey, Member<'a>>,
     pub pruned: Vec<&'a Committed>,
     pub problems: Vec<Problem>,
+    /// What admins took out of force, as far as it is in effect.
+    pub holds: BTreeMap<&'a ObjectKey, &'a Hold>,
 }
 
 /// An object in the world, and what it falls back on.
@@ -41,8 +44,9 @@ struct Claims<'a> {
 }
 
 impl<'a> World<'a> {
-    pub(crate) fn merge(input: &'a Input) -> Self {
-        let mut world = Self::default();
+    pub(crate) fn merge(input: &'a Input, now: i64) -> Self {
+        let holds = input.holds.iter().filter(|(_, hold)| hold.is_active(now)).collect();
+        let mut world = Self { holds, ..Self::default() };
         let mut claims: BTreeMap<&ObjectKey, Claims<'a>> = BTreeMap::new();
         for source in &input.sources {
             world.problems.extend(source.parsed.problems.iter().cloned());
@@ -60,6 +64,42 @@ impl<'a> World<'a> {
             world.decide(input, key, claims);
         }
         world
+    }
+
+    /// Returns what is in force, as if no source said anything any more.
+    pub(crate) fn in_force(input: &'a Input, now: i64) -> Self {
+        let holds = input.holds.iter().filter(|(_, hold)| hold.is_active(now)).collect();
+        let members = input.previous.iter().map(|committed| (committed.key.clone(), Member::of(committed)));
+        Self { members: members.collect(), holds, ..Self::default() }
+    }
+
+    /// Keeps objects as they were, whatever their sources say: changed, new or removed.
+    pub(crate) fn keep(&mut self, kept: &BTreeMap<ObjectKey, Stale>) {
+        let (returning, pruned): (Vec<_>, Vec<_>) =
+            self.pruned.iter().partition(|committed| kept.contains_key(&committed.key));
+        self.pruned = pruned;
+        let mut last_goods: BTreeMap<_, _> =
+            returning.into_iter().map(|committed| (&committed.key, committed)).collect();
+        for (key, stale) in kept {
+            let last_good = match self.members.remove(key) {
+                Some(member) => member.last_good,
+                None => last_goods.remove(key),
+            };
+            if let Some(committed) = last_good {
+                self.members.insert(key.clone(), Member::kept(committed, stale.clone()));
+            }
+        }
+    }
+
+    /// Returns whether an admin took an object out of force.
+    pub(crate) fn is_held(&self, key: &ObjectKey) -> bool {
+        self.holds.contains_key(key)
+    }
+
+    /// Returns where an object is declared, or was before it disappeared.
+    pub(crate) fn origin_of(&self, key: &ObjectKey) -> Option<&Origin> {
+        let pruned = || self.pruned.iter().find(|committed| committed.key == *key).map(|c| &c.owner);
+        self.members.get(key).map(|member| &member.owner).or_else(pruned).map(|owner| &owner.origin)
     }
 
     /// Puts the last good in force again, or takes the object out if there is none.
@@ -141,13 +181,17 @@ impl<'a> Member<'a> {
     }
 
     fn kept(committed: &'a Committed, stale: Stale) -> Self {
+        Self { stale: Some(stale), ..Self::of(committed) }
+    }
+
+    fn of(committed: &'a Committed) -> Self {
         Self {
             metadata: &committed.metadata,
             spec: &committed.spec,
             owner: committed.owner.clone(),
             manifest: None,
             last_good: Some(committed),
-            stale: Some(stale),
+            stale: None,
         }
     }
 
@@ -202,11 +246,7 @@ fn established_among<'a>(
     }
 }
 
-fn declared_twice(
-    loser: &Manifest,
-    other: Option<&crate::manifest::Origin>,
-    winner: Option<&crate::manifest::Origin>,
-) -> Problem {
+fn declared_twice(loser: &Manifest, other: Option<&Origin>, winner: Option<&Origin>) -> Problem {
     let (message, fix) = match (winner, other) {
         (Some(winner), _) => {
             (format!("is declared in {winner} too, and that one stays in force"), "remove one of them")

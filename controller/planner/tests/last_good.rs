@@ -81,8 +81,8 @@ fn nothing_is_pruned_while_the_folder_is_incomplete() {
 }
 
 #[test]
-fn an_empty_folder_that_is_complete_prunes_everything() {
-    let mut memory = Memory::default();
+fn an_empty_folder_that_is_complete_prunes_everything_once_a_person_says_so() {
+    let mut memory = Memory { approves: true, ..Memory::default() };
     memory.apply(&Folder::office());
 
     let after = memory.apply(&Folder(std::collections::BTreeMap::new()));

@@ -118,7 +118,7 @@ proptest! {
 
     #[test]
     fn no_two_have_one_address(counts in proptest::collection::vec(0usize..12, 1..5)) {
-        let mut memory = Memory::default();
+        let mut memory = Memory { approves: true, ..Memory::default() };
         for count in counts {
             let users = (0..count).map(|index| world::user_and_device(&format!("u{index}"))).collect::<Vec<_>>();
             let compiled = memory.apply(&Folder::office().with("users-2.yaml", &users.join("---\n")));

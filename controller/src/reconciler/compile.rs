@@ -53,6 +53,7 @@ impl Reconciler {
             sources: self.state.source_snapshots(),
             facts: self.state.facts.clone(),
             allocations: self.state.allocations.clone(),
+            ..Input::default()
         }
     }
 

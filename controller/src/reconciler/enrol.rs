@@ -266,9 +266,12 @@ pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
     match standing {
         Standing::Active | Standing::Exhausted => Ok(()),
         Standing::Expired => refuse(RefusalCode::KeyExpired, "ask for a new one"),
-        Standing::Disabled | Standing::NoUser | Standing::UserDisabled | Standing::UserExpired => {
-            refuse(RefusalCode::KeyDisabled, "ask an administrator of this network")
-        }
+        Standing::Disabled
+        | Standing::Held
+        | Standing::NoUser
+        | Standing::UserDisabled
+        | Standing::UserHeld
+        | Standing::UserExpired => refuse(RefusalCode::KeyDisabled, "ask an administrator of this network"),
     }
 }
 

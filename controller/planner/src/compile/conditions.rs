@@ -38,6 +38,7 @@ pub(super) fn objects(
                 resolved_refs(key, missing.get(key).copied(), now),
                 stale(member, now),
                 usable(key, standings.get(key).copied(), now),
+                world.holds.get(key).map(|hold| Condition::holds("Held", "HoldActive", hold.sentence(), now)),
             ];
             let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
             let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));
@@ -68,6 +69,9 @@ fn accepted(member: &Member<'_>, now: i64) -> Condition {
         Some(stale) => match stale.reason {
             StaleReason::SourceInvalid => Condition::fails("Accepted", "Invalid", &stale.message, now),
             StaleReason::Conflicted => Condition::fails("Accepted", "Conflicted", &stale.message, now),
+            StaleReason::AwaitingApproval | StaleReason::Reverted => {
+                Condition::fails("Accepted", stale.reason.as_str(), &stale.message, now)
+            }
             // Nothing was said against it.
             StaleReason::SourceMissing => {
                 Condition::holds("Accepted", "Accepted", "it was fine when it was last seen", now)

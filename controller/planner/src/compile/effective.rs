@@ -124,6 +124,7 @@ impl Effective {
 
 pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocations, now: i64) -> Effective {
     let mut builder = Builder { effective: Effective::default(), world, facts, allocations, now };
+    builder.effective.expiries.extend(world.holds.values().map(|hold| hold.until));
     // Users come first, because the standing of the others depends on theirs.
     for (key, member) in &world.members {
         if let ResourceSpec::User(spec) = member.spec {
@@ -163,7 +164,8 @@ impl Builder<'_> {
             groups: spec.groups.iter().map(ToString::to_string).collect(),
             max_devices: spec.max_devices,
             devices: 0,
-            standing: Standing::of(spec.disabled, spec.expires_at, self.now),
+            standing: Standing::of(spec.disabled, spec.expires_at, self.now)
+                .with_hold(self.world.is_held(key)),
         };
         self.effective.users.insert(key.clone(), user);
     }
@@ -171,12 +173,17 @@ impl Builder<'_> {
     fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
         let registration_key = spec.identity.registration_key_ref.as_ref();
         let is_disabled = spec.admin_state == AdminState::Disabled;
+        let standing = Standing::of(is_disabled, None, self.now).with_hold(self.world.is_held(key));
         let server = EffectiveServer {
             public_key: spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied()),
             registration_key: registration_key.map(|r| key.sibling(Kind::RegistrationKey, r.name.as_str())),
             endpoints: gateway::endpoints(spec),
-            networks: if is_disabled { vec![] } else { self.networks(key, &spec.network_refs) },
-            standing: Standing::of(is_disabled, None, self.now),
+            networks: if standing == Standing::Active {
+                self.networks(key, &spec.network_refs)
+            } else {
+                vec![]
+            },
+            standing,
         };
         self.effective.servers.insert(key.clone(), server);
     }
@@ -203,14 +210,17 @@ impl Builder<'_> {
             },
             user: user_key,
             networks: networks.collect(),
-            standing: Standing::of(spec.disabled, None, self.now).under(user_standing),
+            standing: Standing::of(spec.disabled, None, self.now)
+                .with_hold(self.world.is_held(key))
+                .under(user_standing),
         };
         self.effective.devices.insert(key.clone(), device);
     }
 
     fn registration_key(&mut self, key: &ObjectKey, spec: &RegistrationKeySpec) {
         self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
-        let standing = Standing::of(spec.disabled, spec.expires_at, self.now);
+        let standing =
+            Standing::of(spec.disabled, spec.expires_at, self.now).with_hold(self.world.is_held(key));
         let registration_key = EffectiveRegistrationKey {
             role: spec.role,
             hash: spec.hash.clone(),
@@ -225,7 +235,9 @@ impl Builder<'_> {
         self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         let user = key.sibling(Kind::User, spec.user_ref.name.as_str());
         let user_standing = self.effective.users.get(&user).map(|user| user.standing);
-        let standing = Standing::of(spec.disabled, spec.expires_at, self.now).under(user_standing);
+        let standing = Standing::of(spec.disabled, spec.expires_at, self.now)
+            .with_hold(self.world.is_held(key))
+            .under(user_standing);
         let personal_key = EffectivePersonalKey {
             user,
             networks: spec.network_refs.iter().map(|network| network.name.clone()).collect(),
@@ -244,10 +256,11 @@ impl Builder<'_> {
         if standing == Standing::Active && is_exhausted { Standing::Exhausted } else { standing }
     }
 
-    /// Returns the networks that exist.
+    /// Returns the networks that exist and that nobody holds.
     fn networks(&self, key: &ObjectKey, references: &[Reference]) -> Vec<NetworkId> {
         let networks = references.iter().map(|network| key.sibling(Kind::Network, network.name.as_str()));
-        let existing = networks.filter(|network| self.world.members.contains_key(network));
+        let existing = networks
+            .filter(|network| self.world.members.contains_key(network) && !self.world.is_held(network));
         existing.map(|network| network_id(&network)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use horizon_api::{key::PublicKey, resource::ObjectKey};
 
 use super::{Effective, Standing};
-use crate::allocate::Exhausted;
+use crate::{allocate::Exhausted, world::World};
 
 /// What the store knows beside resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +25,11 @@ pub struct Blocked {
     pub message: String,
 }
 
-pub(super) fn blocked(effective: &Effective, exhausted: &[Exhausted]) -> BTreeMap<ObjectKey, Blocked> {
+pub(super) fn blocked(
+    world: &World<'_>,
+    effective: &Effective,
+    exhausted: &[Exhausted],
+) -> BTreeMap<ObjectKey, Blocked> {
     let pools = exhausted.iter().map(|exhausted| {
         let message = format!("no address of {} is left for it", exhausted.network);
         (exhausted.owner.clone(), Blocked { reason: "PoolExhausted".into(), message })
@@ -35,5 +39,8 @@ pub(super) fn blocked(effective: &Effective, exhausted: &[Exhausted]) -> BTreeMa
             let (reason, message) = (standing.as_str().to_owned(), standing.sentence().to_owned());
             (key.clone(), Blocked { reason, message })
         });
-    pools.chain(standings).collect()
+    let holds = world.holds.iter().map(|(key, hold)| {
+        ((*key).clone(), Blocked { reason: "HoldActive".into(), message: hold.sentence() })
+    });
+    pools.chain(standings).chain(holds).collect()
 }

@@ -47,20 +47,23 @@ pub(super) fn endpoints(spec: &ServerSpec) -> Vec<Endpoint> {
     spec.endpoints.iter().map(|e| Endpoint { host: e.host.clone(), port: e.port }).collect()
 }
 
-/// Returns the networks that a server carries: those that exist and gave it an address, none if it is disabled.
+/// Returns the networks that a server carries: those that exist and gave it an address, none if it is disabled or held.
 pub(super) fn carried<'a>(
     world: &World<'a>,
     server: &ObjectKey,
     spec: &ServerSpec,
     allocations: &Allocations,
 ) -> BTreeMap<NetworkId, &'a NetworkSpec> {
-    if spec.admin_state == AdminState::Disabled {
+    if spec.admin_state == AdminState::Disabled || world.is_held(server) {
         return BTreeMap::new();
     }
     spec.network_refs
         .iter()
         .filter_map(|network| {
             let network = server.sibling(Kind::Network, network.name.as_str());
+            if world.is_held(&network) {
+                return None;
+            }
             let ResourceSpec::Network(spec) = world.members.get(&network)?.spec else { return None };
             let id = network_id(&network);
             (!allocations.of(&id, server).is_empty()).then_some((id, spec))

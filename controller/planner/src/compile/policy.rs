@@ -23,12 +23,15 @@ pub(super) fn sections(access: &Access) -> BTreeMap<NetworkId, EncodedSection> {
     access.networks.iter().map(section).collect()
 }
 
-/// Returns the table of every network.
+/// Returns the table of every network. A policy that an admin holds is not in it, unless it denies.
 pub(super) fn tables(world: &World<'_>) -> BTreeMap<NetworkId, Table> {
     let networks = world.members.keys().filter(|key| key.kind == Kind::Network);
     let mut tables: BTreeMap<_, _> = networks.map(|key| (network_id(key), Table::default())).collect();
     for (key, member) in &world.members {
         let ResourceSpec::AccessPolicy(spec) = member.spec else { continue };
+        if spec.action == Action::Allow && world.is_held(key) {
+            continue;
+        }
         let network = network_id(&key.sibling(Kind::Network, spec.network_ref.name.as_str()));
         if let Some(table) = tables.get_mut(&network) {
             table.rules.extend(rules(key, spec));

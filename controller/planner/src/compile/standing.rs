@@ -7,6 +7,8 @@ use jiff::Timestamp;
 pub enum Standing {
     Active,
     Disabled,
+    /// An admin holds it.
+    Held,
     Expired,
     /// Used as often as it may be.
     Exhausted,
@@ -14,6 +16,8 @@ pub enum Standing {
     NoUser,
     /// The user that it belongs to is disabled.
     UserDisabled,
+    /// An admin holds the user that it belongs to.
+    UserHeld,
     /// The user that it belongs to has expired.
     UserExpired,
 }
@@ -29,13 +33,27 @@ impl Standing {
         }
     }
 
+    /// Takes a hold into account.
+    pub(crate) fn with_hold(self, is_held: bool) -> Self {
+        if is_held && self == Self::Active { Self::Held } else { self }
+    }
+
     /// Takes the standing of the user into account.
     pub(crate) fn under(self, user: Option<Self>) -> Self {
         match (self, user) {
             (Self::Active, None) => Self::NoUser,
             (Self::Active, Some(Self::Disabled)) => Self::UserDisabled,
+            (Self::Active, Some(Self::Held)) => Self::UserHeld,
             (Self::Active, Some(Self::Expired)) => Self::UserExpired,
             (standing, _) => standing,
+        }
+    }
+
+    /// Returns whether it is the user's standing that shows through.
+    pub(crate) fn is_of_user(self) -> bool {
+        match self {
+            Self::NoUser | Self::UserDisabled | Self::UserHeld | Self::UserExpired => true,
+            Self::Active | Self::Disabled | Self::Held | Self::Expired | Self::Exhausted => false,
         }
     }
 
@@ -44,10 +62,12 @@ impl Standing {
         match self {
             Self::Active => "Usable",
             Self::Disabled => "Disabled",
+            Self::Held => "HoldActive",
             Self::Expired => "Expired",
             Self::Exhausted => "Exhausted",
             Self::NoUser => "NoUser",
             Self::UserDisabled => "UserDisabled",
+            Self::UserHeld => "UserHeld",
             Self::UserExpired => "UserExpired",
         }
     }
@@ -57,10 +77,12 @@ impl Standing {
         match self {
             Self::Active => "it may be used",
             Self::Disabled => "it is disabled",
+            Self::Held => "an admin holds it",
             Self::Expired => "it has expired",
             Self::Exhausted => "it was used as often as it may be",
             Self::NoUser => "its user does not exist",
             Self::UserDisabled => "its user is disabled",
+            Self::UserHeld => "an admin holds its user",
             Self::UserExpired => "its user has expired",
         }
     }

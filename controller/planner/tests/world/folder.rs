@@ -118,6 +118,8 @@ pub struct Memory {
     /// Objects that the API owns.
     pub api: Vec<Manifest>,
     pub now: i64,
+    /// Whether a person approves whatever waits.
+    pub approves: bool,
 }
 
 impl Memory {
@@ -129,11 +131,26 @@ impl Memory {
         let parsed = Parsed { manifests: self.api.clone(), ..parse_folder(&[]) };
         let api = SourceSnapshot { source: "api".into(), parsed: parsed.into(), is_complete: true };
         self.input.sources = vec![snapshot, api];
-        let compiled = compile(&self.input, self.now);
+        let mut compiled = compile(&self.input, self.now);
+        while self.approves && !compiled.plans.is_empty() {
+            self.approve(&compiled);
+            compiled = compile(&self.input, self.now);
+        }
         self.input.previous = compiled.objects.values().cloned().collect();
         self.input.allocations = compiled.allocations.clone();
         self.input.facts.revoked = compiled.revoked.clone();
+        self.input.reverted = compiled.reverted.clone();
+        if compiled.plans.is_empty() {
+            self.input.approved.clear();
+        }
         compiled
+    }
+}
+
+impl Memory {
+    /// A person approves everything that waits.
+    pub fn approve(&mut self, compiled: &Compiled) {
+        self.input.approved.extend(compiled.plans.iter().map(|plan| plan.hash));
     }
 }
 

@@ -1,0 +1,87 @@
+//! Safety gates between what the sources say and what is in force: a change beyond a limit waits for a person.
+//!
+//! Only the objects that cause a breach stay as they were; everything else goes on. What takes access away on
+//! purpose, by revoking, holding, disabling or by time, is never held back.
+
+mod loss;
+mod owner;
+mod prune;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use horizon_api::resource::{Kind, ObjectKey};
+
+use crate::{
+    compile::{Input, Stale, draft::Draft},
+    plan::{self, Plan},
+};
+
+/// Each round keeps at least one object more; what takes more rounds than this is held by the plans so far.
+const ROUNDS_MAX: usize = 16;
+
+/// Returns what may be in force, and the plans that wait.
+pub(crate) fn judge(input: &Input, now: i64) -> (Draft<'_>, Vec<Plan>) {
+    let mut kept: BTreeMap<ObjectKey, Stale> = BTreeMap::new();
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut draft = Draft::new(input, &kept, now);
+    if input.previous.is_empty() {
+        return (draft, plans);
+    }
+    let mut held = waiting(input, plan::reverted(input, &draft.world).into_iter().collect());
+    if held.is_empty() {
+        held = breaches(input, &draft, now);
+    }
+    for _ in 0..ROUNDS_MAX {
+        if held.is_empty() {
+            break;
+        }
+        for plan in &held {
+            for key in plan.causes.keys().filter(|key| !kept.contains_key(*key)).collect::<Vec<_>>() {
+                kept.insert(key.clone(), plan.stale());
+            }
+        }
+        plans.append(&mut held);
+        draft = Draft::new(input, &kept, now);
+        held = breaches(input, &draft, now);
+    }
+    (draft, plans)
+}
+
+fn waiting(input: &Input, mut plans: Vec<Plan>) -> Vec<Plan> {
+    plans.retain(|plan| !input.approved.contains(&plan.hash));
+    plans
+}
+
+/// Returns every breach of a draft that nobody approved.
+fn breaches(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
+    let plans = waiting(input, prune::plans(input, draft));
+    // What a prune would take is not in force before a person has said so, and counts as nothing until then.
+    if !plans.is_empty() {
+        return plans;
+    }
+    let mut plans = owner::last_owner(input, draft, now);
+    plans.extend(owner::own_way(input, draft, now));
+    let mut plans = waiting(input, plans);
+    let changed = changed(draft);
+    let is_about_access = |key: &ObjectKey| match key.kind {
+        Kind::Network | Kind::Server | Kind::User | Kind::Device | Kind::AccessPolicy => true,
+        Kind::RegistrationKey
+        | Kind::PersonalKey
+        | Kind::AccessTest
+        | Kind::ConnectionProfile
+        | Kind::Admin
+        | Kind::AlertRule => false,
+    };
+    if !changed.iter().any(is_about_access) {
+        return plans;
+    }
+    plans.extend(waiting(input, loss::plan(input, draft, &changed, now).into_iter().collect()));
+    plans
+}
+
+/// Returns the objects that are not what they were.
+fn changed(draft: &Draft<'_>) -> BTreeSet<ObjectKey> {
+    let world = &draft.world;
+    let changed = world.members.iter().filter(|(_, member)| member.seniority() != 0).map(|(key, _)| key);
+    changed.chain(world.pruned.iter().map(|committed| &committed.key)).cloned().collect()
+}
