@@ -50,6 +50,14 @@ pub fn statuses(
         .collect()
 }
 
+/// Returns the servers whose gateways must run something because of an object in force.
+pub fn targets(compiled: &Compiled, key: &ObjectKey) -> Vec<ObjectKey> {
+    let Some(object) = compiled.objects.get(key) else { return vec![] };
+    let (gateways, now) = (&BTreeMap::new(), 0);
+    let statuses = Statuses { compiled, gateways, now };
+    statuses.targets(key, &object.spec).into_iter().flatten().cloned().collect()
+}
+
 struct Statuses<'a> {
     compiled: &'a Compiled,
     gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
