@@ -3,9 +3,10 @@
 #[path = "world/folder.rs"]
 mod world;
 
+use horizon_api::resource::Kind;
 use horizon_planner::{
     check::check,
-    compile::{Input, SourceSnapshot, compile},
+    compile::{Compiled, Input, SourceSnapshot, compile},
     manifest::parse_folder,
 };
 use proptest::prelude::*;
@@ -132,4 +133,71 @@ proptest! {
             prop_assert_eq!(all, 2 * (count + 2));
         }
     }
+
+    #[test]
+    fn who_stays_keeps_the_address(rounds in proptest::collection::vec(proptest::collection::btree_set(0usize..40, 0..30), 2..6)) {
+        let mut memory = Memory { approves: true, ..Memory::default() };
+        let mut earlier = None;
+        for present in rounds {
+            let users: Vec<_> = present.iter().map(|index| world::user_and_device(&format!("u{index}"))).collect();
+            let compiled = memory.apply(&Folder::office().with("users-2.yaml", &users.join("---\n")));
+            for index in earlier.iter().flat_map(|(before, _): &(std::collections::BTreeSet<usize>, Compiled)| before.intersection(&present)) {
+                let device = format!("Device/u{index}-pc");
+                let before = earlier.as_ref().map(|(_, compiled)| world::addresses(compiled, &device));
+                prop_assert_eq!(before, Some(world::addresses(&compiled, &device)), "{}", device);
+            }
+            earlier = Some((present, compiled));
+        }
+    }
+}
+
+/// Every bad file that the other tests know, beside a good folder: what the good folder declares goes on as it was.
+#[test]
+fn no_known_mistake_touches_what_stands_in_other_files() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bad-input");
+    let mut tried = 0;
+    for entry in std::fs::read_dir(corpus).expect("the folder is there") {
+        let path = entry.expect("readable").path();
+        if path.extension().is_none_or(|ending| ending == "out") {
+            continue;
+        }
+        let bytes = std::fs::read(&path).expect("readable");
+        if !check(&[("zz.yaml", &bytes)], 0).iter().any(|problem| problem.is_error()) {
+            continue;
+        }
+        let mut memory = Memory::default();
+        let before = memory.apply(&Folder::office());
+
+        let office = world::OFFICE.map(|(name, text)| (name, text.as_bytes()));
+        let files = [office.as_slice(), &[("zz.yaml", bytes.as_slice())]].concat();
+        let source = SourceSnapshot {
+            source: world::SOURCE.into(),
+            parsed: parse_folder(&files).into(),
+            is_complete: true,
+        };
+        let after = memory.apply_snapshot(source);
+
+        for (key, object) in &before.objects {
+            assert_eq!(after.objects[key].spec, object.spec, "{}: {key}", path.display());
+        }
+        // A policy of the file that is fine adds its own rules to those that were there.
+        let adds_policies = after
+            .objects
+            .keys()
+            .any(|key| key.kind == Kind::AccessPolicy && !before.objects.contains_key(key));
+        for (server, sections) in &before.sections {
+            for section in sections {
+                let is_same = after.sections[server].contains(section);
+                let is_policy = section.header.name.starts_with("policy/");
+                assert!(
+                    is_same || (is_policy && adds_policies),
+                    "{}: {}",
+                    path.display(),
+                    section.header.name
+                );
+            }
+        }
+        tried += 1;
+    }
+    assert!(tried > 20, "only {tried} files were tried");
 }
