@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 /// A DNS-1123 label: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -15,6 +16,13 @@ pub struct Name(String);
     "must be 1 to 63 of the characters a-z, 0-9 and '-', and must begin and end with a letter or digit, such as `fra-1`"
 )]
 pub struct NameError;
+
+/// Returns the one form in which names of people are compared: composed (NFC) and in lower case.
+///
+/// Uniqueness and sign-in both go by it, so that nobody can look like another.
+pub fn folded(text: &str) -> String {
+    text.nfc().flat_map(char::to_lowercase).nfc().collect()
+}
 
 impl Name {
     /// The longest name, which is the longest DNS label (RFC 1035 §2.3.4).
@@ -86,5 +94,11 @@ mod tests {
         for text in ["", "-a", "a-", "A", "a.b", "a/b", "..", "a_b", "é", "a\u{202e}", &too_long] {
             assert_eq!(text.parse::<Name>(), Err(NameError), "{text}");
         }
+    }
+
+    #[test]
+    fn people_are_the_same_in_any_case_and_composition() {
+        assert_eq!(folded("M\u{fc}ller"), folded("MU\u{308}LLER"));
+        assert_ne!(folded("muller"), folded("m\u{fc}ller"));
     }
 }

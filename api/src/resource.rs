@@ -31,6 +31,8 @@ mod port_range;
 mod reference;
 mod registration_key;
 #[cfg(feature = "crd")]
+mod rule;
+#[cfg(feature = "crd")]
 pub mod schema;
 mod server;
 mod status;

@@ -33,6 +33,7 @@ use crate::name::Name;
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::destination_is_own_network()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessPolicySpec {
     /// The network that it is about.
@@ -104,6 +105,7 @@ pub enum Action {
 /// A destination with protocol and ports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::ports_need_a_protocol()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRule {
     /// The destinations: any of these.
@@ -133,7 +135,9 @@ pub enum Protocol {
 
 /// Who begins the traffic: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr", "any"])))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::any_is_true()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceSelector {
     /// All devices of a user.
@@ -163,7 +167,9 @@ pub struct SourceSelector {
 
 /// Where the traffic goes: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr", "server", "network", "service", "any"])))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::any_is_true()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DestinationSelector {
     /// All devices of a user.

@@ -47,6 +47,7 @@ pub struct AccessTestSpec {
 /// One thing that must, or must not, be possible.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::port_fits_protocol()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccessCase {
     /// Who begins: each that this selects.
@@ -89,7 +90,8 @@ pub enum OnFailure {
 
 /// Who begins: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseSource {
     /// Any device that this user has, or would have.
@@ -116,7 +118,8 @@ pub struct CaseSource {
 
 /// What is to be reached: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr", "server"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseDestination {
     /// Any device that this user has, or would have.

@@ -30,7 +30,7 @@ use crate::key::PublicKey;
 pub struct AdminSpec {
     /// The name to sign in with; the name of the object when left out. Case does not matter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 128), regex(pattern = "^[^ \\t\\r\\n]+$")))]
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 128), regex(pattern = super::pattern::LOGIN)))]
     pub login: Option<String>,
     /// What they may do.
     pub role: AdminRole,
@@ -63,6 +63,7 @@ pub enum AdminRole {
 /// How an admin signs in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::can_sign_in()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AdminAuth {
     /// An argon2id hash of a password (RFC 9106), as `argon2` or `horizon-controller admin add` makes it.

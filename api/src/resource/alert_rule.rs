@@ -42,6 +42,7 @@ pub struct AlertRuleSpec {
     /// How long it must last before anybody is woken; at most 24h.
     #[serde(default)]
     #[cfg_attr(feature = "crd", schemars(with = "super::schema::Duration"))]
+    #[cfg_attr(feature = "crd", x_kube(validation = super::rule::at_most("24h", "5m")))]
     pub for_duration: Period,
     /// How bad it is.
     #[serde(default)]
@@ -104,6 +105,7 @@ pub struct AlertMatch {
 /// A way to tell somebody: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["webhookSecretRef", "email"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Channel {
     /// The Secret that holds the address of a webhook.
@@ -111,7 +113,7 @@ pub struct Channel {
     pub webhook_secret_ref: Option<SecretReference>,
     /// An address for mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 254), regex(pattern = "^[^@ ]+@[^@ ]+$")))]
+    #[cfg_attr(feature = "crd", schemars(length(max = 254), regex(pattern = super::pattern::EMAIL)))]
     pub email: Option<String>,
 }
 

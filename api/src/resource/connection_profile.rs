@@ -33,6 +33,7 @@ use crate::name::Name;
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::servers_are_chosen_once()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ConnectionProfileSpec {
     /// What the launcher calls it; the name of the object when left out.
@@ -82,7 +83,8 @@ pub struct ServerSelector {
 
 /// Whom a profile is offered to: exactly one of the fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AudienceSelector {
     /// One user.
@@ -98,6 +100,7 @@ pub struct AudienceSelector {
 /// Which traffic goes through the tunnel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::full_routing_has_no_routes()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Routing {
     /// Only the network and its subnets, or everything.

@@ -30,6 +30,10 @@ use super::{Period, PortRange};
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::pools_are_apart()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::mtu_fits_ipv6()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::pools_stay()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::lan_mode_stays()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NetworkSpec {
     /// Where the addresses of devices and gateways come from. Pools of two networks may not overlap.
@@ -46,6 +50,7 @@ pub struct NetworkSpec {
     /// How long gateways go on accepting expired grants while the controller is away; from 1m to 720h.
     #[serde(default = "offline_grace_default")]
     #[cfg_attr(feature = "crd", schemars(with = "super::schema::Duration"))]
+    #[cfg_attr(feature = "crd", x_kube(validation = super::rule::between("1m", "720h", "12h")))]
     pub offline_grace: Period,
     /// Whether packets between two devices are sealed so that gateways cannot read them.
     #[serde(default)]
@@ -114,6 +119,7 @@ pub struct Lan {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Ip>", length(max = 64)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    #[cfg_attr(feature = "crd", x_kube(validation = super::rule::all_are_multicast()))]
     pub groups: Vec<IpAddr>,
     /// UDP ports whose broadcasts are relayed beside the presets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -166,6 +172,9 @@ pub enum LanPreset {
 /// A range of addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::pool_length()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::pool_is_ordinary()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::reserved_is_inside()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AddressPool {
     /// The range in its canonical form, such as 10.77.0.0/16 or fd77:1::/48.

@@ -19,3 +19,20 @@ pub const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 /// An argon2id hash in its text form: parameters, salt, hash.
 pub const ARGON2ID: &str =
     "^\\$argon2id\\$v=19\\$m=[0-9]+,t=[0-9]+,p=[0-9]+\\$[A-Za-z0-9+/]+\\$[A-Za-z0-9+/]+$";
+/// A mail address, roughly: whether it exists, only a mail tells.
+pub const EMAIL: &str = "^[^@ ]+@[^@ ]+$";
+/// A host name or an address, without port and brackets.
+pub const HOST: &str = "^[0-9A-Za-z.:-]+$";
+/// A name to sign in with.
+pub const LOGIN: &str = "^[^ \\t\\r\\n]+$";
+
+/// What a pattern cannot say of a prefix, in CEL: no bits behind its length.
+pub const CIDR_RULE: &str = "isCIDR(self) && cidr(self) == cidr(self).masked()";
+/// What a pattern cannot say of an address, in CEL.
+pub const IP_RULE: &str = "isIP(self)";
+/// What a pattern cannot say of ports, in CEL.
+pub const PORTS_RULE: &str = "self.split('-').all(p, int(p) >= 1 && int(p) <= 65535) && (!self.contains('-') || int(self.split('-')[0]) <= int(self.split('-')[1]))";
+/// What a pattern cannot say of a time of day, in CEL.
+pub const DAY_TIME_RULE: &str = "self <= '24:00'";
+/// Rules that the types themselves keep when they read a text.
+pub const FORM_RULES: [&str; 4] = [CIDR_RULE, IP_RULE, PORTS_RULE, DAY_TIME_RULE];

@@ -32,6 +32,7 @@ use crate::key::PublicKey;
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["hash", "generate", "publicKey"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PersonalKeySpec {
     /// Whose key it is.

@@ -32,6 +32,10 @@ use crate::name::Name;
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["hash", "generate"])))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::reusable_keys_expire()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::only_devices_have_users()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::hash_stays()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistrationKeySpec {
     /// What is enrolled with it.

@@ -45,6 +45,10 @@ use crate::key::PublicKey;
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     )
 )]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::routes_name_their_network()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::networks_are_carried("subnetRoutes")))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::networks_are_carried("lan")))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::routes_differ()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServerSpec {
     /// The networks that this gateway carries.
@@ -131,7 +135,7 @@ pub struct LanInterface {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Endpoint {
     /// A host name or an address, without port and brackets.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 253), regex(pattern = "^[0-9A-Za-z.:-]+$")))]
+    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 253), regex(pattern = super::pattern::HOST)))]
     pub host: String,
     /// A UDP port.
     #[serde(default = "port_default")]
@@ -141,7 +145,8 @@ pub struct Endpoint {
 
 /// How a host proves that it is a server: exactly one of the fields.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["registrationKeyRef", "publicKey"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServerIdentity {
     /// The key with which the host enrols; the public key that it shows then is its identity from there on.
@@ -155,7 +160,8 @@ pub struct ServerIdentity {
 
 /// A subnet behind a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::subnet_is_no_exit()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubnetRoute {
     /// The subnet in its canonical form, such as 192.168.10.0/24.

@@ -33,7 +33,7 @@ pub struct UserSpec {
     pub display_name: Option<String>,
     /// Where to write to them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 254), regex(pattern = "^[^@ ]+@[^@ ]+$")))]
+    #[cfg_attr(feature = "crd", schemars(length(max = 254), regex(pattern = super::pattern::EMAIL)))]
     pub email: Option<String>,
     /// The groups that policies select by.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
