@@ -41,6 +41,7 @@ use crate::{
     hold::Holds,
     manifest::{Origin, Parsed},
     plan::{self, Plan, PlanHash},
+    remarks,
     world::World,
 };
 
@@ -156,6 +157,7 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
     problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));
     problems.extend(unresolved.iter().map(|problem| problem.clone().warning()));
     problems.extend(plans.iter().filter_map(Plan::problem));
+    problems.extend(remarks::remarks(&world, &effective, now));
     problems.sort();
     problems.dedup();
     Compiled {

@@ -1,5 +1,8 @@
 //! What two objects may not both have: pools, public keys, addresses. The established one stays.
 
+mod names;
+mod sealed;
+
 use std::{collections::BTreeMap, net::IpAddr};
 
 use horizon_api::{
@@ -10,10 +13,10 @@ use horizon_api::{
 };
 use ipnet::IpNet;
 
+use self::names::Names;
 use crate::{
-    allocate::{Allocations, pool_of},
+    allocate::pool_of,
     compile::{Facts, Input},
-    rules::overlap,
     world::{Member, World},
 };
 
@@ -21,12 +24,17 @@ use crate::{
 pub(crate) fn settle(world: &mut World<'_>, input: &Input) {
     let mut claimed = Claimed::default();
     for key in in_seniority(world, |kind| kind == Kind::Network) {
-        settle_one(world, &key, |key, member| claimed.network(key, member, &input.allocations));
+        settle_one(world, &key, |key, member| claimed.network(key, member));
     }
     claimed.seed(world, input);
     for key in in_seniority(world, |kind| matches!(kind, Kind::Server | Kind::Device)) {
         settle_one(world, &key, |key, member| claimed.endpoint(key, member, &input.facts));
     }
+    let mut names = Names::default();
+    for key in in_seniority(world, |kind| matches!(kind, Kind::User | Kind::Admin)) {
+        settle_one(world, &key, |key, member| names.claim(key, member));
+    }
+    sealed::settle(world);
 }
 
 /// Claims for one object; if that fails, for its last good, which stays whatever happens.
@@ -65,15 +73,12 @@ struct Claimed<'a> {
     keys: BTreeMap<PublicKey, ObjectKey>,
     addresses: BTreeMap<(NetworkId, IpAddr), ObjectKey>,
     networks: BTreeMap<ObjectKey, &'a NetworkSpec>,
+    /// How many devices each user may have, and has.
+    devices: BTreeMap<ObjectKey, (u32, u32)>,
 }
 
 impl<'a> Claimed<'a> {
-    fn network(
-        &mut self,
-        key: &ObjectKey,
-        member: &Member<'_>,
-        allocations: &Allocations,
-    ) -> Result<(), Box<Problem>> {
+    fn network(&mut self, key: &ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
         let ResourceSpec::Network(spec) = member.spec else { return Ok(()) };
         let pools = self.pools.entry(key.namespace.clone()).or_default();
         for (index, pool) in spec.address_pools.iter().enumerate() {
@@ -86,7 +91,6 @@ impl<'a> Claimed<'a> {
                     .into());
             }
         }
-        check_shrinking(key, member, spec, allocations)?;
         pools.extend(spec.address_pools.iter().map(|pool| (pool.cidr, key.clone())));
         Ok(())
     }
@@ -96,6 +100,9 @@ impl<'a> Claimed<'a> {
         for (key, member) in &world.members {
             if let ResourceSpec::Network(spec) = member.spec {
                 self.networks.insert(key.clone(), spec);
+            }
+            if let ResourceSpec::User(spec) = member.spec {
+                self.devices.insert(key.clone(), (spec.max_devices, 0));
             }
         }
         for (network, owner, addresses) in input.allocations.iter() {
@@ -143,8 +150,27 @@ impl<'a> Claimed<'a> {
                 .into());
         }
         let addresses = self.static_addresses(key, member)?;
+        self.device_of_user(key, member)?;
         self.keys.extend(public_key.map(|public_key| (public_key, key.clone())));
         self.addresses.extend(addresses.into_iter().map(|address| (address, key.clone())));
+        Ok(())
+    }
+
+    /// Counts the device; whoever has more than allowed keeps them, and gets no other.
+    fn device_of_user(&mut self, key: &ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
+        let ResourceSpec::Device(spec) = member.spec else { return Ok(()) };
+        let user = key.sibling(Kind::User, spec.user_ref.name.as_str());
+        let Some((most, devices)) = self.devices.get_mut(&user) else { return Ok(()) };
+        let is_theirs = member.last_good.is_some_and(
+            |committed| matches!(&committed.spec, ResourceSpec::Device(old) if old.user_ref == spec.user_ref),
+        );
+        if !is_theirs && *devices >= *most {
+            let message =
+                format!("{user} has as many devices as `maxDevices` allows already, which is {most}");
+            let fix = "remove one of them, or raise it";
+            return Err(member.problem(key, "spec.userRef", "TooManyDevices", message).fix(fix).into());
+        }
+        *devices += 1;
         Ok(())
     }
 
@@ -195,31 +221,8 @@ impl<'a> Claimed<'a> {
     }
 }
 
-/// Refuses to take a pool away under the feet of those who live in it.
-fn check_shrinking(
-    key: &ObjectKey,
-    member: &Member<'_>,
-    spec: &NetworkSpec,
-    allocations: &Allocations,
-) -> Result<(), Box<Problem>> {
-    if member.seniority() == 0 {
-        return Ok(());
-    }
-    let network = network_id(key);
-    let is_lost = |address: &IpAddr| !spec.address_pools.iter().any(|pool| pool.cidr.contains(address));
-    let losers: Vec<_> = allocations
-        .in_network(&network)
-        .filter(|(_, addresses)| addresses.iter().any(is_lost))
-        .map(|(owner, _)| owner.to_string())
-        .collect();
-    if losers.is_empty() {
-        return Ok(());
-    }
-    let named = losers.iter().take(5).cloned().collect::<Vec<_>>().join(", ");
-    let more = if losers.len() > 5 { ", …" } else { "" };
-    let message = format!("{} addresses in use would be lost ({named}{more})", losers.len());
-    let fix = "keep the pool, and reserve its addresses first";
-    Err(member.problem(key, "spec.addressPools", "PoolInUse", message).fix(fix).into())
+fn overlap(a: &IpNet, b: &IpNet) -> bool {
+    a.contains(b) || b.contains(a)
 }
 
 pub(crate) fn network_id(key: &ObjectKey) -> NetworkId {

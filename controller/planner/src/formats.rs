@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use horizon_api::{
     key::PublicKey,
     name::{Name, NameError},
-    resource::{Period, PeriodError, PortRange, TokenHash, TokenHashError, pattern},
+    resource::{ClockTime, Period, PeriodError, PortRange, TokenHash, TokenHashError, pattern},
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::schema::{LABEL_VALUE, Schema};
+use crate::schema::Schema;
 
 /// Why a text does not have the form of its field, with what to do.
 pub(crate) type Refusal = (String, String);
@@ -27,17 +27,52 @@ pub(crate) fn check(schema: &Schema, text: &str) -> Result<(), Refusal> {
         PortRange::PATTERN => text.parse::<PortRange>().map(|_| ()).map_err(plain),
         TokenHash::PATTERN => text.parse::<TokenHash>().map(|_| ()).map_err(|e: TokenHashError| plain(e)),
         pattern::CIDR => check_prefix(text),
-        pattern::IP => text.parse::<IpAddr>().map(|_| ()).map_err(|_| {
-            ("must be an IP address, such as 10.77.0.20 or fd77:1::20".to_owned(), String::new())
-        }),
+        pattern::IP => check_address(text),
         pattern::PUBLIC_KEY => text.parse::<PublicKey>().map(|_| ()).map_err(plain),
+        ClockTime::PATTERN => text.parse::<ClockTime>().map(|_| ()).map_err(plain),
+        pattern::ARGON2ID if !known.matches(text) => Err((
+            "must be an argon2id hash (`$argon2id$v=19$…`)".to_owned(),
+            "make it with `horizon-controller admin add`".to_owned(),
+        )),
         _ if known.matches(text) => Ok(()),
-        LABEL_VALUE => {
-            let message =
-                "must be letters, digits, '-', '_' and '.', and must begin and end with a letter or digit";
-            Err((message.to_owned(), String::new()))
+        other => Err((form_of(other), String::new())),
+    }
+}
+
+/// Says in words what a pattern says.
+fn form_of(pattern: &str) -> String {
+    match pattern {
+        pattern::LABEL_VALUE => {
+            "must be letters, digits, '-', '_' and '.', and must begin and end with a letter or digit"
+                .to_owned()
         }
-        other => Err((format!("must match `{other}`"), String::new())),
+        pattern::EMAIL => "must be a mail address, such as alice@example.net".to_owned(),
+        pattern::HOST => {
+            "must be a host name or an address, without port and brackets, such as fra-1.example.net"
+                .to_owned()
+        }
+        pattern::LOGIN => "must be one word, such as alice".to_owned(),
+        pattern::TIME_ZONE => {
+            "must be a zone of the IANA time zone database, such as Europe/Berlin".to_owned()
+        }
+        pattern::DNS_NAME => "must be a DNS name in lower case, such as office.internal".to_owned(),
+        pattern::INTERFACE => "must be a name of a network interface, such as eth1".to_owned(),
+        pattern::SECRET_KEY => "must be a key of a Secret: letters, digits, '-', '_' and '.'".to_owned(),
+        other => format!("must match `{other}`"),
+    }
+}
+
+/// Addresses of IPv4 that are written as IPv6 are two names of one host, and API servers refuse them.
+fn is_mapped(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.to_ipv4_mapped().is_some())
+}
+
+fn check_address(text: &str) -> Result<(), Refusal> {
+    match text.parse::<IpAddr>() {
+        Ok(address) if !is_mapped(address) => Ok(()),
+        Ok(_) | Err(_) => {
+            Err(("must be an IP address, such as 10.77.0.20 or fd77:1::20".to_owned(), String::new()))
+        }
     }
 }
 
@@ -57,7 +92,10 @@ fn check_time(text: &str) -> Result<(), Refusal> {
 }
 
 fn check_prefix(text: &str) -> Result<(), Refusal> {
-    let Ok(prefix) = text.parse::<IpNet>() else {
+    let has_plain_length =
+        !text.split_once('/').is_some_and(|(_, length)| length.len() > 1 && length.starts_with('0'));
+    let prefix = text.parse::<IpNet>().ok().filter(|prefix| has_plain_length && !is_mapped(prefix.addr()));
+    let Some(prefix) = prefix else {
         return Err(("must be a prefix such as 10.77.0.0/16 or fd77:1::/48".to_owned(), String::new()));
     };
     if prefix.trunc() == prefix {

@@ -17,9 +17,14 @@ pub mod plan;
 pub mod schema;
 pub mod status;
 
+mod cel;
+mod change;
 mod conflict;
 mod formats;
 mod gate;
+mod not_yet;
+mod ratchet;
+mod remarks;
 mod resolve;
 mod rules;
 mod secret;

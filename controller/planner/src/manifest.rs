@@ -10,6 +10,7 @@ use horizon_api::{
 };
 
 use crate::{
+    cel,
     node::{Node, Place, Value},
     parse::{PROBLEMS_MAX, parse},
     rules,
@@ -45,12 +46,28 @@ pub struct Manifest {
 }
 
 /// An object of which is known which one it is, but not what it should be.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Rejected {
     pub key: ObjectKey,
     pub origin: Origin,
     /// The first reason.
     pub problem: Problem,
+    /// What it says, where the types can hold it all the same: what was accepted once may stay accepted.
+    pub readable: Option<Readable>,
+}
+
+/// A refused object that can be read, with all that stands against it.
+#[derive(Clone, Debug)]
+pub struct Readable {
+    pub manifest: Manifest,
+    pub faults: Vec<Fault>,
+}
+
+/// A reason to refuse an object, and the parts of the object that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    pub problem: Problem,
+    pub sites: Vec<String>,
 }
 
 /// What a source says.
@@ -140,23 +157,32 @@ impl Parsed {
         let key = header.key;
         let mut complaints = header.complaints;
         let spec = read_spec(&key, &root, &mut complaints);
-        let mut found: Vec<_> = complaints.into_iter().map(|c| c.problem(file, Some(&key))).collect();
-        found.sort();
-        let first_error = found.iter().find(|problem| problem.is_error()).cloned();
-        match (first_error, spec) {
-            (None, Some(spec)) => {
-                self.manifests.push(Manifest {
-                    key,
-                    metadata: header.metadata,
-                    spec,
-                    origin,
-                    root: Some(root),
-                });
+        let mut found: Vec<Fault> = complaints
+            .into_iter()
+            .map(|complaint| {
+                let sites = complaint.sites.clone().unwrap_or_else(|| vec![complaint.path.clone()]);
+                Fault { sites, problem: complaint.problem(file, Some(&key)) }
+            })
+            .collect();
+        found.sort_by(|a, b| a.problem.cmp(&b.problem));
+        problems.extend(found.iter().map(|fault| fault.problem.clone()));
+        found.retain(|fault| fault.problem.is_error());
+        let manifest = spec.map(|spec| Manifest {
+            key: key.clone(),
+            metadata: header.metadata,
+            spec,
+            origin: origin.clone(),
+            root: Some(root),
+        });
+        match (found.first(), manifest) {
+            (None, Some(manifest)) => self.manifests.push(manifest),
+            (Some(first), manifest) => {
+                let problem = first.problem.clone();
+                let readable = manifest.map(|manifest| Readable { manifest, faults: found });
+                self.rejected.push(Rejected { key, origin, problem, readable });
             }
-            (Some(problem), _) => self.rejected.push(Rejected { key, origin, problem }),
             (None, None) => {}
         }
-        problems.append(&mut found);
     }
 }
 
@@ -176,7 +202,8 @@ impl Complaint {
     }
 }
 
-/// Checks the spec, first its structure and, when that is fine, its rules.
+/// Checks the spec, first its structure and, when that is fine, its rules. What the types can hold is returned even
+/// if it was refused.
 fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> Option<ResourceSpec> {
     if let Some(sops) = secret::sops_block(root) {
         let (message, fix) =
@@ -191,22 +218,22 @@ fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> O
     let structural = validate(spec, Schema::of(key.kind), "spec");
     let is_sound = structural.iter().all(|complaint| complaint.severity != Severity::Error);
     complaints.extend(structural);
-    if !is_sound {
-        return None;
+    let json = without_nulls(spec.to_json());
+    if is_sound {
+        complaints.extend(cel::check(key.kind, &json).into_iter().map(|violation| violation.at(root)));
     }
-    let read = match ResourceSpec::from_json(key.kind, without_nulls(spec.to_json())) {
+    let read = match ResourceSpec::from_json(key.kind, json) {
         Ok(read) => read,
         Err(error) => {
-            complaints.push(Complaint::error(spec.place, "spec", "Invalid", error.to_string(), ""));
+            if is_sound {
+                let message = error.to_string();
+                complaints.push(Complaint::error(spec.place, "spec", "Invalid", message, ""));
+            }
             return None;
         }
     };
-    for violation in rules::check(&read) {
-        let place = root.place_of(&violation.path);
-        let error =
-            Complaint::error(place, &violation.path, violation.code, violation.message, violation.fix);
-        let severity = if violation.is_warning { Severity::Warning } else { Severity::Error };
-        complaints.push(Complaint { severity, ..error });
+    if is_sound {
+        complaints.extend(rules::check(&read).into_iter().map(|violation| violation.at(root)));
     }
     Some(read)
 }

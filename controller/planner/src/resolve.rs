@@ -75,7 +75,11 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> 
             let servers = spec.server_refs.iter().enumerate().map(|(index, server)| {
                 (format!("spec.serverRefs[{index}].name"), key.sibling(Kind::Server, server.name.as_str()))
             });
-            [network_reference(key, &spec.network_ref)].into_iter().chain(servers).collect()
+            let users = spec.audience.iter().enumerate().filter_map(|(index, selector)| {
+                let user = key.sibling(Kind::User, selector.user.as_ref()?.as_str());
+                Some((format!("spec.audience[{index}].user"), user))
+            });
+            [network_reference(key, &spec.network_ref)].into_iter().chain(servers).chain(users).collect()
         }
         ResourceSpec::Network(_)
         | ResourceSpec::User(_)

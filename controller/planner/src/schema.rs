@@ -8,9 +8,9 @@ use serde::Deserialize;
 
 use crate::parse::parse;
 
-/// The structural part of a schema.
+/// A schema. Words that nobody would check are refused, so that nobody believes that they are checked.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Schema {
     #[serde(rename = "type")]
     pub kind: Type,
@@ -21,7 +21,7 @@ pub struct Schema {
     #[serde(default)]
     pub required: Vec<String>,
     pub items: Option<Box<Self>>,
-    #[serde(rename = "enum", default)]
+    #[serde(rename = "enum", default, deserialize_with = "without_null")]
     pub values: Vec<String>,
     pub pattern: Option<Pattern>,
     pub format: Option<String>,
@@ -31,6 +31,8 @@ pub struct Schema {
     pub max_length: Option<usize>,
     pub min_items: Option<usize>,
     pub max_items: Option<usize>,
+    pub min_properties: Option<usize>,
+    pub max_properties: Option<usize>,
     #[serde(rename = "x-kubernetes-list-type", default)]
     pub list: ListType,
     #[serde(rename = "x-kubernetes-list-map-keys", default)]
@@ -38,6 +40,44 @@ pub struct Schema {
     pub default: Option<serde_json::Value>,
     #[serde(default)]
     pub nullable: bool,
+    #[serde(rename = "x-kubernetes-validations", default)]
+    pub rules: Vec<RuleText>,
+    /// For people; nothing to check.
+    #[serde(default)]
+    pub description: String,
+    /// Whether two writers may own different fields; nothing to check in one text.
+    #[serde(rename = "x-kubernetes-map-type", default)]
+    pub map_type: String,
+}
+
+/// A rule of CEL, as it is written in a schema.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RuleText {
+    pub rule: String,
+    /// `problem; fix`.
+    pub message: Option<String>,
+    /// CEL that gives a better message.
+    pub message_expression: Option<String>,
+    #[serde(default)]
+    pub reason: Reason,
+    /// What it complains about, such as `.mtu`, as seen from where it stands.
+    pub field_path: Option<String>,
+}
+
+/// What an API server answers with when a rule is broken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Reason {
+    #[default]
+    FieldValueInvalid,
+    FieldValueForbidden,
+    FieldValueRequired,
+    FieldValueDuplicate,
+}
+
+/// An optional choice may be null too, and its schema says so among the values.
+fn without_null<'de, D: serde::Deserializer<'de>>(values: D) -> Result<Vec<String>, D::Error> {
+    Ok(Vec::<Option<String>>::deserialize(values)?.into_iter().flatten().collect())
 }
 
 /// The types that our schemas use.
@@ -102,20 +142,17 @@ impl Schema {
     }
 }
 
-static SPECS: LazyLock<BTreeMap<Kind, Schema>> = LazyLock::new(|| {
-    Kind::ALL
-        .into_iter()
-        .map(|kind| {
-            let mut definition = read(definition_text(kind));
-            let spec = definition
-                .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec")
-                .expect("every definition has a spec");
-            (kind, Schema::from_json(spec.take()))
-        })
-        .collect()
-});
+static SPECS: LazyLock<BTreeMap<Kind, Schema>> =
+    LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, Schema::from_json(definition(kind)))).collect());
 
 static METADATA: LazyLock<Schema> = LazyLock::new(|| Schema::from_json(read(METADATA_TEXT)));
+
+/// Returns the schema of a kind's spec as its definition says it.
+pub(crate) fn definition(kind: Kind) -> serde_json::Value {
+    let mut definition = read(definition_text(kind));
+    let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
+    spec.expect("every definition has a spec").take()
+}
 
 fn read(text: &str) -> serde_json::Value {
     let parsed = parse("embedded", text.as_bytes());
@@ -137,9 +174,6 @@ fn definition_text(kind: Kind) -> &'static str {
         Kind::AlertRule => include_str!("../../../crds/alertrules.yaml"),
     }
 }
-
-/// The pattern of label values in [`METADATA_TEXT`].
-pub(crate) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 
 /// What the API server knows about metadata by itself.
 const METADATA_TEXT: &str = r#"

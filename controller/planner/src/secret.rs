@@ -9,6 +9,8 @@ pub(crate) enum Secret {
     Token,
     /// 32 bytes of base64 where a public key with a prefix belongs: a WireGuard key, secret or not.
     BareKey,
+    /// What a person would type, where its hash belongs.
+    Password,
     /// Left encrypted by SOPS.
     Encrypted,
 }
@@ -25,6 +27,8 @@ impl Secret {
             Some(Self::Encrypted)
         } else if field == "publicKey" && text.len() == 44 && text.ends_with('=') {
             Some(Self::BareKey)
+        } else if field == "passwordHash" && !text.starts_with('$') && !text.is_empty() {
+            Some(Self::Password)
         } else {
             None
         }
@@ -35,6 +39,7 @@ impl Secret {
             Self::PrivateKey => "this looks like a private key",
             Self::Token => "this looks like a whole token",
             Self::BareKey => "this looks like a WireGuard key, perhaps a private one",
+            Self::Password => "this looks like a plain password",
             Self::Encrypted => "the value is still encrypted",
         }
     }
@@ -46,6 +51,9 @@ impl Secret {
                 "rotate it, because it may be in Git history, and declare `sha256:` and the hash of the next one"
             }
             Self::BareKey => "if it is private, rotate it; declare `ed25519:` and the public key",
+            Self::Password => {
+                "change it, because it may be in Git history, and declare its argon2id hash, as `horizon-controller admin add` makes it"
+            }
             Self::Encrypted => "decrypt it before Horizon reads it",
         }
     }

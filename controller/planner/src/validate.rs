@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Complaint {
     pub place: Place,
     pub path: String,
+    /// What it is about, if that is more than what it points at.
+    pub sites: Option<Vec<String>>,
     pub severity: Severity,
     pub code: &'static str,
     pub message: String,
@@ -79,7 +81,8 @@ impl Check {
         fix: impl Into<String>,
     ) {
         let (path, message, fix) = (path.to_owned(), message.into(), fix.into());
-        self.complaints.push(Complaint { place, path, severity: Severity::Error, code, message, fix });
+        let complaint = Complaint { place, path, sites: None, severity: Severity::Error, code, message, fix };
+        self.complaints.push(complaint);
     }
 
     fn value(&mut self, node: &Node, schema: &Schema, path: &str) {
@@ -110,6 +113,16 @@ impl Check {
                 None => self.unknown_field(entry, schema, &path),
             }
         }
+        let (least, most) = (schema.min_properties.unwrap_or(0), schema.max_properties.unwrap_or(usize::MAX));
+        if entries.len() < least {
+            let message = format!("must have at least {}", count(least, "entry", "entries"));
+            self.add(node.place, path, "TooShort", message, "add one");
+        }
+        if entries.len() > most {
+            let message =
+                format!("must have at most {}, not {}", count(most, "entry", "entries"), entries.len());
+            self.add(node.place, path, "TooLong", message, "split the object");
+        }
         for name in &schema.required {
             if node.field(name).is_none() {
                 let message = format!("`{name}` is required");
@@ -137,10 +150,12 @@ impl Check {
         };
         let (least, most) = (schema.min_items.unwrap_or(0), schema.max_items.unwrap_or(usize::MAX));
         if items.len() < least {
-            self.add(node.place, path, "TooShort", format!("must have at least {least} entry"), "add one");
+            let message = format!("must have at least {}", count(least, "entry", "entries"));
+            self.add(node.place, path, "TooShort", message, "add one");
         }
         if items.len() > most {
-            let message = format!("must have at most {most} entries, not {}", items.len());
+            let message =
+                format!("must have at most {}, not {}", count(most, "entry", "entries"), items.len());
             return self.add(node.place, path, "TooLong", message, "split the object");
         }
         if let Some(schema) = &schema.items {
@@ -184,17 +199,19 @@ impl Check {
         }
         let (length, most) = (text.chars().count(), schema.max_length.unwrap_or(usize::MAX));
         if length > most {
-            let message = format!("must have at most {most} characters, not {length}");
+            let message =
+                format!("must have at most {}, not {length}", count(most, "character", "characters"));
             return self.add(node.place, path, "TooLong", message, "shorten it");
         }
-        if length < schema.min_length.unwrap_or(0) {
-            return self.add(
-                node.place,
-                path,
-                "TooShort",
-                "must not be empty",
-                "give it a value, or leave the field out",
-            );
+        let least = schema.min_length.unwrap_or(0);
+        if length == 0 && least > 0 {
+            let fix = "give it a value, or leave the field out";
+            return self.add(node.place, path, "TooShort", "must not be empty", fix);
+        }
+        if length < least {
+            let message =
+                format!("must have at least {}, not {length}", count(least, "character", "characters"));
+            return self.add(node.place, path, "TooShort", message, "lengthen it");
         }
         if let Err((message, fix)) = formats::check(schema, text) {
             return self.add(node.place, path, "Format", message, fix);
@@ -299,14 +316,22 @@ fn identity(item: &Node, schema: &Schema) -> Option<String> {
         ListType::Atomic => None,
         ListType::Set => Some(item.to_json().to_string()),
         ListType::Map => {
-            let properties = &schema.items.as_ref()?.properties;
+            let items = schema.items.as_ref()?;
             let keys = schema.list_keys.iter().map(|key| {
-                let default = || properties.get(key).and_then(|schema| schema.default.clone());
-                item.field(key).map(Node::to_json).or_else(default).map(|value| value.to_string())
+                let written = item.field(key).filter(|node| node.value != Value::Null).map(Node::to_json);
+                let default = || items.properties.get(key).and_then(|schema| schema.default.clone());
+                // Left out is a value too, unless it is a mistake of its own.
+                let absent = || (!items.required.contains(key)).then_some(serde_json::Value::Null);
+                written.or_else(default).or_else(absent).map(|value| value.to_string())
             });
             keys.collect::<Option<Vec<_>>>().map(|keys| keys.join("\n"))
         }
     }
+}
+
+/// Returns a number with its noun: "1 entry", "2 entries".
+fn count(number: usize, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
 }
 
 fn is_within(value: i64, schema: &Schema) -> bool {
@@ -338,10 +363,14 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
 
-/// Returns the known word that a person probably meant: one that begins so, or one that is spelt nearly so.
+/// Returns the known word that a person probably meant: one that begins so, one that is the beginning of it, or one
+/// that is spelt nearly so.
 pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = text.to_ascii_lowercase();
-    let begins = |word: &&str| text.len() >= 3 && word.to_ascii_lowercase().starts_with(&lower);
+    let begins = |word: &&str| {
+        let word = word.to_ascii_lowercase();
+        text.len() >= 3 && word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word))
+    };
     if let Some(word) = known.clone().find(begins) {
         return Some(word);
     }

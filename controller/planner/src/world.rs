@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
-    problem::Problem,
+    problem::{Problem, Severity},
     resource::{Metadata, ObjectKey, ResourceSpec},
 };
 
@@ -11,6 +11,7 @@ use crate::{
     compile::{Committed, Input, Owner, SourceSnapshot, Stale, StaleReason},
     hold::Hold,
     manifest::{Manifest, Origin, Rejected},
+    ratchet,
 };
 
 /// What is, as far as one object at a time can tell.
@@ -39,7 +40,7 @@ pub(crate) struct Member<'a> {
 #[derive(Default)]
 struct Claims<'a> {
     manifests: Vec<(&'a SourceSnapshot, &'a Manifest)>,
-    rejected: Vec<&'a Rejected>,
+    rejected: Vec<(&'a SourceSnapshot, &'a Rejected)>,
     last_good: Option<&'a Committed>,
 }
 
@@ -54,14 +55,22 @@ impl<'a> World<'a> {
                 claims.entry(&manifest.key).or_default().manifests.push((source, manifest));
             }
             for rejected in &source.parsed.rejected {
-                claims.entry(&rejected.key).or_default().rejected.push(rejected);
+                claims.entry(&rejected.key).or_default().rejected.push((source, rejected));
             }
         }
         for committed in &input.previous {
             claims.entry(&committed.key).or_default().last_good = Some(committed);
         }
-        for (key, claims) in claims {
+        let mut ratcheted = BTreeSet::new();
+        for (key, mut claims) in claims {
+            ratcheted.extend(claims.ratchet());
             world.decide(input, key, claims);
+        }
+        for problem in &mut world.problems {
+            if ratcheted.contains(problem) {
+                problem.severity = Severity::Warning;
+                problem.code = "RatchetedInvalid".to_owned();
+            }
         }
         world
     }
@@ -153,17 +162,38 @@ impl<'a> World<'a> {
         &mut self,
         input: &Input,
         key: &ObjectKey,
-        rejected: &[&Rejected],
+        rejected: &[(&SourceSnapshot, &Rejected)],
         last_good: Option<&'a Committed>,
     ) {
         let Some(committed) = last_good else { return };
         let stale = match rejected.first() {
-            Some(rejected) => Some(Stale::of(StaleReason::SourceInvalid, &rejected.problem)),
+            Some((_, rejected)) => Some(Stale::of(StaleReason::SourceInvalid, &rejected.problem)),
             None => reason_to_keep(input, committed),
         };
         match stale {
             Some(stale) => drop(self.members.insert(key.clone(), Member::kept(committed, stale))),
             None => self.pruned.push(committed),
+        }
+    }
+}
+
+impl<'a> Claims<'a> {
+    /// Takes an object as declared although rules stand against it, if they stood against it when it was accepted
+    /// too. Returns the problems, which are warnings then.
+    fn ratchet(&mut self) -> Vec<&'a Problem> {
+        let ([], [(source, rejected)], Some(committed)) =
+            (self.manifests.as_slice(), self.rejected.as_slice(), self.last_good)
+        else {
+            return vec![];
+        };
+        let is_same_source = source.source == committed.owner.source;
+        match &rejected.readable {
+            Some(readable) if is_same_source && ratchet::stays_accepted(readable, committed) => {
+                self.manifests.push((source, &readable.manifest));
+                self.rejected.clear();
+                readable.faults.iter().map(|fault| &fault.problem).collect()
+            }
+            Some(_) | None => vec![],
         }
     }
 }

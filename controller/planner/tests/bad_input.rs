@@ -1,17 +1,40 @@
 //! What people and machines feed us, and what they are told: `bad-input/NAME` beside `bad-input/NAME.out`.
-//! `UPDATE=1` rewrites the answers; read the difference as you would read code.
+//! What stands in `NAME.before.yaml` is in force when the input arrives. `UPDATE=1` rewrites the answers; read the difference as you would read code.
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use horizon_api::problem::Problem;
-use horizon_planner::check::{check, to_json_lines, to_text};
+use horizon_planner::{
+    check::{check, to_json_lines, to_text},
+    compile::{Input, SourceSnapshot, compile},
+    manifest::parse_folder,
+};
+
+/// The first moment of 2026 (unix seconds).
+const NOW: i64 = 1_767_225_600;
 
 fn folder() -> PathBuf {
     PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("run with cargo")).join("tests/bad-input")
 }
 
 fn check_one(name: &str, bytes: &[u8]) -> Vec<Problem> {
-    check(&[(name, bytes)], 0)
+    check(&[(name, bytes)], NOW)
+}
+
+/// Checks a file that takes the place of an earlier one.
+fn check_change(name: &str, before: &[u8], bytes: &[u8]) -> Vec<Problem> {
+    let input = |bytes: &[u8]| {
+        let parsed = parse_folder(&[(name, bytes)]).into();
+        Input {
+            sources: vec![SourceSnapshot { source: "files".into(), parsed, is_complete: true }],
+            ..Input::default()
+        }
+    };
+    let compiled = compile(&input(before), NOW);
+    assert!(compiled.problems.iter().all(|p| !p.is_error()), "{name}: {:?}", compiled.problems);
+    let previous = compiled.objects.into_values().collect();
+    let after = Input { previous, allocations: compiled.allocations, ..input(bytes) };
+    compile(&after, NOW).problems
 }
 
 #[test]
@@ -19,13 +42,18 @@ fn every_input_gets_its_answer() {
     let mut names: Vec<_> = fs::read_dir(folder())
         .expect("the corpus exists")
         .map(|entry| entry.expect("readable").file_name().to_string_lossy().into_owned())
-        .filter(|name| !name.ends_with(".out"))
+        .filter(|name| !name.ends_with(".out") && !name.ends_with(".before.yaml"))
         .collect();
     names.sort();
     assert!(names.len() > 30, "the corpus is there");
     for name in names {
         let bytes = fs::read(folder().join(&name)).expect("readable");
-        let answer = to_text(&check_one(&name, &bytes), &[(&name, &bytes)]);
+        let before = fs::read(folder().join(name.replace(".yaml", ".before.yaml")));
+        let problems = match before {
+            Ok(before) if name.ends_with(".yaml") => check_change(&name, &before, &bytes),
+            Ok(_) | Err(_) => check_one(&name, &bytes),
+        };
+        let answer = to_text(&problems, &[(&name, &bytes)]);
         let golden = folder().join(format!("{name}.out"));
         if std::env::var_os("UPDATE").is_some() {
             fs::write(&golden, &answer).expect("writable");
@@ -95,7 +123,7 @@ fn large_documents_are_refused_and_their_file_only() {
     let large = format!("a: {}\n", "x".repeat(2 * 1024 * 1024));
     let good = "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: alice}\nspec: {}\n";
 
-    let problems = check(&[("a.yaml", large.as_bytes()), ("b.yaml", good.as_bytes())], 0);
+    let problems = check(&[("a.yaml", large.as_bytes()), ("b.yaml", good.as_bytes())], NOW);
 
     assert_eq!(problems.len(), 1);
     assert_eq!(problems[0].code, "TooLarge");
@@ -109,6 +137,24 @@ fn many_documents_and_many_problems_are_bounded() {
 
     assert!(problems.len() <= 101, "{}", problems.len());
     assert!(problems.iter().any(|problem| problem.code == "TooManyProblems"));
+}
+
+#[test]
+fn a_user_of_ten_thousand_groups_is_refused_by_the_limit() {
+    let groups: Vec<_> = (0..10_000).map(|group| format!("g{group}")).collect();
+    let text = format!(
+        "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {{name: alice}}\nspec: {{groups: [{}]}}\n",
+        groups.join(", ")
+    );
+
+    let answers: Vec<_> = check_one("a.yaml", text.as_bytes()).iter().map(ToString::to_string).collect();
+
+    assert_eq!(
+        answers,
+        [
+            "a.yaml:4:16: error: User/alice spec.groups: must have at most 64 entries, not 10000; split the object"
+        ]
+    );
 }
 
 #[test]

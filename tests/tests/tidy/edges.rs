@@ -44,6 +44,7 @@ pub(crate) const PURE: &[&str] = &["horizon-api", "horizon-planner", "horizon-da
 pub(crate) const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["horizon-api-server", "horizon", "horizon-web-dist"]),
     ("kube", &["horizon-api"]),
+    ("kube-cel", &["horizon-planner"]),
     ("k8s-openapi", &["horizon-api"]),
     ("leptos", &["horizon-web"]),
     ("libsql", &["horizon-controller"]),

@@ -10,6 +10,7 @@ use horizon_api::{
 
 use super::{Committed, Effective, StaleReason, Standing};
 use crate::{
+    not_yet::not_yet_effective,
     resolve::has_references,
     world::{Member, World},
 };
@@ -77,8 +78,20 @@ fn accepted(member: &Member<'_>, now: i64) -> Condition {
                 Condition::holds("Accepted", "Accepted", "it was fine when it was last seen", now)
             }
         },
-        None => Condition::holds("Accepted", "Accepted", format!("declared in {}", member.owner.origin), now),
+        None => declared(member, now),
     }
+}
+
+/// Says where, and what of it nothing enforces yet.
+fn declared(member: &Member<'_>, now: i64) -> Condition {
+    let origin = &member.owner.origin;
+    let not_yet = not_yet_effective(member.spec);
+    if not_yet.is_empty() {
+        return Condition::holds("Accepted", "Accepted", format!("declared in {origin}"), now);
+    }
+    let list: Vec<_> = not_yet.iter().map(|(path, sentence)| format!("{path}: {sentence}")).collect();
+    let message = format!("declared in {origin}, and without effect so far: {}", list.join("; "));
+    Condition::holds("Accepted", "NotYetEffective", message, now)
 }
 
 fn resolved_refs(key: &ObjectKey, missing: Option<&Problem>, now: i64) -> Option<Condition> {

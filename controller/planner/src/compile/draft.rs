@@ -10,6 +10,7 @@ use horizon_api::{
 use super::{Access, Effective, Input, Stale, effective};
 use crate::{
     allocate::{Allocations, Claim, Exhausted},
+    change,
     conflict::{self, network_id},
     effect::picture::Picture,
     resolve,
@@ -30,6 +31,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn new(input: &'a Input, kept: &BTreeMap<ObjectKey, Stale>, now: i64) -> Self {
         let mut world = World::merge(input, now);
         world.keep(kept);
+        change::settle(&mut world, &input.allocations);
         conflict::settle(&mut world, input);
         let unresolved = resolve::unresolved(&world);
         let (allocations, exhausted) = allocate(&world, &input.allocations);

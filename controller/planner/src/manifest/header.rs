@@ -136,7 +136,7 @@ impl Refusal {
 }
 
 impl Complaint {
-    pub(super) fn error(
+    pub(crate) fn error(
         place: Place,
         path: &str,
         code: &'static str,
@@ -144,6 +144,6 @@ impl Complaint {
         fix: impl Into<String>,
     ) -> Self {
         let (path, message, fix) = (path.to_owned(), message.into(), fix.into());
-        Self { place, path, severity: Severity::Error, code, message, fix }
+        Self { place, path, sites: None, severity: Severity::Error, code, message, fix }
     }
 }

@@ -1,0 +1,85 @@
+//! Which items break a rule about a list: asked again with fewer of them, because an answer names only the rule.
+
+use serde_json::Value as Json;
+
+use crate::schema::{Reason, Schema};
+
+/// Asks the rule about another value.
+type Run<'a> = dyn Fn(&Json) -> Result<(), String> + 'a;
+
+/// Returns the items of the list at `field` (`.rules`, or nothing for the value itself) that break a rule beside
+/// those before them, each with its sentence and as a path such as `[1].to[0].network`.
+pub(super) fn items(
+    value: &Json,
+    schema: &Schema,
+    field: &str,
+    reason: Reason,
+    run: &Run<'_>,
+) -> Vec<(String, String)> {
+    let field = field.trim_start_matches('.');
+    let (list, schema) = if field.is_empty() {
+        (value.as_array(), Some(schema))
+    } else {
+        (value.get(field).and_then(Json::as_array), schema.properties.get(field))
+    };
+    let (Some(list), Some(items)) = (list, schema.and_then(|schema| schema.items.as_deref())) else {
+        return vec![];
+    };
+    let ask = |items: &[Json]| {
+        let items = Json::Array(items.to_vec());
+        if field.is_empty() { run(&items) } else { run(&with(value, field, items)) }
+    };
+    if ask(&[]).is_err() {
+        return vec![];
+    }
+    let (mut kept, mut breaking): (Vec<Json>, _) = (Vec::new(), Vec::new());
+    for (index, item) in list.iter().enumerate() {
+        kept.push(item.clone());
+        let Err(sentence) = ask(&kept) else { continue };
+        kept.pop();
+        let holds = |item: Json| ask(&[kept.as_slice(), &[item]].concat()).is_ok();
+        let parts = if reason == Reason::FieldValueDuplicate { vec![] } else { parts(item, items, &holds) };
+        let paths = if parts.is_empty() { vec![String::new()] } else { parts };
+        breaking.extend(paths.into_iter().map(|part| (format!("[{index}]{part}"), sentence.clone())));
+    }
+    breaking
+}
+
+/// Returns the parts of an item without which the rule holds.
+fn parts(item: &Json, schema: &Schema, holds: &dyn Fn(Json) -> bool) -> Vec<String> {
+    let fields = item.as_object().into_iter().flatten();
+    fields
+        .flat_map(|(name, value)| {
+            match (value, schema.properties.get(name).map(|field| field.items.as_deref())) {
+                (Json::Array(list), Some(Some(items))) if holds(with(item, name, Json::Array(vec![]))) => {
+                    let of_list = |(index, part): (usize, &Json)| {
+                        let holds = |part: Json| holds(with(item, name, Json::Array(vec![part])));
+                        let is_fine = holds(part.clone());
+                        let deeper = if is_fine { vec![] } else { parts(part, items, &holds) };
+                        let deeper = if is_fine || !deeper.is_empty() { deeper } else { vec![String::new()] };
+                        deeper.into_iter().map(move |deeper| format!(".{name}[{index}]{deeper}"))
+                    };
+                    list.iter().enumerate().flat_map(of_list).collect()
+                }
+                _ if !schema.required.contains(name) && holds(without(item, name)) => {
+                    vec![format!(".{name}")]
+                }
+                _ => vec![],
+            }
+        })
+        .collect()
+}
+
+fn with(object: &Json, field: &str, value: Json) -> Json {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    object
+}
+
+fn without(object: &Json, field: &str) -> Json {
+    let mut object = object.clone();
+    object.as_object_mut().and_then(|fields| fields.remove(field));
+    object
+}
