@@ -20,6 +20,18 @@ pub struct Assignment {
     /// The gateway it is for.
     pub gateway: PublicKey,
     pub sections: Vec<SectionHeader>,
+    /// That it holds only until somebody confirms it, if nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional: Option<Provisional>,
+}
+
+/// A configuration that must be confirmed: a gateway that the change cut off goes back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provisional {
+    /// Unix milliseconds of the controller's clock: from then on, without the controller, what ran before runs again.
+    pub revert_at_ms: i64,
+    /// The hash of the assignment that ran before.
+    pub previous: ContentHash,
 }
 
 impl Document for Assignment {
@@ -149,6 +161,11 @@ impl VerifiedAssignment {
         self.hash
     }
 
+    /// Returns until when it holds unless it is confirmed.
+    pub fn provisional(&self) -> Option<Provisional> {
+        self.assignment.provisional
+    }
+
     /// Returns the lines that name its sections.
     pub fn sections(&self) -> &[SectionHeader] {
         &self.assignment.sections
@@ -247,7 +264,7 @@ mod tests {
 
     fn assignment(epoch: u64, revision: u64) -> Assignment {
         let sections = sections().into_iter().map(|s| s.header).collect();
-        Assignment { epoch, revision, gateway: key(4).public(), sections }
+        Assignment { epoch, revision, gateway: key(4).public(), sections, provisional: None }
     }
 
     fn verify(

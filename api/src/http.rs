@@ -4,11 +4,17 @@
 //! Times are unix milliseconds of the controller's clock; bytes are those of the links that are up.
 
 mod control;
+mod guard;
 mod live;
 mod session;
 mod view;
 
 pub use control::{InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, StatusReport};
+pub use guard::{
+    ApproveRequest, ArmRequest, ArmedView, ChangeKind, Done, EffectView, GatewayWord, HeldPlan, HoldRequest,
+    HoldView, ObjectChange, ObjectReport, ObjectRequest, Place, PlanAnswer, PlanRequest, ReleaseRequest,
+    StaleView,
+};
 pub use live::LiveEvent;
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
 pub use view::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View};

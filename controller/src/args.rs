@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use horizon_api::resource::{ObjectKey, Period};
 
 /// The Horizon controller: turns declared resources into signed configuration for gateways.
 #[derive(Parser)]
@@ -24,6 +25,18 @@ pub enum Command {
     Invite(InviteArgs),
     /// Print a link that opens the console once.
     SignIn(SignInArgs),
+    /// Say what a change does to people: what waits for an approval, or what other folders would do.
+    Plan(PlanArgs),
+    /// Let a plan pass that waits.
+    Approve(ApproveArgs),
+    /// Take an object out of force, whoever owns it, until a moment.
+    Hold(HoldArgs),
+    /// End a hold before its time.
+    Release(ReleaseArgs),
+    /// Make the next change one that is taken back unless it is confirmed.
+    Arm(ArmArgs),
+    /// Confirm the change that waits for it.
+    Confirm(ConfirmArgs),
 }
 
 #[derive(clap::Args)]
@@ -56,7 +69,65 @@ pub struct CheckArgs {
 }
 
 #[derive(clap::Args)]
+pub struct PlanArgs {
+    /// Folders in place of those that the controller reads, one for each, in their order.
+    pub folders: Vec<PathBuf>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct ApproveArgs {
+    /// The hash of the plan, or its first twelve digits.
+    pub hash: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct HoldArgs {
+    /// KIND/NAME, or KIND/NAMESPACE/NAME.
+    pub object: ObjectKey,
+    /// Why: everybody who looks at the object reads it.
+    #[arg(long)]
+    pub reason: String,
+    /// For how long, such as 30m or 2h.
+    #[arg(long = "for")]
+    pub time: Period,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct ReleaseArgs {
+    /// KIND/NAME, or KIND/NAMESPACE/NAME.
+    pub object: ObjectKey,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct ArmArgs {
+    /// How long the next change waits for `confirm`, such as 60s or 5m.
+    #[arg(long)]
+    pub confirm_within: Period,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct ConfirmArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
 pub struct StatusArgs {
+    /// One object: KIND/NAME, or KIND/NAMESPACE/NAME.
+    pub object: Option<ObjectKey>,
     #[command(flatten)]
     pub data: DataArgs,
     /// Print one JSON document.

@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::http::{ApiError, View};
-use horizon_api_server::{Command, Refusal, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session};
+use horizon_api_server::{
+    Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
+};
 use horizon_node::clock;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
 use crate::{
-    event::Event,
+    event::{Answer, Event},
     reconciler::STALLED,
     store::{self, NewLink, Store, TakeLink},
 };
@@ -36,17 +38,14 @@ impl Console {
     /// An answer that nobody waits for any more is dropped.
     async fn handle(&self, command: Command, idle: &mut IdleSessions) {
         match command {
-            Command::Invite { request, reply } => {
-                let (sender, answer) = oneshot::channel();
-                if self.events.send(Event::Invite(request, sender)).await.is_ok() {
-                    // The reconciler may be busy with a commit; sessions must not wait for it.
-                    tokio::spawn(async move {
-                        if let Ok(answer) = answer.await {
-                            drop(reply.send(answer));
-                        }
-                    });
-                }
-            }
+            Command::Invite { request, reply } => self.pass(|to| Event::Invite(request, to), reply).await,
+            Command::Plan { request, reply } => self.pass(|to| Event::Plan(request, to), reply).await,
+            Command::Approve { request, reply } => self.pass(|to| Event::Approve(request, to), reply).await,
+            Command::Hold { request, reply } => self.pass(|to| Event::Hold(request, to), reply).await,
+            Command::Release { request, reply } => self.pass(|to| Event::Release(request, to), reply).await,
+            Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply).await,
+            Command::Confirm { reply } => self.pass(Event::Confirm, reply).await,
+            Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply).await,
             Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),
             Command::TakeSignIn { code, session, from, reply } => {
                 drop(reply.send(self.take(&code, &session, from.map(|address| address.ip())).await));
@@ -59,6 +58,18 @@ impl Console {
                 drop(reply.send(ended.map_err(|error| refuse(&error))));
             }
             Command::CheckReady { reply } => drop(reply.send(Ok(self.reasons().await))),
+        }
+    }
+
+    /// Passes a request on to the reconciler, which may be busy with a commit; sessions must not wait for it.
+    async fn pass<T: Send + 'static>(&self, event: impl FnOnce(Answer<T>) -> Event, reply: Reply<T>) {
+        let (sender, answer) = oneshot::channel();
+        if self.events.send(event(sender)).await.is_ok() {
+            tokio::spawn(async move {
+                if let Ok(answer) = answer.await {
+                    drop(reply.send(answer));
+                }
+            });
         }
     }
 

@@ -35,8 +35,25 @@ pub enum Event {
     /// Somebody opened a sign-in link that is unknown, used or expired.
     SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.
-    Invite(http::InviteRequest, oneshot::Sender<Result<http::InviteAnswer, horizon_api_server::Refusal>>),
+    Invite(http::InviteRequest, Answer<http::InviteAnswer>),
+    /// An operator asks what a change does.
+    Plan(http::PlanRequest, Answer<http::PlanAnswer>),
+    /// An operator lets a plan pass.
+    Approve(http::ApproveRequest, Answer<http::Done>),
+    /// An operator takes an object out of force.
+    Hold(http::HoldRequest, Answer<http::Done>),
+    /// An operator ends a hold.
+    Release(http::ReleaseRequest, Answer<http::Done>),
+    /// The next change must be confirmed.
+    Arm(http::ArmRequest, Answer<http::Done>),
+    /// The change stays.
+    Confirm(Answer<http::Done>),
+    /// An operator asks about one object.
+    Object(http::ObjectRequest, Answer<http::ObjectReport>),
 }
+
+/// Where the answer to an operator goes.
+pub type Answer<T> = oneshot::Sender<Result<T, horizon_api_server::Refusal>>;
 
 /// Namespace and name of a Server.
 pub type ServerName = (String, String);

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::Parser;
 use horizon_controller::{
     args::{Args, Command},
-    check, run, verbs,
+    check, run,
+    verbs::{self, guard},
 };
 
 fn main() -> ExitCode {
@@ -24,6 +25,12 @@ fn main() -> ExitCode {
             Command::Status(status) => verbs::status(status).await,
             Command::Invite(invite) => verbs::invite(invite).await,
             Command::SignIn(sign_in) => verbs::sign_in(sign_in).await,
+            Command::Plan(plan) => guard::plan(plan).await,
+            Command::Approve(approve) => guard::approve(approve).await,
+            Command::Hold(hold) => guard::hold(hold).await,
+            Command::Release(release) => guard::release(release).await,
+            Command::Arm(arm) => guard::arm(arm).await,
+            Command::Confirm(confirm) => guard::confirm(confirm).await,
             Command::Check(_) => Ok(()),
         }
     }))

@@ -22,6 +22,10 @@ pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detecti
     page.sample("horizon_source_complete", "", u8::from(view.complete));
     page.family("horizon_source_problems", "gauge", "Errors in the sources.");
     page.sample("horizon_source_problems", "", errors);
+    page.family("horizon_plan_held", "gauge", "Changes that wait for an approval.");
+    page.sample("horizon_plan_held", "", view.plans.len());
+    page.family("horizon_holds_active", "gauge", "Objects that admins took out of force.");
+    page.sample("horizon_holds_active", "", view.holds.len());
     page.family(
         "horizon_source_change_detected_total",
         "counter",

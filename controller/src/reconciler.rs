@@ -3,18 +3,23 @@
 //! What was scanned, enrolled or reported goes in; one transaction and one published [`Snapshot`] come out.
 
 mod api_object;
+mod before;
 mod change;
 mod compile;
+mod confirm;
 mod delegation;
 mod enrol;
 mod gateways;
 mod grants;
+mod guard;
 mod invite;
 mod last_seen;
 mod login;
+mod plan;
 mod refusal;
 mod refusal_limit;
 mod state;
+mod verb;
 mod view;
 
 #[cfg(test)]
@@ -24,6 +29,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use horizon_api::{assignment::Version, http::View};
+use horizon_api_server::Refusal;
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
@@ -34,7 +40,7 @@ use state::State;
 pub use view::STALLED;
 
 use crate::{
-    event::Event,
+    event::{Answer, Event},
     identity::ControllerIdentity,
     snapshot::{GatewaySnapshot, Snapshot},
     store::Store,
@@ -142,18 +148,48 @@ impl Reconciler {
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
             Event::Invite(request, reply) => drop(reply.send(self.invite(request).await)),
+            Event::Plan(request, reply) => drop(reply.send(self.plan(request).await)),
+            Event::Object(request, reply) => drop(reply.send(self.object(&request.object))),
+            Event::Approve(request, reply) => {
+                let done = self.approve(&request).await;
+                self.answer(reply, done);
+            }
+            Event::Hold(request, reply) => {
+                let done = self.hold(request).await;
+                self.answer(reply, done);
+            }
+            Event::Release(request, reply) => {
+                let done = self.release(&request).await;
+                self.answer(reply, done);
+            }
+            Event::Arm(request, reply) => {
+                let done = self.arm(&request).await;
+                self.answer(reply, done);
+            }
+            Event::Confirm(reply) => {
+                let done = self.confirm().await;
+                self.answer(reply, done);
+            }
             Event::SignInRefused { remote } => self.sign_in_refused(remote).await,
         }
+    }
+
+    /// Who looks after the answer sees what it says.
+    fn answer<T>(&mut self, reply: Answer<T>, outcome: Result<T, Refusal>) {
+        self.publish_view();
+        drop(reply.send(outcome));
     }
 
     /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
         self.save_last_seen().await;
+        self.revert_if_due().await;
         let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
         if is_time || self.state.stalled.is_some() {
             self.view_is_due = true;
             self.recompile_or_log("time").await;
         }
+        self.end_holds().await;
         self.tell_suppressed().await;
         if self.store.trouble().is_some() {
             // Whether writing works again is known only by writing; the store remembers the outcome.

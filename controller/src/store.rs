@@ -11,6 +11,8 @@ mod binding;
 mod commit;
 mod error;
 mod event;
+mod guard;
+mod hold;
 mod key;
 mod load;
 mod meta;
@@ -45,9 +47,11 @@ pub use allocation::Allocation;
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use binding::{Binding, NodeKind, Seen};
-pub use commit::{CommitOutcome, CommitRevision};
+pub use commit::{CommitOutcome, CommitRevision, Restored};
 pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
+pub use guard::{Armed, Guard, Plan, Reverted};
+pub use hold::Hold;
 pub use key::{IssueOutcome, IssuedKey, TokenUses};
 pub use load::Stored;
 pub use object::{Object, ObjectConditions};
@@ -191,6 +195,32 @@ impl Store {
                 audit::append(statements, &audit)?;
             }
             Ok(outcome)
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Holds an object.
+    pub async fn hold(&self, hold: Hold, audit: AuditEntry) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            hold::put(statements, hold)?;
+            audit::append(statements, &audit)
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Ends a hold; one that is not there is no error, because the first answer may have been lost.
+    pub async fn end_hold(&self, object: String, audit: AuditEntry) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            if hold::delete(statements, &object)? { audit::append(statements, &audit) } else { Ok(()) }
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Writes what is between texts and their effect.
+    pub async fn set_guard(&self, guard: Guard, audits: Vec<AuditEntry>) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            guard::replace(statements, guard)?;
+            audits.iter().try_for_each(|audit| audit::append(statements, audit))
         };
         self.parts.writer.write(work).await
     }

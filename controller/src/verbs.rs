@@ -1,5 +1,7 @@
 //! The verbs that ask the running controller, through its socket.
 
+pub mod guard;
+
 use std::{fmt::Write, path::Path};
 
 use horizon_api::http::{
@@ -22,6 +24,9 @@ pub const SOCKET: &str = "control.sock";
 /// # Errors
 /// When no controller answers.
 pub async fn status(args: StatusArgs) -> anyhow::Result<()> {
+    if let Some(object) = args.object {
+        return guard::object(object, &args.data.folder, args.json).await;
+    }
     let report: StatusReport = ask::<()>(&args.data.folder, Method::GET, "/v1/status", None).await?.json()?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     if args.json {
@@ -97,6 +102,7 @@ fn text(report: &StatusReport) -> String {
         );
     }
     lists(&mut text, view);
+    text.push_str(&guard::text(view));
     let _ = writeln!(text, "problems    {}", view.problems.len());
     for problem in &view.problems {
         let _ = writeln!(text, "  {problem}");

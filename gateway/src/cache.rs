@@ -44,7 +44,37 @@ impl Cache {
 
     /// Reads the last configuration and checks it as if it had just arrived. `None` before the first.
     pub(crate) fn load(&self, pin: &Pin, gateway: &PublicKey) -> anyhow::Result<Option<(Running, i64)>> {
-        let path = self.folder.join("current");
+        self.load_file(CURRENT, pin, gateway)
+    }
+
+    /// Reads the configuration that ran before one that must be confirmed, with its sections.
+    pub(crate) fn load_previous(
+        &self,
+        pin: &Pin,
+        gateway: &PublicKey,
+        hash: ContentHash,
+    ) -> anyhow::Result<(Running, Sections)> {
+        let loaded = self.load_file(PREVIOUS, pin, gateway)?;
+        let (running, _) = loaded
+            .filter(|(running, _)| running.verified.hash() == hash)
+            .context("what ran before was not kept")?;
+        let named = running.verified.sections().iter().map(|section| section.hash);
+        let sections = named.filter_map(|hash| Some((hash, self.section(&hash)?))).collect();
+        Ok((running, sections))
+    }
+
+    /// Keeps what runs, so that it runs again unless what comes is confirmed.
+    pub(crate) fn keep_previous(&self, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
+        self.write_file(PREVIOUS, running, time_floor_ms)
+    }
+
+    fn load_file(
+        &self,
+        name: &str,
+        pin: &Pin,
+        gateway: &PublicKey,
+    ) -> anyhow::Result<Option<(Running, i64)>> {
+        let path = self.folder.join(name);
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
@@ -86,17 +116,21 @@ impl Cache {
 
     /// Remembers which configuration runs, and the time with it. Its sections are on disk.
     pub(crate) fn store_current(&self, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
+        self.write_file(CURRENT, running, time_floor_ms)
+    }
+
+    fn write_file(&self, name: &str, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
         let named = running.verified.sections().iter().map(|section| section.hash).collect();
         let version = running.verified.version();
         let (delegation, signed) = (running.delegation.clone(), running.signed.clone());
         let current = Current::new(delegation, signed, version, named, time_floor_ms);
-        let path = self.folder.join("current");
+        let path = self.folder.join(name);
         durable::write(&path, &current.to_bytes()).with_context(|| format!("write {}", path.display()))
     }
 
     /// Makes the next start begin without a configuration. Sections stay, so that one file brings it back.
     pub(crate) fn forget_current(&self) -> anyhow::Result<()> {
-        let path = self.folder.join("current");
+        let path = self.folder.join(CURRENT);
         let removed = match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
             Ok(()) | Err(_) => File::open(&self.folder).and_then(|folder| folder.sync_all()),
@@ -104,17 +138,32 @@ impl Cache {
         removed.with_context(|| format!("remove {}", path.display()))
     }
 
+    fn named_by_previous(&self) -> Option<Vec<ContentHash>> {
+        let bytes = fs::read(self.folder.join(PREVIOUS)).ok()?;
+        Current::read(&bytes).ok().map(|previous| previous.sections)
+    }
+
     /// Sections that nothing names are only wasted space: failing to remove one is no fault.
     pub(crate) fn forget_others(&self, running: &Running) {
-        let named: Vec<_> = running.verified.sections().iter().map(|s| s.hash.to_string()).collect();
+        let mut named: Vec<_> = running.verified.sections().iter().map(|s| s.hash.to_string()).collect();
+        named.push(CURRENT.to_owned());
+        if let Some(previous) = running.verified.provisional().and_then(|_| self.named_by_previous()) {
+            named.push(PREVIOUS.to_owned());
+            named.extend(previous.iter().map(ToString::to_string));
+        }
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            if name != "current" && !named.contains(&name) {
+            if !named.contains(&name) {
                 drop(fs::remove_file(entry.path()));
             }
         }
     }
 }
+
+/// The file of what runs.
+const CURRENT: &str = "current";
+/// The file of what ran before it, while that must be confirmed.
+const PREVIOUS: &str = "previous";
 
 #[cfg(test)]
 mod tests;

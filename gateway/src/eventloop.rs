@@ -1,6 +1,7 @@
 //! The one owner of the gateway's state: configuration, host, shard. One loop, one event at a time.
 
 mod heartbeat;
+mod revert;
 mod serving;
 
 use std::{
@@ -136,6 +137,7 @@ impl EventLoop {
                     if self.trouble.is_some() {
                         self.revive().await;
                     }
+                    self.revert_if_due().await;
                     self.beat();
                 }
                 _ = reassert.tick() => self.reassert().await,
@@ -196,6 +198,7 @@ impl EventLoop {
 
     /// Takes a configuration whole, or keeps the old one. What can be checked is checked before anything changes.
     async fn apply(&mut self, running: Running, sections: &Sections) -> anyhow::Result<()> {
+        self.keep_previous(&running)?;
         let socket = self.socket_for(port_of(identity_of(&running)?))?;
         if let Err(error) = self.switch(&running, sections, socket).await {
             self.go_back().await;

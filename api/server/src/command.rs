@@ -2,7 +2,10 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use horizon_api::http::{ApiError, InviteAnswer, InviteRequest};
+use horizon_api::http::{
+    ApiError, ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport,
+    ObjectRequest, PlanAnswer, PlanRequest, ReleaseRequest,
+};
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
@@ -27,6 +30,20 @@ pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 pub enum Command {
     /// Make or show, once, the join string of a server or the link of a user.
     Invite { request: InviteRequest, reply: Reply<InviteAnswer> },
+    /// Say what a change does.
+    Plan { request: PlanRequest, reply: Reply<PlanAnswer> },
+    /// Let a plan pass.
+    Approve { request: ApproveRequest, reply: Reply<Done> },
+    /// Take an object out of force until a moment.
+    Hold { request: HoldRequest, reply: Reply<Done> },
+    /// End a hold.
+    Release { request: ReleaseRequest, reply: Reply<Done> },
+    /// Make the next change one that must be confirmed.
+    Arm { request: ArmRequest, reply: Reply<Done> },
+    /// Confirm the change.
+    Confirm { reply: Reply<Done> },
+    /// Say everything about one object.
+    Object { request: ObjectRequest, reply: Reply<ObjectReport> },
     /// Remember the code of a sign-in link for [`SIGN_IN_LIFE`]; answers when it ends, in unix milliseconds.
     MintSignIn { code: SecretHash, reply: Reply<u64> },
     /// Use up a code and begin a session in one transaction. An unknown, used or expired code is

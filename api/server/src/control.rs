@@ -9,7 +9,10 @@ use axum::{
     http::StatusCode,
     routing::{get, post},
 };
-use horizon_api::http::{InviteAnswer, InviteRequest, SignInLink, StatusReport};
+use horizon_api::http::{
+    ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest,
+    PlanAnswer, PlanRequest, ReleaseRequest, SignInLink, StatusReport,
+};
 
 use crate::{
     AppState, Command, Shared, command::ask, console::finish, failure::Failure, health, input::Input,
@@ -22,6 +25,13 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/invite", post(invite))
         .route("/v1/sign-in-link", post(sign_in_link))
+        .route("/v1/plan", post(plan))
+        .route("/v1/approve", post(approve))
+        .route("/v1/hold", post(hold))
+        .route("/v1/release", post(release))
+        .route("/v1/arm", post(arm))
+        .route("/v1/confirm", post(confirm))
+        .route("/v1/object", post(object))
         .merge(health::routes());
     finish(calls).fallback(async || Failure::NoSuchCall).with_state(Shared::new(state))
 }
@@ -46,4 +56,50 @@ async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, 
     let expires_at = ask(&shared.state.commands, |reply| Command::MintSignIn { code, reply }).await?;
     let url = format!("{}/sign-in#code={}", shared.state.console_url, secret.reveal());
     Ok((StatusCode::CREATED, Json(SignInLink { url, expires_at })))
+}
+
+async fn plan(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<PlanRequest>,
+) -> Result<Json<PlanAnswer>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Plan { request, reply }).await.map(Json)
+}
+
+async fn approve(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<ApproveRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Approve { request, reply }).await.map(Json)
+}
+
+async fn hold(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<HoldRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Hold { request, reply }).await.map(Json)
+}
+
+async fn release(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<ReleaseRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Release { request, reply }).await.map(Json)
+}
+
+async fn arm(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<ArmRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Arm { request, reply }).await.map(Json)
+}
+
+async fn confirm(State(shared): State<Arc<Shared>>) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Confirm { reply }).await.map(Json)
+}
+
+async fn object(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<ObjectRequest>,
+) -> Result<Json<ObjectReport>, Failure> {
+    ask(&shared.state.commands, |reply| Command::Object { request, reply }).await.map(Json)
 }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ArmedView, HeldPlan, HoldView, StaleView};
 use crate::{
     problem::Problem,
     resource::{Kind, ObjectKey},
@@ -21,6 +22,18 @@ pub struct View {
     pub servers: Vec<ServerView>,
     pub devices: Vec<DeviceView>,
     pub problems: Vec<Problem>,
+    /// Changes that wait for a person.
+    #[serde(default)]
+    pub plans: Vec<HeldPlan>,
+    /// Objects that admins took out of force.
+    #[serde(default)]
+    pub holds: Vec<HoldView>,
+    /// Whether a change must be confirmed.
+    #[serde(default)]
+    pub armed: Option<ArmedView>,
+    /// Objects whose last good is in force.
+    #[serde(default)]
+    pub stale: Vec<StaleView>,
     /// The latest security events, newest first; the controller bounds the list.
     pub events: Vec<EventView>,
 }

@@ -180,7 +180,7 @@ pub(crate) fn reverted(input: &Input, world: &World<'_>) -> Option<Plan> {
     let causes: Vec<_> = input
         .reverted
         .iter()
-        .filter(|(key, hash)| said(world, key).is_some_and(|said| said == **hash))
+        .filter(|(key, hash)| differs(world, key) && said(world, key).is_some_and(|said| said == **hash))
         .map(|(key, _)| key.clone())
         .collect();
     let message = "it was taken back because nobody confirmed it in time".to_owned();
@@ -193,9 +193,18 @@ pub(crate) fn still_reverted(input: &Input, now: i64) -> BTreeMap<ObjectKey, Con
         return BTreeMap::new();
     }
     let world = World::merge(input, now);
-    let is_still =
-        |(key, hash): &(&ObjectKey, &ContentHash)| said(&world, key).is_none_or(|said| said == **hash);
+    let is_still = |(key, hash): &(&ObjectKey, &ContentHash)| {
+        said(&world, key).is_none_or(|said| said == **hash && differs(&world, key))
+    };
     input.reverted.iter().filter(is_still).map(|(key, hash)| (key.clone(), *hash)).collect()
+}
+
+/// Returns whether what the sources say of an object is not in force already.
+fn differs(world: &World<'_>, key: &ObjectKey) -> bool {
+    world.members.get(key).map_or_else(
+        || world.pruned.iter().any(|committed| committed.key == *key),
+        |member| member.seniority() != 0,
+    )
 }
 
 /// Returns the hash of what the sources say of an object, unless that is unknown: a file that cannot be read.

@@ -77,8 +77,14 @@ mod tests {
         let key = SecretKey::from_seed(&[n; 32]);
         let EncodedSection { header, bytes } = Section::Revocations(vec![key.public()]).encode();
         let sections = [(header.hash, Arc::from(bytes))].into();
-        let assignment =
-            Assignment { epoch: 1, revision: u64::from(n), gateway: key.public(), sections: vec![header] };
+        let (gateway, sections_named) = (key.public(), vec![header]);
+        let assignment = Assignment {
+            epoch: 1,
+            revision: u64::from(n),
+            gateway,
+            sections: sections_named,
+            provisional: None,
+        };
         let assignment = assignment.sign(&key);
         let hash = ContentHash::from_bytes(assignment.hash());
         Arc::new(GatewaySnapshot { assignment, hash, sections })

@@ -7,7 +7,7 @@ use horizon_api::{
     resource::{API_VERSION, Metadata, ObjectKey, ResourceSpec},
 };
 use horizon_planner::{
-    compile::{Committed, Owner},
+    compile::{API_SOURCE, Committed, Owner},
     manifest::{Manifest, parse_folder},
 };
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Reconciler,
     compile::{new_uid, stored_object},
-    state::{API_SOURCE, Uid},
+    state::Uid,
 };
 use crate::store::Object;
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use horizon_api::{
-    assignment::{Assignment, Version},
+    assignment::{Assignment, Provisional, Version},
     key::PublicKey,
     resource::ObjectKey,
     section::{ContentHash, EncodedSection},
@@ -31,9 +31,18 @@ pub(super) struct Change {
     pub(super) withdrawn: Vec<ObjectKey>,
     pub(super) allocated: Vec<OwnedAddress>,
     pub(super) released: Vec<OwnedAddress>,
-    /// Servers that must run something else, with their key.
-    assigned: Vec<(ObjectKey, PublicKey, Vec<EncodedSection>)>,
+    /// Servers that must run something else, or the same for good.
+    assigned: Vec<Wanted>,
     pub(super) unassigned: Vec<ObjectKey>,
+}
+
+/// What a server must run.
+struct Wanted {
+    server: ObjectKey,
+    gateway: PublicKey,
+    sections: Vec<EncodedSection>,
+    /// What its gateway goes back to, where this must be confirmed.
+    previous: Option<ContentHash>,
 }
 
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,7 +53,13 @@ pub(super) struct OwnedAddress {
 }
 
 impl Change {
-    pub(super) fn between(state: &State, compiled: &Compiled, identity: &ControllerIdentity) -> Self {
+    /// Compares. Where `keeps_provisional`, what must be confirmed may stay so.
+    pub(super) fn between(
+        state: &State,
+        compiled: &Compiled,
+        identity: &ControllerIdentity,
+        keeps_provisional: bool,
+    ) -> Self {
         let changed = compiled
             .objects
             .iter()
@@ -64,32 +79,51 @@ impl Change {
             assigned: vec![],
             unassigned: vec![],
         };
-        change.compare_assignments(state, compiled, identity);
+        change.compare_assignments(state, compiled, identity, keeps_provisional);
         change
     }
 
     /// An assignment is made again only when its sections differ: a changed object re-sends what it touches.
-    fn compare_assignments(&mut self, state: &State, compiled: &Compiled, identity: &ControllerIdentity) {
+    fn compare_assignments(
+        &mut self,
+        state: &State,
+        compiled: &Compiled,
+        identity: &ControllerIdentity,
+        keeps_provisional: bool,
+    ) {
         let online = identity.online().public();
         for (server, effective) in &compiled.effective.servers {
             // A disabled Server has empty sections: its gateway must hear so, or it serves on from its cache.
             let Some(gateway) = effective.public_key else { continue };
             let sections = compiled.sections.get(server).cloned().unwrap_or_default();
             let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
-            let is_same = state.assignments.get(server).is_some_and(|assigned| {
-                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online);
-                signed.is_ok_and(|old| {
-                    old.gateway == gateway && old.sections == headers && old.epoch == state.version.epoch
-                })
+            let old = state.assignments.get(server).and_then(|assigned| {
+                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online).ok()?;
+                Some((signed, assigned.snapshot.hash))
+            });
+            let is_same = old.as_ref().is_some_and(|(old, _)| {
+                old.gateway == gateway
+                    && old.sections == headers
+                    && old.epoch == state.version.epoch
+                    && (keeps_provisional || old.provisional.is_none())
             });
             if !is_same {
-                self.assigned.push((server.clone(), gateway, sections));
+                // What a gateway goes back to is what was confirmed last, however many changes came since.
+                let previous = old
+                    .filter(|(old, _)| old.gateway == gateway)
+                    .map(|(old, hash)| old.provisional.map_or(hash, |provisional| provisional.previous));
+                self.assigned.push(Wanted { server: server.clone(), gateway, sections, previous });
             }
         }
         let has_gateway = |server: &&ObjectKey| {
             compiled.effective.servers.get(*server).is_some_and(|s| s.public_key.is_some())
         };
         self.unassigned = state.assignments.keys().filter(|server| !has_gateway(server)).cloned().collect();
+    }
+
+    /// Returns every object that it adds, changes or removes.
+    pub(super) fn touched(&self) -> impl Iterator<Item = &ObjectKey> {
+        self.changed.iter().chain(&self.deleted)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -111,13 +145,18 @@ impl Change {
         &self,
         version: Version,
         identity: &ControllerIdentity,
+        revert_at_ms: Option<i64>,
     ) -> BTreeMap<ObjectKey, Assigned> {
-        let sign = |(server, gateway, sections): &(ObjectKey, _, Vec<EncodedSection>)| {
+        let sign = |wanted: &Wanted| {
+            let Wanted { server, gateway, sections, previous } = wanted;
+            let provisional = revert_at_ms.zip(*previous);
             let assignment = Assignment {
                 epoch: version.epoch,
                 revision: version.revision,
                 gateway: *gateway,
                 sections: sections.iter().map(|section| section.header.clone()).collect(),
+                provisional: provisional
+                    .map(|(revert_at_ms, previous)| Provisional { revert_at_ms, previous }),
             };
             let signed = assignment.sign(identity.online());
             let hash = ContentHash::from_bytes(signed.hash());
@@ -140,7 +179,7 @@ impl Change {
     }
 
     pub(super) fn sections(&self) -> Vec<store::Section> {
-        let all = self.assigned.iter().flat_map(|(_, _, sections)| sections);
+        let all = self.assigned.iter().flat_map(|wanted| &wanted.sections);
         let by_hash: BTreeMap<_, _> = all.map(|s| (s.header.hash, s.bytes.clone())).collect();
         by_hash
             .into_iter()

@@ -15,7 +15,7 @@ use horizon_planner::{
     status,
 };
 use serde_json::json;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 use super::{
@@ -29,32 +29,43 @@ use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision,
 impl Reconciler {
     /// Works out who may do what from the last commit, before any source was read. Nothing is committed.
     pub(super) fn foresee(&mut self) {
-        self.state.compiled = self.compile();
+        match self.compile() {
+            Ok(compiled) => self.state.compiled = compiled,
+            Err(error) => error!(reason = %format!("{error:#}"), "what was in force cannot be worked out"),
+        }
         self.state.next_wake = None;
     }
 
     /// Compiles until nothing follows from the result: which tokens the keys have says how often they were used,
     /// and an invitation that is over goes.
-    fn compile(&mut self) -> Compiled {
+    fn compile(&mut self) -> anyhow::Result<Compiled> {
         loop {
-            let compiled = compile(&self.input(), clock::unix_s());
+            let compiled = compile(&self.input()?, clock::unix_s());
             let uses = self.uses(&compiled.effective);
             let has_forgotten = self.state.forget_expired_invitations(&compiled.effective);
             if uses == self.state.facts.uses && !has_forgotten {
-                return compiled;
+                return Ok(compiled);
             }
             self.state.facts.uses = uses;
         }
     }
 
-    fn input(&self) -> Input {
-        Input {
+    /// Returns what there is to compile: what sources say, or, while reverting, what was in force before.
+    pub(super) fn input(&self) -> anyhow::Result<Input> {
+        let mut input = Input {
             previous: self.state.committed.values().cloned().collect(),
             sources: self.state.source_snapshots(),
             facts: self.state.facts.clone(),
             allocations: self.state.allocations.clone(),
-            ..Input::default()
+            holds: self.state.holds.clone(),
+            approved: self.state.guard.approved(),
+            reverted: self.state.guard.reverted.clone(),
+            caller: None,
+        };
+        if self.state.is_reverting {
+            self.state.undo(&mut input)?;
         }
+        Ok(input)
     }
 
     /// Returns how often the token of each key was used.
@@ -72,14 +83,20 @@ impl Reconciler {
     /// # Errors
     /// When the store refuses: then nothing has changed.
     pub(super) async fn recompile(&mut self, cause: &str) -> anyhow::Result<()> {
-        let compiled = self.compile();
+        let compiled = self.compile()?;
         if !self.state.has_read_all {
             self.state.compiled = compiled;
             return Ok(());
         }
         self.revoke_former(&compiled).await?;
-        let change = Change::between(&self.state, &compiled, &self.identity);
+        let keeps = self.state.guard.provisional().is_some() && !self.state.is_reverting;
+        let change = Change::between(&self.state, &compiled, &self.identity, keeps);
         if change.is_empty() {
+            let mut guard = self.state.guard.after(&compiled, clock::unix_ms());
+            if self.state.is_reverting {
+                guard.armed = None;
+            }
+            self.keep_guard(guard).await?;
             self.state.compiled = compiled;
         } else {
             self.commit(compiled, change, cause).await?;
@@ -117,8 +134,11 @@ impl Reconciler {
 
     async fn commit(&mut self, compiled: Compiled, change: Change, cause: &str) -> anyhow::Result<()> {
         let version = next(self.state.version);
-        let signed = change.sign(version, &self.identity);
+        let guard = self.guard_of(&compiled, &change, version).await?;
+        let revert_at_ms = guard.provisional().map(|provisional| provisional.revert_at_ms);
+        let signed = change.sign(version, &self.identity, revert_at_ms);
         let uids = new_uids(&self.state, &compiled);
+        let restored = self.restored();
         let all_uids: BTreeMap<_, _> = self.state.uids.iter().chain(&uids).collect();
         let summary = change.summary();
         let commit = CommitRevision {
@@ -137,10 +157,12 @@ impl Reconciler {
             sections: change.sections(),
             assignments: stored_assignments(&signed, &all_uids),
             unassigned: uid_list(&change.unassigned, &self.state.uids),
+            restored: restored.clone(),
+            guard: guard.to_stored()?,
             audit: AuditEntry {
                 at: clock::unix_ms(),
                 actor: "reconciler".into(),
-                action: "commit".into(),
+                action: if self.state.is_reverting { "revert" } else { "commit" }.into(),
                 object: format!("revision/{}", version.revision),
                 detail: json!({ "cause": cause, "summary": summary }),
             },
@@ -148,6 +170,8 @@ impl Reconciler {
         self.store.commit_revision(commit).await.context("commit the revision")?;
         info!(revision = version.revision, %summary, "revision committed");
         self.adopt(compiled, version, uids, change, signed);
+        self.take_restored(&restored);
+        self.state.guard = guard;
         self.publish_snapshot();
         Ok(())
     }
@@ -234,7 +258,7 @@ fn allocations(list: &[OwnedAddress], uids: &BTreeMap<&ObjectKey, &Uid>) -> Vec<
 
 fn new_uids(state: &State, compiled: &Compiled) -> BTreeMap<ObjectKey, Uid> {
     let new = compiled.objects.keys().filter(|key| !state.uids.contains_key(*key));
-    new.map(|key| (key.clone(), new_uid())).collect()
+    new.map(|key| (key.clone(), state.former_uid(key).unwrap_or_else(new_uid))).collect()
 }
 
 /// Makes a name for the store: a UUID of version 7, in the order of time.

@@ -1,5 +1,7 @@
 //! What the reconciler promises about keys, nodes and a store that refuses, with a real store and no socket.
 
+mod guard;
+
 use std::{net::IpAddr, sync::Arc};
 
 use horizon_api::{
@@ -58,7 +60,19 @@ struct World {
 
 impl World {
     async fn start(objects: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let mut world = Self::open(tempfile::tempdir().unwrap()).await;
+        world.declare(objects).await;
+        world
+    }
+
+    /// Another process on the same data folder; it has read no manifest yet.
+    async fn restart(self) -> Self {
+        let Self { reconciler, _published: published, folder } = self;
+        drop((reconciler, published));
+        Self::open(folder).await
+    }
+
+    async fn open(folder: tempfile::TempDir) -> Self {
         let store = Store::open(folder.path()).unwrap();
         let identity = ControllerIdentity::load(folder.path(), store.start(), clock::unix_s()).unwrap();
         let parts = Parts {
@@ -68,20 +82,23 @@ impl World {
             advertised: Advertised { host: "controller.example".into(), port: 7443 },
         };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();
-        let mut world = Self { reconciler, _published: published, folder };
-        world.declare(objects).await;
-        world
+        Self { reconciler, _published: published, folder }
     }
 
     /// Puts exactly these objects into the folder.
     async fn declare(&mut self, objects: &[&str]) {
+        self.write(objects).await;
+        let problems = &self.reconciler.state.compiled.problems;
+        assert!(!problems.iter().any(horizon_api::problem::Problem::is_error), "{problems:?}");
+    }
+
+    /// As [`World::declare`], where something may be wrong with it.
+    async fn write(&mut self, objects: &[&str]) {
         let documents: Vec<_> =
             objects.iter().map(|object| format!("apiVersion: horizon.dev/v1alpha1\n{object}\n")).collect();
         let file = ManifestFile { path: "a.yaml".into(), bytes: documents.join("---\n").into() };
         let scan = Arc::new(FolderScan { files: vec![file], ..FolderScan::default() });
         self.reconciler.handle(Event::Scanned { source: SOURCE.into(), scan }).await;
-        let problems = &self.reconciler.state.compiled.problems;
-        assert!(!problems.iter().any(horizon_api::problem::Problem::is_error), "{problems:?}");
     }
 
     async fn join(&mut self, token: &Token, gateway: u8) -> Result<ServerName, Refusal> {

@@ -163,7 +163,7 @@ impl Reconciler {
         Ok(Some(InviteAnswer { join: join.reveal() }))
     }
 
-    fn missing(&self, key: &ObjectKey) -> Refusal {
+    pub(super) fn missing(&self, key: &ObjectKey) -> Refusal {
         let kind = key.kind;
         let names: Vec<_> = self
             .state

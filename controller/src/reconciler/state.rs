@@ -14,13 +14,18 @@ use horizon_api::{
 };
 use horizon_planner::{
     allocate::Allocations,
-    compile::{Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
+    compile::{API_SOURCE, Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
+    hold::Holds,
     manifest::{Manifest, Origin, Parsed, parse_folder},
     node::Place,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{gateways::Gateway, last_seen::LastSeen};
+use super::{
+    gateways::Gateway,
+    guard::{self, Guard},
+    last_seen::LastSeen,
+};
 use crate::{
     snapshot::GatewaySnapshot,
     source::files::FolderScan,
@@ -34,9 +39,6 @@ pub struct Advertised {
     pub port: u16,
 }
 
-/// The source of objects that logins and invitations make.
-pub(super) const API_SOURCE: &str = "api";
-
 pub(super) struct State {
     pub(super) version: Version,
     pub(super) committed: BTreeMap<ObjectKey, Committed>,
@@ -48,6 +50,11 @@ pub(super) struct State {
     pub(super) digests: BTreeMap<String, Vec<u8>>,
     /// How often each token was used, by its keyed digest.
     pub(super) token_uses: BTreeMap<Vec<u8>, u32>,
+    /// What admins took out of force.
+    pub(super) holds: Holds,
+    pub(super) guard: Guard,
+    /// The next compilation takes back what was not confirmed.
+    pub(super) is_reverting: bool,
     pub(super) sources: BTreeMap<String, SourceSnapshot>,
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
@@ -122,6 +129,8 @@ impl State {
             uses.map(|token| (token.digest, u32::try_from(token.uses).unwrap_or(u32::MAX))).collect();
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
+        state.holds = guard::holds(stored.holds)?;
+        state.guard = Guard::from_stored(stored.guard)?;
         for source in sources {
             let unread =
                 SourceSnapshot { source: source.clone(), parsed: Arc::default(), is_complete: false };
@@ -141,6 +150,9 @@ impl State {
             facts: Facts::default(),
             digests: BTreeMap::new(),
             token_uses: BTreeMap::new(),
+            holds: Holds::new(),
+            guard: Guard::default(),
+            is_reverting: false,
             sources: BTreeMap::new(),
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
@@ -263,6 +275,14 @@ impl State {
 
     /// Takes in what a folder says now.
     pub(super) fn scanned(&mut self, source: &str, scan: &FolderScan) {
+        let (snapshot, note) = Self::read_scan(source, scan);
+        self.source_notes.insert(source.to_owned(), note);
+        self.sources.insert(source.to_owned(), snapshot);
+        self.has_read_all = self.source_notes.values().all(|note| note.was_read);
+    }
+
+    /// Reads what a folder says.
+    pub(super) fn read_scan(source: &str, scan: &FolderScan) -> (SourceSnapshot, SourceNote) {
         let files: Vec<_> =
             scan.files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
         let mut parsed = parse_folder(&files);
@@ -276,10 +296,8 @@ impl State {
         let is_complete = scan.is_complete();
         let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
         let note = SourceNote { reason, files: scan.files.len(), was_read: true, is_complete };
-        self.source_notes.insert(source.to_owned(), note);
         let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
-        self.sources.insert(source.to_owned(), snapshot);
-        self.has_read_all = self.source_notes.values().all(|note| note.was_read);
+        (snapshot, note)
     }
 
     /// Returns every source with what it says, the API's own among them.

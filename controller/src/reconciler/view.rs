@@ -1,18 +1,17 @@
 //! The picture that console and `status` show, made of the state.
 
 use horizon_api::{
-    http::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View},
+    http::{
+        ArmedView, DeviceView, EventSeverity, EventView, HoldView, ServerView, SourceView, StaleView, View,
+    },
     key::PublicKey,
     problem::Problem,
     resource::ObjectKey,
     wire::cfg::LinkReport,
 };
-use horizon_planner::compile::{EffectiveDevice, EffectiveServer};
+use horizon_planner::compile::{API_SOURCE, EffectiveDevice, EffectiveServer};
 
-use super::{
-    gateways::Gateway,
-    state::{API_SOURCE, State},
-};
+use super::{gateways::Gateway, guard::Armed, plan::held_plan, state::State};
 use crate::store::StoredEvent;
 
 /// The newest security events on the page.
@@ -46,9 +45,49 @@ pub(super) fn view(state: &State) -> View {
         servers: servers.collect(),
         devices: devices.collect(),
         problems,
+        plans: state.compiled.plans.iter().map(held_plan).collect(),
+        holds: holds(state),
+        armed: state.guard.armed.as_ref().map(armed_view),
+        stale: stale(state),
         events: state.events.iter().map(event_view).collect(),
     }
 }
+
+fn holds(state: &State) -> Vec<HoldView> {
+    let holds = state.holds.iter().map(|(object, hold)| HoldView {
+        object: object.clone(),
+        reason: hold.reason.clone(),
+        by: hold.by.clone(),
+        until: millis(hold.until.saturating_mul(1000)),
+    });
+    holds.collect()
+}
+
+fn armed_view(armed: &Armed) -> ArmedView {
+    let provisional = armed.provisional.as_ref();
+    ArmedView {
+        by: armed.by.clone(),
+        within: millis(armed.within_ms / 1000),
+        revision: provisional.map(|provisional| provisional.revision),
+        revert_at: provisional.map(|provisional| millis(provisional.revert_at_ms)),
+    }
+}
+
+fn stale(state: &State) -> Vec<StaleView> {
+    let stale = state.compiled.objects.iter().filter_map(|(key, object)| {
+        let stale = object.stale.as_ref()?;
+        Some(StaleView {
+            object: key.clone(),
+            place: object.owner.origin.to_string(),
+            reason: stale.reason.as_str().to_owned(),
+            message: stale.message.clone(),
+        })
+    });
+    stale.take(STALE_SHOWN).collect()
+}
+
+/// More than a person goes through one by one; a folder that is gone makes all of them stale.
+const STALE_SHOWN: usize = 200;
 
 fn sources(state: &State) -> Vec<SourceView> {
     let count =

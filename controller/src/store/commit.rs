@@ -3,12 +3,15 @@
 use super::allocation::{self, Allocation};
 use super::assignment::{self, Assignment};
 use super::audit::{self, AuditEntry};
+use super::binding::{self, Binding};
 use super::error::{Result, StoreError};
+use super::guard::{self, Guard};
+use super::key::{self, IssuedKey, TokenUses};
+use super::meta;
 use super::object::{self, Object};
 use super::revision::{self, Revision};
 use super::section::{self, Section};
 use super::statement::Statements;
-use super::{binding, key, meta};
 
 /// One revision and what it changed. What is not named stays as it is.
 #[derive(Debug, Clone)]
@@ -26,7 +29,19 @@ pub struct CommitRevision {
     pub assignments: Vec<Assignment>,
     /// Uids of servers that have nothing to run any more.
     pub unassigned: Vec<String>,
+    /// What objects had that a reverted revision deleted, and that are among `objects` again.
+    pub restored: Restored,
+    /// What is between texts and their effect once this is in force.
+    pub guard: Guard,
     pub audit: AuditEntry,
+}
+
+/// Facts of objects that are there again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restored {
+    pub bindings: Vec<Binding>,
+    pub issued_keys: Vec<IssuedKey>,
+    pub token_uses: Vec<TokenUses>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +66,7 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
     for object in commit.objects {
         object::put(statements, object)?;
     }
+    restore(statements, commit.restored)?;
     for allocation in commit.released {
         allocation::delete(statements, allocation)?;
     }
@@ -67,6 +83,7 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
         assignment::delete_of(statements, server)?;
     }
     section::delete_unused(statements)?;
+    guard::replace(statements, commit.guard)?;
     audit::append(statements, &commit.audit)?;
     Ok(CommitOutcome::Committed)
 }
@@ -85,6 +102,16 @@ fn is_committed(statements: &mut Statements, wanted: &Revision) -> Result<bool> 
         return Err(StoreError::EpochChanged { stored, given: wanted.epoch });
     }
     Ok(false)
+}
+
+fn restore(statements: &mut Statements, restored: Restored) -> Result<()> {
+    for binding in restored.bindings {
+        binding::put(statements, binding)?;
+    }
+    for key in &restored.issued_keys {
+        key::issue(statements, key)?;
+    }
+    restored.token_uses.iter().try_for_each(|uses| key::restore_uses(statements, uses))
 }
 
 fn delete_object(statements: &mut Statements, uid: &str) -> Result<()> {

@@ -6,9 +6,9 @@ use horizon_node::data_folder::DataFolderError;
 use serde_json::json;
 
 use super::{
-    Allocation, Assignment, AuditEntry, AuditState, CommitOutcome, CommitRevision, Event, IssueOutcome,
-    IssuedKey, NewLink, Object, ObjectConditions, Revision, Revoke, Section, Severity, Store, StoreError,
-    TakeLink,
+    Allocation, Assignment, AuditEntry, AuditState, CommitOutcome, CommitRevision, Event, Guard,
+    IssueOutcome, IssuedKey, NewLink, Object, ObjectConditions, Restored, Revision, Revoke, Section,
+    Severity, Store, StoreError, TakeLink,
 };
 
 /// What only tests look at.
@@ -76,6 +76,8 @@ pub(super) fn commit(number: i64) -> CommitRevision {
         sections: vec![],
         assignments: vec![],
         unassigned: vec![],
+        restored: Restored::default(),
+        guard: Guard::default(),
         audit: audit(),
     }
 }

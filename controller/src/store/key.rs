@@ -57,6 +57,16 @@ pub(super) fn count_use(statements: &mut Statements, digest: &[u8], uses_max: Op
     Ok(counted == 1)
 }
 
+/// Counts the uses of a token that is known again; it never becomes fresher by that.
+pub(super) fn restore_uses(statements: &mut Statements, token: &TokenUses) -> Result<()> {
+    statements.execute(
+        "INSERT INTO tokens (digest, uses) VALUES (?1, ?2)
+         ON CONFLICT (digest) DO UPDATE SET uses = max(uses, excluded.uses)",
+        vec![token.digest.as_slice().into(), token.uses.into()],
+    )?;
+    Ok(())
+}
+
 pub(super) fn issued(statements: &mut Statements) -> Result<Vec<IssuedKey>> {
     statements.query("SELECT uid, digest FROM issued_keys ORDER BY uid", vec![], |row| {
         Ok(IssuedKey { uid: row.text(0)?, digest: row.blob(1)? })

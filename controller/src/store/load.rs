@@ -4,6 +4,8 @@ use super::allocation::{self, Allocation};
 use super::assignment::{self, StoredAssignment};
 use super::binding::{self, Binding};
 use super::error::Result;
+use super::guard::{self, Guard};
+use super::hold::{self, Hold};
 use super::key::{self, IssuedKey, TokenUses};
 use super::meta;
 use super::object::{self, Object};
@@ -27,6 +29,8 @@ pub struct Stored {
     /// The newest of each server, and the sections that they name.
     pub assignments: Vec<StoredAssignment>,
     pub sections: Vec<Section>,
+    pub holds: Vec<Hold>,
+    pub guard: Guard,
 }
 
 pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
@@ -41,5 +45,7 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         revocations: revocation::all(statements)?,
         assignments: assignment::in_force(statements)?,
         sections: section::in_force(statements)?,
+        holds: hold::all(statements)?,
+        guard: guard::load(statements)?,
     })
 }

@@ -12,7 +12,10 @@ struct Migration {
     text: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration { version: 1, text: include_str!("migration/0001_start.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, text: include_str!("migration/0001_start.sql") },
+    Migration { version: 2, text: include_str!("migration/0002_guard.sql") },
+];
 
 /// Brings the database to the schema of this program.
 pub(super) fn migrate(statements: &mut Statements) -> Result<()> {

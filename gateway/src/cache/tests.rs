@@ -1,6 +1,7 @@
 //! Facts about the configuration on disk.
 
 use horizon_api::{
+    assignment::Provisional,
     delegation::{Delegation, Role},
     key::{RootFingerprint, SecretKey},
     section::Section,
@@ -23,11 +24,16 @@ fn delegation() -> Signed {
 
 /// A configuration with one section, and the section's bytes.
 fn running(revision: u64) -> (Running, Sections) {
+    running_until(revision, None)
+}
+
+/// One that must be confirmed, if there is something to go back to.
+fn running_until(revision: u64, provisional: Option<Provisional>) -> (Running, Sections) {
     let section = Section::Revocations(vec![key(u8::try_from(revision).expect("small")).public()]).encode();
     let trust = Trust::establish(&delegation(), &pin(), 0).expect("valid");
     let gateway = key(4).public();
-    let signed =
-        Assignment { epoch: 1, revision, gateway, sections: vec![section.header.clone()] }.sign(&key(2));
+    let sections = vec![section.header.clone()];
+    let signed = Assignment { epoch: 1, revision, gateway, sections, provisional }.sign(&key(2));
     let verified = Assignment::verify(&signed, &trust, &gateway, None).expect("valid");
     let sections: Sections = [(section.header.hash, section.bytes)].into();
     let config = verified.assemble(|hash| sections.get(hash).cloned()).expect("whole");
@@ -87,4 +93,26 @@ fn what_is_forgotten_is_not_run_again_and_comes_back_by_one_file() {
     cache.store_current(&running, 5).expect("stored");
 
     assert_eq!(loaded_revision(&cache), Some(7));
+}
+
+#[test]
+fn what_ran_before_is_kept_until_what_came_is_confirmed() {
+    let (_folder, cache) = cache();
+    let (old, old_sections) = running(7);
+    let previous = old.verified.hash();
+    let (new, new_sections) = running_until(8, Some(Provisional { revert_at_ms: 60_000, previous }));
+    let (confirmed, confirmed_sections) = running(9);
+    let gateway = key(4).public();
+    cache.store(&old, &old_sections, 0).expect("stored");
+
+    cache.keep_previous(&old, 0).expect("kept");
+    cache.store(&new, &new_sections, 0).expect("stored");
+    cache.forget_others(&new);
+    let (kept, sections) = cache.load_previous(&pin(), &gateway, previous).expect("there");
+    assert_eq!((kept.verified.version().revision, sections), (7, old_sections));
+    assert!(cache.load_previous(&pin(), &gateway, new.verified.hash()).is_err(), "it is another one");
+
+    cache.store(&confirmed, &confirmed_sections, 0).expect("stored");
+    cache.forget_others(&confirmed);
+    assert!(cache.load_previous(&pin(), &gateway, previous).is_err(), "nothing is to go back to");
 }

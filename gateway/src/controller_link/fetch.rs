@@ -66,7 +66,8 @@ mod tests {
     #[test]
     fn a_newer_assignment_ends_the_fetch_of_an_older_one() {
         let key = SecretKey::from_seed(&[1; 32]);
-        let newer = Assignment { epoch: 1, revision: 2, gateway: key.public(), sections: vec![] }.sign(&key);
+        let (gateway, sections) = (key.public(), vec![]);
+        let newer = Assignment { epoch: 1, revision: 2, gateway, sections, provisional: None }.sign(&key);
 
         let overtaken = fetch().handle_message(ToGateway::Assignment(newer.clone()));
 

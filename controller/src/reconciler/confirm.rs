@@ -1,0 +1,225 @@
+//! Commit-confirmed: a change that nobody confirms in time is taken back, and its texts stay back.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use horizon_api::{
+    assignment::Version,
+    http::{ApiError, ArmRequest, Done},
+    resource::{ObjectKey, ResourceSpec},
+    section::NetworkId,
+};
+use horizon_api_server::Refusal;
+use horizon_node::clock;
+use horizon_planner::{
+    compile::{API_SOURCE, Committed, Compiled, Input, Owner},
+    manifest::Origin,
+    node::Place,
+    plan::text_hash,
+};
+use serde_json::json;
+use tracing::{error, warn};
+
+use super::{
+    Reconciler,
+    before::{Before, OldObject},
+    change::Change,
+    guard::{Armed, Guard, Provisional},
+    state::{State, StoredText, Uid, public_key},
+    verb::{OPERATOR, audit, cannot_write},
+};
+use crate::store;
+
+/// A week is longer than anybody waits for a confirmation.
+const WITHIN_MAX_S: u64 = 7 * 24 * 3600;
+
+impl Reconciler {
+    pub(super) async fn arm(&mut self, request: &ArmRequest) -> Result<Done, Refusal> {
+        if request.within == 0 || request.within > WITHIN_MAX_S {
+            let message = "the time to confirm within must be between 1 s and 7 days";
+            return Err(Refusal::Invalid(ApiError::new("Range", message, "such as 60s")));
+        }
+        if let Some(provisional) = self.state.guard.provisional() {
+            let message = format!("revision {} waits for its confirmation already", provisional.revision);
+            return Err(Refusal::Conflict(ApiError::new("AlreadyArmed", message, "confirm it first")));
+        }
+        let within_ms = i64::try_from(request.within * 1000).unwrap_or(i64::MAX);
+        let armed = Armed { by: OPERATOR.into(), at_ms: clock::unix_ms(), within_ms, provisional: None };
+        let guard = Guard { armed: Some(armed), ..self.state.guard.clone() };
+        self.set_guard(guard, audit("arm", "", json!({ "within_s": request.within }))).await?;
+        let within = request.within;
+        Ok(self.done(format!("the next change must be confirmed within {within} s, or it is taken back")))
+    }
+
+    pub(super) async fn confirm(&mut self) -> Result<Done, Refusal> {
+        let Some(armed) = &self.state.guard.armed else {
+            let message = "nothing waits for a confirmation";
+            return Err(Refusal::Conflict(ApiError::new("NothingArmed", message, "arm first")));
+        };
+        let revision = armed.provisional.as_ref().map(|provisional| provisional.revision);
+        let guard = Guard { armed: None, ..self.state.guard.clone() };
+        self.set_guard(guard, audit("confirm", "", json!({ "revision": revision }))).await?;
+        self.recompile_or_log("confirm").await;
+        Ok(self.done(match revision {
+            Some(revision) => format!("revision {revision} stays"),
+            None => "nothing had changed; the next change needs no confirmation".to_owned(),
+        }))
+    }
+
+    /// Takes the change back when its time is over. Until the store agrees, it is tried again.
+    pub(super) async fn revert_if_due(&mut self) {
+        let is_due = |provisional: &Provisional| provisional.revert_at_ms <= clock::unix_ms();
+        if !self.state.has_read_all || !self.state.guard.provisional().is_some_and(is_due) {
+            return;
+        }
+        warn!("a change was not confirmed in time and is taken back");
+        self.view_is_due = true;
+        self.state.is_reverting = true;
+        let outcome = self.recompile("revert").await;
+        self.state.is_reverting = false;
+        if let Err(error) = outcome {
+            error!(reason = %format!("{error:#}"), "the change is not taken back yet");
+        }
+    }
+
+    /// Returns what is between texts and their effect once a change is in force. One that an operator armed is
+    /// remembered with what was before, so that it can be taken back.
+    pub(super) async fn guard_of(
+        &self,
+        compiled: &Compiled,
+        change: &Change,
+        version: Version,
+    ) -> anyhow::Result<Guard> {
+        let now_ms = clock::unix_ms();
+        let mut guard = self.state.guard.after(compiled, now_ms);
+        if self.state.is_reverting {
+            guard.armed = None;
+        }
+        let Some(armed) = &mut guard.armed else { return Ok(guard) };
+        // What logins and invitations make is nobody's edit.
+        let is_declared = |key: &ObjectKey| {
+            let owner = |object: &Committed| object.owner.source != API_SOURCE;
+            compiled.objects.get(key).or_else(|| self.state.committed.get(key)).is_some_and(owner)
+        };
+        if change.touched().any(is_declared) {
+            let stored = self.store.load().await.context("read what is in force")?;
+            let within_ms = armed.within_ms;
+            let provisional = armed.provisional.get_or_insert_with(|| Provisional {
+                revision: version.revision,
+                revert_at_ms: now_ms + within_ms,
+                before: Before::default(),
+            });
+            provisional.before.extend(&stored, change, is_declared);
+        }
+        Ok(guard)
+    }
+
+    /// Returns what the store gets back of objects that a change had deleted.
+    pub(super) fn restored(&self) -> store::Restored {
+        let provisional = self.state.guard.provisional().filter(|_| self.state.is_reverting);
+        let is_deleted = |key: &ObjectKey| !self.state.committed.contains_key(key);
+        provisional.map(|provisional| provisional.before.restored(is_deleted)).unwrap_or_default()
+    }
+
+    /// Takes in what the store got back.
+    pub(super) fn take_restored(&mut self, restored: &store::Restored) {
+        let by_uid: BTreeMap<_, _> =
+            self.state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
+        for binding in restored.bindings.iter().filter(|b| b.kind == store::NodeKind::Server) {
+            if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
+                self.state.facts.servers.insert(key.clone(), public);
+            }
+        }
+        for key in &restored.issued_keys {
+            self.state.digests.insert(key.uid.clone(), key.digest.clone());
+        }
+        for token in &restored.token_uses {
+            let uses = u32::try_from(token.uses).unwrap_or(u32::MAX);
+            self.state.token_uses.insert(token.digest.clone(), uses);
+        }
+    }
+
+    pub(super) async fn set_guard(&mut self, guard: Guard, audit: store::AuditEntry) -> Result<(), Refusal> {
+        let stored = guard.to_stored().map_err(|error| {
+            error!(reason = %format!("{error:#}"), "the guard cannot be written");
+            cannot_write()
+        })?;
+        self.store.set_guard(stored, vec![audit]).await.map_err(|error| {
+            error!(%error, "the store refuses the guard");
+            cannot_write()
+        })?;
+        self.state.guard = guard;
+        Ok(())
+    }
+}
+
+impl State {
+    /// Returns the store's name of an object that was deleted by the change that is taken back.
+    pub(super) fn former_uid(&self, key: &ObjectKey) -> Option<Uid> {
+        let provisional = self.guard.provisional().filter(|_| self.is_reverting)?;
+        let object = provisional.before.objects.get(key)?;
+        Some(Uid { uid: object.uid.clone(), created_at_ms: object.created_at_ms })
+    }
+
+    /// Changes what a compilation is given, so that it takes back what was not confirmed.
+    pub(super) fn undo(&self, input: &mut Input) -> anyhow::Result<()> {
+        let Some(provisional) = self.guard.provisional() else { return Ok(()) };
+        let before = &provisional.before;
+        input.previous.retain(|object| {
+            !before.added.contains(&object.key) && !before.objects.contains_key(&object.key)
+        });
+        for (key, object) in &before.objects {
+            let current = self.committed.get(key);
+            input.previous.push(old_object(key.clone(), object, current)?);
+        }
+        for key in before.keys() {
+            let now = self.committed.get(key).map(|object| &object.spec);
+            // A key that only the change had lets nobody in when it is taken back.
+            if let Some(ResourceSpec::Device(device)) = now {
+                input.facts.revoked.extend(device.public_key);
+            }
+            input.reverted.insert(key.clone(), text_hash(now));
+        }
+        let restored = before.restored(|key| !self.committed.contains_key(key));
+        for (key, object) in &before.objects {
+            let binding = restored.bindings.iter().find(|binding| binding.owner == object.uid);
+            let is_server = |binding: &&store::Binding| binding.kind == store::NodeKind::Server;
+            let bound = binding.filter(is_server).and_then(|binding| public_key(&binding.public_key));
+            input.facts.servers.extend(bound.map(|bound| (key.clone(), bound)));
+        }
+        for (network, owner, address) in &before.released {
+            let Some((namespace, name)) = network.split_once('/') else { continue };
+            let network = NetworkId::new(namespace, name);
+            let mut addresses = input.allocations.of(&network, owner).to_vec();
+            if !addresses.contains(address) {
+                addresses.push(*address);
+            }
+            input.allocations.insert(network, owner.clone(), addresses);
+        }
+        Ok(())
+    }
+}
+
+/// Reads an object as it was. Its generation goes on from the one that is taken back.
+fn old_object(key: ObjectKey, object: &OldObject, current: Option<&Committed>) -> anyhow::Result<Committed> {
+    let text: StoredText = serde_json::from_str(&object.text).context("read an object as it was")?;
+    let place = Place { line: text.place[0], column: text.place[1] };
+    let spec = ResourceSpec::from_json(key.kind, text.spec).context("read an object as it was")?;
+    let generation = match current {
+        Some(current) if current.spec == spec => current.generation,
+        Some(current) => current.generation + 1,
+        None => 1,
+    };
+    Ok(Committed {
+        metadata: text.metadata,
+        owner: Owner {
+            source: object.source.clone(),
+            origin: Origin { file: object.locator.clone(), place },
+        },
+        generation,
+        spec,
+        conditions: vec![],
+        stale: None,
+        key,
+    })
+}

@@ -1,0 +1,158 @@
+//! What a change would do: the folders as they are, or others in their place, against what is in force.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use horizon_api::{
+    http::{ApiError, ChangeKind, EffectView, HeldPlan, ObjectChange, Place, PlanAnswer, PlanRequest},
+    key::PublicKey,
+};
+use horizon_api_server::Refusal;
+use horizon_node::clock;
+use horizon_planner::{
+    compile::{Compiled, Input, compile},
+    effect::{Change, Effect, effects},
+    plan::Plan,
+};
+
+use super::{Reconciler, state::State};
+use crate::source::files;
+
+/// Lines that somebody reads.
+const EFFECTS_MAX: usize = 1_000;
+/// Approving what waits may bring more to wait: a prune, then what is lost by it.
+const ROUNDS_MAX: usize = 8;
+
+impl Reconciler {
+    /// Compiles without committing. What waits for a person counts as done: that is what is to be looked at.
+    pub(super) async fn plan(&self, request: PlanRequest) -> Result<PlanAnswer, Refusal> {
+        self.check_read()?;
+        let mut input = self.input().map_err(|error| {
+            Refusal::Unavailable(ApiError::new(
+                "Unavailable",
+                format!("{error:#}"),
+                "see the controller's log",
+            ))
+        })?;
+        self.replace_folders(&mut input, request.folders).await?;
+        let now = clock::unix_s();
+        let held = compile(&input, now);
+        let mut plans = held.plans.clone();
+        let mut passed = held.clone();
+        for _ in 0..ROUNDS_MAX {
+            if passed.plans.is_empty() {
+                break;
+            }
+            input.approved.extend(passed.plans.iter().map(|plan| plan.hash));
+            passed = compile(&input, now);
+            plans.extend(
+                passed.plans.iter().filter(|plan| !plans.contains(plan)).cloned().collect::<Vec<_>>(),
+            );
+        }
+        Ok(self.plan_answer(&held, &passed, &plans, now))
+    }
+
+    fn plan_answer(&self, held: &Compiled, passed: &Compiled, plans: &[Plan], now: i64) -> PlanAnswer {
+        let effects = effects(&self.state.compiled, passed, &self.state.live_devices(), now);
+        let is_cut = effects.is_cut || effects.lines.len() > EFFECTS_MAX;
+        PlanAnswer {
+            revision: self.state.version.revision,
+            objects: self.object_changes(passed),
+            effects: effects.lines.iter().take(EFFECTS_MAX).map(effect_view).collect(),
+            is_cut,
+            drops: effects.drops.into_iter().collect(),
+            held: plans.iter().map(held_plan).collect(),
+            problems: held.problems.clone(),
+        }
+    }
+
+    async fn replace_folders(&self, input: &mut Input, folders: Vec<String>) -> Result<(), Refusal> {
+        if folders.is_empty() {
+            return Ok(());
+        }
+        let sources: Vec<String> = self.state.sources.keys().cloned().collect();
+        if folders.len() != sources.len() {
+            let message =
+                format!("{} folders are given, and the controller reads {}", folders.len(), sources.len());
+            let read: Vec<_> = sources.iter().map(|source| source.trim_start_matches("files:")).collect();
+            let hint = format!("give one in place of each of {}", read.join(", "));
+            return Err(Refusal::Invalid(ApiError::new("Folders", message, hint)));
+        }
+        for (source, folder) in sources.iter().zip(folders) {
+            let path = PathBuf::from(&folder);
+            let scanned = tokio::task::spawn_blocking(move || files::scan(&path, false)).await;
+            let scan = scanned.map_err(|_| {
+                Refusal::Unavailable(ApiError::new(
+                    "Unavailable",
+                    "the folder could not be read",
+                    "try again",
+                ))
+            })?;
+            if let Some(problem) = scan.problems.first().filter(|_| !scan.is_complete()) {
+                let message = format!("{folder} cannot be read: {}", problem.message);
+                let hint = "the controller reads it itself: give a folder that it may read";
+                return Err(Refusal::Invalid(ApiError::new("Unreadable", message, hint)));
+            }
+            let (snapshot, _) = State::read_scan(source, &scan);
+            input.sources.retain(|other| other.source != *source);
+            input.sources.push(snapshot);
+        }
+        Ok(())
+    }
+
+    fn object_changes(&self, passed: &Compiled) -> Vec<ObjectChange> {
+        let committed = &self.state.committed;
+        let now = passed.objects.iter().filter_map(|(key, object)| {
+            let change = match committed.get(key) {
+                None => ChangeKind::Added,
+                Some(old) if old.spec != object.spec || old.metadata != object.metadata => {
+                    ChangeKind::Changed
+                }
+                Some(_) => return None,
+            };
+            Some(ObjectChange { object: key.clone(), change, place: object.owner.origin.to_string() })
+        });
+        let gone = committed.iter().filter(|(key, _)| !passed.objects.contains_key(*key));
+        let gone = gone.map(|(key, old)| ObjectChange {
+            object: key.clone(),
+            change: ChangeKind::Removed,
+            place: old.owner.origin.to_string(),
+        });
+        now.chain(gone).collect()
+    }
+}
+
+impl State {
+    /// Returns the keys of the devices that a connected gateway spoke of last.
+    fn live_devices(&self) -> BTreeSet<PublicKey> {
+        let gateways = self.gateways.values().filter(|gateway| gateway.is_connected());
+        let heartbeats = gateways.filter_map(|gateway| gateway.heartbeat.as_ref());
+        heartbeats.flat_map(|heartbeat| heartbeat.links.iter().map(|link| link.device)).collect()
+    }
+}
+
+pub(super) fn held_plan(plan: &Plan) -> HeldPlan {
+    let causes = plan
+        .causes
+        .iter()
+        .map(|(object, origin)| Place { object: object.clone(), place: origin.to_string() });
+    HeldPlan {
+        hash: plan.hash.to_string(),
+        breach: plan.breach.as_str().to_owned(),
+        message: plan.message.clone(),
+        causes: causes.collect(),
+    }
+}
+
+fn effect_view(effect: &Effect) -> EffectView {
+    EffectView {
+        gains: effect.change == Change::Gain,
+        network: effect.network.to_string(),
+        source: effect.source.clone(),
+        destination: effect.destination.clone(),
+        flows: effect.flows.to_string(),
+        devices: effect.devices as u64,
+        cause: effect.cause.clone(),
+        place: effect.origin.to_string(),
+        text: effect.to_string(),
+    }
+}
