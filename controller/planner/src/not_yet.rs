@@ -1,8 +1,8 @@
 //! What may be declared and is kept, although nothing enforces it yet. Whoever builds a feature removes its line.
 
 use horizon_api::resource::{
-    AccessPolicySpec, NetworkSpec, OnRevoke, PersonalKeySpec, RegistrationKeySpec, RegistrationRole,
-    ResourceSpec, ServerSpec,
+    AccessPolicySpec, AdminState, NetworkSpec, OnRevoke, PersonalKeySpec, RegistrationKeySpec,
+    RegistrationRole, ResourceSpec, ServerSpec,
 };
 
 /// Fields that have no effect yet.
@@ -23,6 +23,10 @@ const NETWORK: &[Line<NetworkSpec>] = &[
 ];
 
 const SERVER: &[Line<ServerSpec>] = &[
+    Line {
+        paths: |spec| one("spec.adminState", spec.admin_state == AdminState::Draining),
+        sentence: "a draining server is treated as an active one, so far",
+    },
     Line {
         paths: |spec| one("spec.exit", spec.exit.is_some_and(|exit| exit.enabled)),
         sentence: "gateways offer no way to the Internet yet",
