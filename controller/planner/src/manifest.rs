@@ -2,7 +2,7 @@
 
 mod header;
 
-use std::collections::BTreeSet;
+use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use horizon_api::{
     problem::{Problem, Severity},
@@ -70,10 +70,10 @@ pub struct Fault {
     pub sites: Vec<String>,
 }
 
-/// What a source says.
+/// What a source says, or a file of it.
 #[derive(Clone, Debug, Default)]
 pub struct Parsed {
-    pub manifests: Vec<Manifest>,
+    pub manifests: Vec<Arc<Manifest>>,
     pub rejected: Vec<Rejected>,
     pub problems: Vec<Problem>,
     /// Files in which objects may be declared that could not be recognised.
@@ -102,14 +102,31 @@ impl Manifest {
 pub fn parse_folder(files: &[File<'_>]) -> Parsed {
     let mut files = files.to_vec();
     files.sort_unstable();
-    let mut parsed = Parsed { files: files.len(), ..Parsed::default() };
-    for (file, bytes) in files {
-        parsed.read_file(file, bytes);
-    }
+    Parsed::merge(files.iter().map(|(file, bytes)| parse_file(file, bytes)))
+}
+
+/// Reads one file of a source. What it says depends on nothing else, so that it holds until the file changes.
+pub fn parse_file(file: &str, bytes: &[u8]) -> Parsed {
+    let mut parsed = Parsed { files: 1, ..Parsed::default() };
+    parsed.read_file(file, bytes);
     parsed
 }
 
 impl Parsed {
+    /// Returns what all files together say, which are in the order of their names.
+    pub fn merge<P: Borrow<Self>>(files: impl IntoIterator<Item = P>) -> Self {
+        let mut all = Self::default();
+        for file in files {
+            let file = file.borrow();
+            all.manifests.extend(file.manifests.iter().cloned());
+            all.rejected.extend(file.rejected.iter().cloned());
+            all.problems.extend(file.problems.iter().cloned());
+            all.broken_files.extend(file.broken_files.iter().cloned());
+            all.files += file.files;
+        }
+        all
+    }
+
     fn read_file(&mut self, file: &str, bytes: &[u8]) {
         let read = parse(file, bytes);
         if read.is_broken {
@@ -121,24 +138,21 @@ impl Parsed {
         }
         problems.sort();
         problems.dedup();
-        if problems.len() > PROBLEMS_MAX {
-            let left_out = problems.len() - PROBLEMS_MAX;
+        let left_out = read.left_out + problems.len().saturating_sub(PROBLEMS_MAX);
+        if left_out > 0 {
             problems.truncate(PROBLEMS_MAX);
             let message = format!("{left_out} more problems in this file are not listed");
             let line = problems.last().map_or(0, |problem| problem.line);
             problems.push(Problem::error(file, "TooManyProblems", message).at(line + 1, 1));
         }
+        problems.extend(read.end);
         self.problems.append(&mut problems);
     }
 
     fn read_document(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
-        let items = (root.field("kind").and_then(Node::text) == Some("List"))
-            .then(|| root.field("items").map(|items| items.value.clone()))
-            .flatten();
-        if let Some(Value::List(items)) = items {
-            items.into_iter().for_each(|item| self.read_object(file, item, problems));
-        } else {
-            self.read_object(file, root, problems);
+        match items_of(root) {
+            Ok(items) => items.into_iter().for_each(|item| self.read_object(file, item, problems)),
+            Err(root) => self.read_object(file, root, problems),
         }
     }
 
@@ -175,7 +189,7 @@ impl Parsed {
             root: Some(root),
         });
         match (found.first(), manifest) {
-            (None, Some(manifest)) => self.manifests.push(manifest),
+            (None, Some(manifest)) => self.manifests.push(Arc::new(manifest)),
             (Some(first), manifest) => {
                 let problem = first.problem.clone();
                 let readable = manifest.map(|manifest| Readable { manifest, faults: found });
@@ -183,6 +197,19 @@ impl Parsed {
             }
             (None, None) => {}
         }
+    }
+}
+
+/// Returns the objects of a `kind: List`, as `kubectl get -o yaml` prints several, or the document as it was.
+fn items_of(mut root: Node) -> Result<Vec<Node>, Node> {
+    let is_list = root.field("kind").and_then(Node::text) == Some("List");
+    let Value::Map(entries) = &mut root.value else { return Err(root) };
+    match entries.iter().position(|entry| entry.key == "items").filter(|_| is_list) {
+        Some(index) if matches!(entries[index].node.value, Value::List(_)) => {
+            let Value::List(items) = entries.swap_remove(index).node.value else { return Err(root) };
+            Ok(items)
+        }
+        Some(_) | None => Err(root),
     }
 }
 

@@ -99,12 +99,15 @@ impl Value {
         if !is_plain {
             return Self::Text { text: text.to_owned(), is_plain };
         }
-        match text {
-            "" | "~" | "null" | "Null" | "NULL" => Self::Null,
-            "true" | "True" | "TRUE" => Self::Bool(true),
-            "false" | "False" | "FALSE" => Self::Bool(false),
-            _ => Self::of_number(text).unwrap_or_else(|| Self::Text { text: text.to_owned(), is_plain }),
-        }
+        let number = match text {
+            "" | "~" | "null" | "Null" | "NULL" => return Self::Null,
+            "true" | "True" | "TRUE" => return Self::Bool(true),
+            "false" | "False" | "FALSE" => return Self::Bool(false),
+            _ => text
+                .starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+                .then(|| Self::of_number(text)),
+        };
+        number.flatten().unwrap_or_else(|| Self::Text { text: text.to_owned(), is_plain })
     }
 
     /// Says what this is, for messages.
@@ -132,11 +135,15 @@ impl Value {
                 .strip_prefix(prefix)
                 .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_hexdigit()))
         });
-        let is_special = matches!(unsigned.to_ascii_lowercase().as_str(), ".inf" | ".nan");
-        let is_float = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.')
-            && unsigned.replace('_', "").parse::<f64>().is_ok();
+        let is_special = [".inf", ".nan"].iter().any(|word| unsigned.eq_ignore_ascii_case(word));
+        let is_float = unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') && is_float(unsigned);
         (is_decimal || is_radix || is_special || is_float).then(|| Self::OddNumber(text.to_owned()))
     }
+}
+
+fn is_float(text: &str) -> bool {
+    let is_digit = |byte: u8| byte.is_ascii_digit() || b"._+-eE".contains(&byte);
+    text.bytes().all(is_digit) && text.replace('_', "").parse::<f64>().is_ok()
 }
 
 #[cfg(test)]

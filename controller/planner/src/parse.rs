@@ -5,7 +5,11 @@
 
 mod builder;
 mod encoding;
+mod plain;
 mod syntax;
+
+#[cfg(test)]
+mod facts;
 
 use granit_parser::{Event, Marker, Parser};
 use horizon_api::problem::Problem;
@@ -27,6 +31,10 @@ pub const PROBLEMS_MAX: usize = 100;
 pub struct ParsedFile {
     pub documents: Vec<Node>,
     pub problems: Vec<Problem>,
+    /// Further problems, which are not listed.
+    pub left_out: usize,
+    /// Why the rest of the file was not read.
+    pub end: Option<Problem>,
     /// Some of it could not be read, so that what is missing from it may still be wanted.
     pub is_broken: bool,
 }
@@ -37,12 +45,14 @@ pub fn parse(file: &str, bytes: &[u8]) -> ParsedFile {
     let text = match encoding::decode(bytes) {
         Ok(text) => text,
         Err(fault) => {
-            parsed.refuse(fault.problem(file));
+            parsed.end(fault.problem(file));
             return parsed;
         }
     };
-    parsed.read(file, text);
-    parsed.problems.truncate(PROBLEMS_MAX);
+    match plain::read(text) {
+        Some(documents) => parsed.documents = documents,
+        None => parsed.read(file, text),
+    }
     parsed
 }
 
@@ -67,12 +77,12 @@ impl Fault {
 
 impl ParsedFile {
     fn read(&mut self, file: &str, text: &str) {
-        // Limits above ours, so that the message is ours; below its own defaults, so that a stack stays small.
+        // Its limits are ours for either style alone; what both make together is counted here.
         let options = granit_parser::options! {
             emit_comments: false,
             emit_unresolved_aliases: true,
-            flow_nesting_limit: 2 * DEPTH_MAX,
-            block_nesting_limit: 2 * DEPTH_MAX,
+            flow_nesting_limit: DEPTH_MAX,
+            block_nesting_limit: DEPTH_MAX,
         };
         let mut builder = Builder::default();
         let mut document_start = 0;
@@ -81,12 +91,12 @@ impl ParsedFile {
                 Ok(next) => next,
                 Err(error) => {
                     let fault = syntax::explain(text, &error);
-                    return self.refuse(fault.problem(file));
+                    return self.end(fault.problem(file));
                 }
             };
             let offset = span.end.byte_offset().unwrap_or_default();
             if offset.saturating_sub(document_start) > DOCUMENT_BYTES_MAX {
-                return self.refuse(too_large(&span.start).problem(file));
+                return self.end(too_large(&span.start).problem(file));
             }
             if let Event::DocumentStart(_, version) = &event {
                 document_start = span.start.byte_offset().unwrap_or_default();
@@ -96,13 +106,13 @@ impl ParsedFile {
             } else if event == Event::DocumentEnd {
                 self.take(file, std::mem::take(&mut builder));
                 if self.documents.len() > DOCUMENTS_MAX {
-                    return self.refuse(too_many(place(&span.start)).problem(file));
+                    return self.end(too_many(place(&span.start)).problem(file));
                 }
             } else {
                 builder.handle_event(event, &span);
             }
             if builder.is_too_deep() {
-                return self.refuse(too_deep(place(&span.start)).problem(file));
+                return self.end(too_deep(place(&span.start)).problem(file));
             }
         }
     }
@@ -111,13 +121,25 @@ impl ParsedFile {
         match builder.finish() {
             Ok(Some(document)) => self.documents.push(document),
             Ok(None) => {}
-            Err(faults) => faults.into_iter().for_each(|fault| self.refuse(fault.problem(file))),
+            Err((faults, left_out)) => {
+                self.left_out += left_out;
+                faults.into_iter().for_each(|fault| self.refuse(fault.problem(file)));
+            }
         }
+    }
+
+    fn end(&mut self, problem: Problem) {
+        self.is_broken = true;
+        self.end = Some(problem);
     }
 
     fn refuse(&mut self, problem: Problem) {
         self.is_broken = true;
-        self.problems.push(problem);
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem);
+        } else {
+            self.left_out += 1;
+        }
     }
 }
 

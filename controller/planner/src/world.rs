@@ -52,7 +52,7 @@ impl<'a> World<'a> {
         for source in &input.sources {
             world.problems.extend(source.parsed.problems.iter().cloned());
             for manifest in &source.parsed.manifests {
-                claims.entry(&manifest.key).or_default().manifests.push((source, manifest));
+                claims.entry(&manifest.key).or_default().manifests.push((source, manifest.as_ref()));
             }
             for rejected in &source.parsed.rejected {
                 claims.entry(&rejected.key).or_default().rejected.push((source, rejected));

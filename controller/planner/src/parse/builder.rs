@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use granit_parser::{Event, ScalarStyle, Span, Tag};
 use horizon_api::problem::{is_invisible, printable};
 
-use super::{DEPTH_MAX, Fault, place};
+use super::{DEPTH_MAX, Fault, PROBLEMS_MAX, place, syntax::invisible};
 use crate::node::{Entry, Node, Place, Value};
 
 /// The open collections of a document and what is wrong with it so far.
@@ -14,6 +14,8 @@ pub(super) struct Builder {
     open: Vec<Open>,
     root: Option<Node>,
     faults: Vec<Fault>,
+    /// Faults of which there are too many to keep them.
+    left_out: usize,
     /// The shape is lost; only the end of the document is waited for.
     is_lost: bool,
 }
@@ -21,7 +23,7 @@ pub(super) struct Builder {
 #[derive(Debug)]
 enum Open {
     List { place: Place, items: Vec<Node> },
-    Map { place: Place, entries: Vec<Entry>, places: BTreeMap<String, Place>, key: Option<(String, Place)> },
+    Map { place: Place, entries: Vec<Entry>, index: BTreeMap<String, Place>, key: Option<(String, Place)> },
 }
 
 impl Builder {
@@ -39,7 +41,7 @@ impl Builder {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_extras(at, anchor, tag.as_ref(), span);
-                self.open(Open::Map { place: at, entries: vec![], places: BTreeMap::new(), key: None }, at);
+                self.open(Open::Map { place: at, entries: vec![], index: BTreeMap::new(), key: None }, at);
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(),
             Event::Alias(_) | Event::UnresolvedAlias(_) => {
@@ -55,9 +57,9 @@ impl Builder {
     }
 
     /// Returns the tree, or nothing for a document without content.
-    pub(super) fn finish(self) -> Result<Option<Node>, Vec<Fault>> {
+    pub(super) fn finish(self) -> Result<Option<Node>, (Vec<Fault>, usize)> {
         if !self.faults.is_empty() {
-            return Err(self.faults);
+            return Err((self.faults, self.left_out));
         }
         Ok(self.root.filter(|root| root.value != Value::Null))
     }
@@ -69,12 +71,11 @@ impl Builder {
         if let Some(c) =
             text.chars().find(|c| is_invisible(*c) || (c.is_control() && *c != '\n' && *c != '\t'))
         {
-            let message = format!("the invisible character `{}` is not allowed", printable(&c.to_string()));
-            self.refuse(Fault::new(at, "Invisible", message, "remove it"));
+            self.refuse(invisible(at, c));
         }
         let is_plain = style == ScalarStyle::Plain;
-        if let Some(Open::Map { key: key @ None, places, .. }) = self.open.last_mut() {
-            let duplicate = places.insert(text.to_owned(), at);
+        if let Some(Open::Map { key: key @ None, entries, index, .. }) = self.open.last_mut() {
+            let duplicate = place_of_key(entries, index, text);
             *key = Some((text.to_owned(), at));
             self.check_key(text, is_plain, at, duplicate);
         } else {
@@ -154,8 +155,10 @@ impl Builder {
     }
 
     fn refuse(&mut self, fault: Fault) {
-        if self.faults.len() < FAULTS_MAX {
+        if self.faults.len() < PROBLEMS_MAX {
             self.faults.push(fault);
+        } else {
+            self.left_out += 1;
         }
     }
 
@@ -167,8 +170,21 @@ impl Builder {
     }
 }
 
-/// More than a file may list; a million duplicate keys cost no memory.
-const FAULTS_MAX: usize = 1000;
+/// Returns where a mapping has a key already. An index is kept only for those too large to look through.
+fn place_of_key(entries: &[Entry], index: &mut BTreeMap<String, Place>, key: &str) -> Option<Place> {
+    if entries.len() < LOOKED_THROUGH {
+        return entries.iter().rev().find(|entry| entry.key == key).map(|entry| entry.place);
+    }
+    // One entry was added since the last time, or the index begins.
+    let known = index.len();
+    for entry in &entries[if known == 0 { 0 } else { entries.len() - 1 }..] {
+        index.insert(entry.key.clone(), entry.place);
+    }
+    index.get(key).copied()
+}
+
+/// Mappings with more entries have an index of their keys.
+const LOOKED_THROUGH: usize = 16;
 
 fn anchors(at: Place) -> Fault {
     Fault::new(at, "Anchor", "anchors and aliases (`&a`, `*a`) are not allowed", "write the value out")

@@ -1,6 +1,7 @@
 //! What the parser says about broken text, in words that tell a person what to do.
 
 use granit_parser::{ErrorKind, ScanError};
+use horizon_api::problem::{is_invisible, printable};
 
 use super::{Fault, place, too_deep};
 use crate::node::Place;
@@ -13,10 +14,22 @@ pub(super) fn explain(text: &str, error: &ScanError) -> Fault {
     if let Some(tab) = tab_near(text, at) {
         return Fault::new(tab, "Tab", "tabs are not allowed for indentation", "use spaces");
     }
+    if let Some(c) = char_at(text, at).filter(|c| c.is_control() || is_invisible(*c)) {
+        return invisible(at, c);
+    }
     if *error.kind() == ErrorKind::UnclosedQuotedScalar {
         return Fault::new(at, "Syntax", "the quote that opens here is never closed", "close it");
     }
     Fault::new(at, "Syntax", format!("this is not YAML: {}", error.kind()), hint(error.kind()))
+}
+
+pub(super) fn invisible(at: Place, c: char) -> Fault {
+    let message = format!("the invisible character `{}` is not allowed", printable(&c.to_string()));
+    Fault::new(at, "Invisible", message, "remove it")
+}
+
+fn char_at(text: &str, at: Place) -> Option<char> {
+    line_of(text, at.line)?.chars().nth(usize::try_from(at.column).ok()?.checked_sub(1)?)
 }
 
 /// A tab in the indentation of the line of an error or of the one before it, because the parser often trips later.

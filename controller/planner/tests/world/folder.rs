@@ -3,7 +3,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses another part")]
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use horizon_api::{
     assignment::GatewayConfig,
@@ -128,7 +128,8 @@ impl Memory {
     }
 
     pub fn apply_snapshot(&mut self, snapshot: SourceSnapshot) -> Compiled {
-        let parsed = Parsed { manifests: self.api.clone(), ..parse_folder(&[]) };
+        let manifests = self.api.iter().cloned().map(Arc::new).collect();
+        let parsed = Parsed { manifests, ..parse_folder(&[]) };
         let api = SourceSnapshot { source: "api".into(), parsed: parsed.into(), is_complete: true };
         self.input.sources = vec![snapshot, api];
         let mut compiled = compile(&self.input, self.now);

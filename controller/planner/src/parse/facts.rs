@@ -1,0 +1,166 @@
+//! The quick reader and the full parser say the same about everything that the quick one takes.
+
+#[path = "../../tests/world/crowd.rs"]
+mod crowd;
+#[path = "../../tests/world/mutate.rs"]
+mod mutate;
+
+use std::{fs, path::Path};
+
+use super::{ParsedFile, plain};
+use crate::node::{Node, Place, Value};
+
+/// Compares both, and says whether the quick reader took the text.
+#[track_caller]
+fn check(text: &str) -> bool {
+    let Some(documents) = plain::read(text) else { return false };
+    let mut full = ParsedFile::default();
+    full.read("a.yaml", text);
+    assert_eq!(full.problems, [], "the full parser complains about {text:?}");
+    assert_eq!(full.end, None, "the full parser refuses {text:?}");
+    let (quick, full) = (lines(&documents), lines(&full.documents));
+    let differ = quick.iter().zip(&full).find(|(quick, full)| quick != full);
+    assert_eq!(differ, None, "{text:?}");
+    assert_eq!(quick.len(), full.len(), "{text:?}");
+    true
+}
+
+/// Every node in one line, so that a difference is one line too.
+fn lines(documents: &[Node]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut ahead: Vec<(String, &Node)> = documents.iter().rev().map(|root| (String::new(), root)).collect();
+    while let Some((name, node)) = ahead.pop() {
+        let Place { line, column } = node.place;
+        match &node.value {
+            Value::List(items) => {
+                lines.push(format!("{line}:{column} {name}: a list of {}", items.len()));
+                ahead.extend(items.iter().rev().map(|item| ("-".to_owned(), item)));
+            }
+            Value::Map(entries) => {
+                lines.push(format!("{line}:{column} {name}: a mapping of {}", entries.len()));
+                ahead.extend(entries.iter().rev().map(|e| (format!("{:?} {}", e.place, e.key), &e.node)));
+            }
+            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::OddNumber(_) | Value::Text { .. } => {
+                lines.push(format!("{line}:{column} {name}: {:?}", node.value));
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn what_people_write_is_plain() {
+    let plain = [
+        "a: b\n",
+        "# a\n---\n# b\na: b # c\n\n---\nc: d\n---\n",
+        "a:\n  b: 1\n  c:\n  - d\n  - e: f\n    g: h\n\n    # i\n    j:\n      k: l\n  - - m\n    - n\no: p\n",
+        "a:\nb: ~\nc:\n  -\n    d: e\n  - # f\n    g: h\n  - i\n",
+        "a: [b, \"c\", 'd', [e, 1], {f: g}]\nh: {i: j, k: {l: fd77:1::/64}}\nm: []\nn: {}\n",
+        "a: |\n  b\n   c # d\n\n  e\nf: >-\n  g\n  h\n\n\n  i\n# j\nk: l\n",
+        "- a: b\n  c: d\n- e\n",
+        "a: Müller & Söhne # größer\nb: {c: é, d: ü}\n",
+        "a: b",
+        "a: \"\"\nb: ''\nc: a:b c#d 10:00\n",
+        "{a: b}",
+    ];
+    // The last is a flow collection at the root, as in JSON.
+    for text in &plain[..plain.len() - 1] {
+        assert!(check(text), "{text:?}");
+    }
+    assert!(!check(plain[plain.len() - 1]));
+}
+
+#[test]
+fn what_is_not_sure_is_left_to_the_full_parser() {
+    let unsure = [
+        "a: b\na: c\n",
+        "a: b\n c: d\n",
+        "a: b\n  c\n",
+        "a: b: c\n",
+        "a: - b\n",
+        "a: [b\n",
+        "a: [b,\n  c]\n",
+        "a: \"b\\n\"\n",
+        "a: 'b''c'\n",
+        "a: &b c\n",
+        "a: *b\n",
+        "a: !b c\n",
+        "? a\n: b\n",
+        "\"a\": b\n",
+        "<<: {}\n",
+        "a:\tb\n",
+        "a: b\r\n",
+        "a\n",
+        "...\n",
+        "a: b\n...\n",
+        "%YAML 1.2\n---\na: b\n",
+        "--- a\n",
+        "a: |2\n  b\n",
+        "a: |+\n  b\n",
+        "a: >\n  b\n   c\n",
+        "a: @b\n",
+        "a: \u{202e}b\n",
+        "- a\nb: c\n",
+        "a: b\n- c\n",
+        "a: {b: c, b: d}\n",
+        "a: {b}\n",
+        "a: [b,]\n",
+        "a: {b: c}}\n",
+        "a: [b]c\n",
+        "a: \"b\"c\n",
+        "a: |\n b\nc",
+        "a: |\n  b",
+        "--a: b\n",
+        "a: b #c\n---#d\n",
+    ];
+    for text in unsure {
+        assert!(!check(text), "{text:?}");
+    }
+}
+
+#[test]
+fn examples_and_definitions_are_read_alike() {
+    let planner = std::env::var_os("CARGO_MANIFEST_DIR").expect("run with cargo");
+    let mut taken = 0;
+    for folder in ["tests/bad-input", "../../manifests/quickstart", "../../crds"] {
+        for entry in fs::read_dir(Path::new(&planner).join(folder)).expect("the folder exists") {
+            let bytes = fs::read(entry.expect("readable").path()).expect("readable");
+            taken += usize::from(check(&String::from_utf8_lossy(&bytes)));
+        }
+    }
+
+    assert!(taken > 20, "only {taken} files are plain");
+}
+
+#[test]
+fn a_crowd_is_read_alike_and_quickly() {
+    for (name, text) in crowd::crowd(500, 7) {
+        assert!(check(&text), "{name} is not plain");
+    }
+}
+
+#[test]
+fn mutated_files_are_read_alike() {
+    let seed = 11;
+    let mut random = crowd::Random::new(seed);
+    let mut below = |end: usize| random.below(end);
+    let files: Vec<String> = crowd::crowd(40, seed)
+        .into_iter()
+        .flat_map(|(_, text)| text.split("---\n").map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    let (mut taken, rounds) = (0, 20_000);
+
+    for _ in 0..rounds {
+        // Half are short, so that a piece meets a piece.
+        let mut text = match below(2) {
+            0 => files[below(files.len())].clone().into_bytes(),
+            _ => (0..below(12)).flat_map(|_| mutate::PIECES[below(mutate::PIECES.len())].to_vec()).collect(),
+        };
+        mutate::mutate(&mut text, &mut below);
+        if let Ok(text) = std::str::from_utf8(&text) {
+            taken += usize::from(check(text));
+        }
+    }
+
+    assert!(taken > rounds / 20, "only {taken} of {rounds} were plain");
+}
