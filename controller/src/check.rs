@@ -22,7 +22,7 @@ pub fn check(args: &CheckArgs) -> ExitCode {
         }));
         contents.extend(scan.files.into_iter().map(|file| (format!("{root}/{}", file.path), file.bytes)));
     }
-    let named: Vec<_> = contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    let named: Vec<_> = contents.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
     let is_unread = !unread.is_empty();
     let mut problems = unread;
     problems.extend(check::check(&named, clock::unix_s()));

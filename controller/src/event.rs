@@ -14,6 +14,7 @@ use horizon_api::{
         dev::Granted,
     },
 };
+use horizon_planner::manifest::Parsed;
 use tokio::sync::oneshot;
 
 use crate::source::files::FolderScan;
@@ -21,7 +22,7 @@ use crate::source::files::FolderScan;
 /// One thing that happened. Closed: the reconciler handles each.
 pub enum Event {
     /// A source was read.
-    Scanned { source: String, scan: Arc<FolderScan> },
+    Scanned { source: String, scan: Arc<FolderScan>, parsed: Parsed },
     /// A gateway presents a registration token.
     Join(JoinRequest, oneshot::Sender<Result<ServerName, Refusal>>),
     /// An enrolled gateway is back.

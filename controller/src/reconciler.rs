@@ -137,8 +137,8 @@ impl Reconciler {
     async fn handle(&mut self, event: Event) {
         self.view_is_due = true;
         match event {
-            Event::Scanned { source, scan } => {
-                self.state.scanned(&source, &scan);
+            Event::Scanned { source, scan, parsed } => {
+                self.state.scanned(&source, &scan, parsed);
                 self.recompile_or_log("scan").await;
             }
             // Whoever asked may be gone by the time of the answer.

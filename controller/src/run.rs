@@ -31,7 +31,10 @@ use crate::{
     metrics,
     push::{self, PushContext},
     reconciler::{Advertised, Parts, Published, Reconciler},
-    source::files::{self, Detections, FolderWatch, Watch},
+    source::{
+        Reader,
+        files::{self, Detections, FolderWatch, Watch},
+    },
     store::Store,
     tasks::Tasks,
     verbs::SOCKET,
@@ -192,10 +195,13 @@ async fn watch_folders(
         let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
         watches.push((source.clone(), detections));
         let (source, events) = (source.clone(), events.clone());
+        let mut reader = Reader::default();
         tasks.spawn("the watch of a folder", async move {
             loop {
                 let scan = scans.borrow_and_update().clone();
-                let sent = events.send(Event::Scanned { source: source.clone(), scan }).await;
+                // Parsing takes long enough to be in the way of what waits for the network.
+                let parsed = tokio::task::block_in_place(|| reader.read(&scan.files));
+                let sent = events.send(Event::Scanned { source: source.clone(), scan, parsed }).await;
                 if sent.is_err() || scans.changed().await.is_err() {
                     return;
                 }

@@ -1,3 +1,6 @@
 //! Where resources come from. A source says what it has, and how much of it could be seen.
 
 pub mod files;
+mod reader;
+
+pub use reader::Reader;

@@ -95,9 +95,10 @@ fn text(report: &StatusReport) -> String {
     };
     for source in &view.sources {
         let state = if source.complete { String::new() } else { format!(", incomplete: {}", source.reason) };
+        let commit = source.commit.as_ref().map(|id| format!(", commit {id}")).unwrap_or_default();
         let _ = writeln!(
             text,
-            "source      {}: {} files, {} objects{state}",
+            "source      {}: {} files, {} objects{commit}{state}",
             source.path, source.files, source.objects
         );
     }

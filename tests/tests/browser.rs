@@ -144,6 +144,7 @@ fn view() -> View {
             reason: String::new(),
             files: 7,
             objects: 23,
+            commit: None,
         }],
         servers: servers(),
         devices: devices(),

@@ -47,6 +47,9 @@ pub struct SourceView {
     pub reason: String,
     pub files: u32,
     pub objects: u32,
+    /// The commit that Git has checked out there, if it is a work tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// A server and what its gateway last said.

@@ -13,6 +13,7 @@ use horizon_api::{
     wire::{Evidence, Refusal, RefusalCode, dev::Granted},
 };
 use horizon_node::clock;
+use horizon_planner::manifest::parse_folder;
 
 use super::{Advertised, Parts, Published, Reconciler};
 use crate::{
@@ -96,9 +97,11 @@ impl World {
     async fn write(&mut self, objects: &[&str]) {
         let documents: Vec<_> =
             objects.iter().map(|object| format!("apiVersion: horizon.dev/v1alpha1\n{object}\n")).collect();
-        let file = ManifestFile { path: "a.yaml".into(), bytes: documents.join("---\n").into() };
+        let text = documents.join("---\n");
+        let parsed = parse_folder(&[("a.yaml", text.as_bytes())]);
+        let file = ManifestFile { path: "a.yaml".into(), bytes: text.into_bytes().into() };
         let scan = Arc::new(FolderScan { files: vec![file], ..FolderScan::default() });
-        self.reconciler.handle(Event::Scanned { source: SOURCE.into(), scan }).await;
+        self.reconciler.handle(Event::Scanned { source: SOURCE.into(), scan, parsed }).await;
     }
 
     async fn join(&mut self, token: &Token, gateway: u8) -> Result<ServerName, Refusal> {

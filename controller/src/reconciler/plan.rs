@@ -15,7 +15,7 @@ use horizon_planner::{
 };
 
 use super::{Reconciler, state::State};
-use crate::source::files;
+use crate::source::{Reader, files};
 
 /// Lines that somebody reads.
 const EFFECTS_MAX: usize = 1_000;
@@ -92,7 +92,8 @@ impl Reconciler {
                 let hint = "the controller reads it itself: give a folder that it may read";
                 return Err(Refusal::Invalid(ApiError::new("Unreadable", message, hint)));
             }
-            let (snapshot, _) = State::read_scan(source, &scan);
+            let parsed = tokio::task::block_in_place(|| Reader::default().read(&scan.files));
+            let (snapshot, _) = State::read_scan(source, &scan, parsed);
             input.sources.retain(|other| other.source != *source);
             input.sources.push(snapshot);
         }

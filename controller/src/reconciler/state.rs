@@ -16,7 +16,7 @@ use horizon_planner::{
     allocate::Allocations,
     compile::{API_SOURCE, Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
     hold::Holds,
-    manifest::{Manifest, Origin, Parsed, parse_folder},
+    manifest::{Manifest, Origin, Parsed},
     node::Place,
 };
 use serde::{Deserialize, Serialize};
@@ -93,6 +93,8 @@ pub(super) struct Assigned {
 pub(super) struct SourceNote {
     pub(super) reason: String,
     pub(super) files: usize,
+    /// What Git has checked out there.
+    pub(super) commit: Option<String>,
     /// Since the start.
     pub(super) was_read: bool,
     pub(super) is_complete: bool,
@@ -274,18 +276,19 @@ impl State {
     }
 
     /// Takes in what a folder says now.
-    pub(super) fn scanned(&mut self, source: &str, scan: &FolderScan) {
-        let (snapshot, note) = Self::read_scan(source, scan);
+    pub(super) fn scanned(&mut self, source: &str, scan: &FolderScan, parsed: Parsed) {
+        let (snapshot, note) = Self::read_scan(source, scan, parsed);
         self.source_notes.insert(source.to_owned(), note);
         self.sources.insert(source.to_owned(), snapshot);
         self.has_read_all = self.source_notes.values().all(|note| note.was_read);
     }
 
-    /// Reads what a folder says.
-    pub(super) fn read_scan(source: &str, scan: &FolderScan) -> (SourceSnapshot, SourceNote) {
-        let files: Vec<_> =
-            scan.files.iter().map(|file| (file.path.as_str(), file.bytes.as_slice())).collect();
-        let mut parsed = parse_folder(&files);
+    /// Adds to what the files say what could not be read of the folder.
+    pub(super) fn read_scan(
+        source: &str,
+        scan: &FolderScan,
+        mut parsed: Parsed,
+    ) -> (SourceSnapshot, SourceNote) {
         let unread = scan.problems.iter().map(|problem| {
             let file =
                 if problem.path.is_empty() { source.trim_start_matches("files:") } else { &problem.path };
@@ -295,14 +298,15 @@ impl State {
         parsed.broken_files.extend(scan.unreadable.iter().cloned());
         let is_complete = scan.is_complete();
         let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
-        let note = SourceNote { reason, files: scan.files.len(), was_read: true, is_complete };
+        let commit = scan.commit.clone();
+        let note = SourceNote { reason, files: scan.files.len(), commit, was_read: true, is_complete };
         let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
         (snapshot, note)
     }
 
     /// Returns every source with what it says, the API's own among them.
     pub(super) fn source_snapshots(&self) -> Vec<SourceSnapshot> {
-        let manifests = self.api_objects.values().cloned().collect();
+        let manifests = self.api_objects.values().cloned().map(Arc::new).collect();
         let parsed = Arc::new(Parsed { manifests, ..Parsed::default() });
         let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
         self.sources.values().cloned().chain([api]).collect()

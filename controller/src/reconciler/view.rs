@@ -98,6 +98,7 @@ fn sources(state: &State) -> Vec<SourceView> {
         reason: if note.is_complete { String::new() } else { note.reason.clone() },
         files: number(note.files),
         objects: number(count(source)),
+        commit: note.commit.clone(),
     });
     let api = SourceView {
         path: API_SOURCE.into(),

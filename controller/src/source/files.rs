@@ -4,8 +4,10 @@
 //! unknown, not empty, and whoever prunes must know the difference. [`watch`] looks again when something
 //! changed, and every so often whatever happens.
 
+mod git;
 mod name;
 mod read;
+mod shelf;
 mod walk;
 mod watch;
 
@@ -13,11 +15,16 @@ mod watch;
 mod facts;
 
 use std::path::Path;
+use std::sync::Arc;
 
+use shelf::Shelf;
 pub use watch::{Detections, FolderWatch, Watch, watch};
 
-/// Bytes of all manifests together.
-const TREE_BYTES_MAX: u64 = 64 << 20;
+/// Bytes of all manifests together: 100,000 objects with their comments.
+const TREE_BYTES_MAX: u64 = 128 << 20;
+/// Bytes of one manifest: more than 10,000 documents, after which no more are read anyway.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Manifests, and folders.
 const FILES_MAX: usize = 20_000;
 const DEPTH_MAX: usize = 32;
 
@@ -31,13 +38,16 @@ pub struct FolderScan {
     pub problems: Vec<ScanProblem>,
     /// Why more may be there than was seen. Nothing is pruned while this is set.
     pub incomplete: Option<Incomplete>,
+    /// The commit that is checked out, if the folder is part of a Git work tree.
+    pub commit: Option<String>,
 }
 
 /// A manifest as it was read: its path from the root, with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestFile {
     pub path: String,
-    pub bytes: Vec<u8>,
+    /// The same text is the same allocation for as long as the folder is watched.
+    pub bytes: Arc<[u8]>,
 }
 
 /// Why something under the root was not read; `path` is empty for the root itself.
@@ -63,6 +73,8 @@ pub enum Incomplete {
     TooManyFiles,
     TooManyBytes,
     TooDeep,
+    /// Git has been changing the files for longer than anybody waits.
+    GitAtWork,
 }
 
 impl FolderScan {
@@ -109,7 +121,12 @@ impl FolderScan {
 
 /// Looks at a folder once. `had_manifests`: something is in force that came from it. Blocks.
 pub fn scan(root: &Path, had_manifests: bool) -> FolderScan {
-    let mut scan = walk::walk(root);
+    scan_again(root, had_manifests, &mut Shelf::default())
+}
+
+/// Looks at a folder, and reads what is not on the shelf.
+fn scan_again(root: &Path, had_manifests: bool, shelf: &mut Shelf) -> FolderScan {
+    let mut scan = walk::walk(root, shelf);
     scan.sort();
     scan.doubted(had_manifests)
 }

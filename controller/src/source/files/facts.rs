@@ -1,12 +1,13 @@
 //! What the folder source promises, on real folders.
 
-use std::os::unix::{ffi::OsStrExt as _, fs::symlink};
+use std::os::unix::{ffi::OsStrExt as _, fs::symlink, net::UnixListener};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::{FolderScan, FolderWatch, Incomplete, Watch, scan, watch};
+use super::{FILES_MAX, FolderScan, FolderWatch, Incomplete, Shelf, Watch, scan, scan_again, watch};
 
 fn write(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
@@ -135,22 +136,134 @@ fn limits_make_the_scan_incomplete() {
     assert_eq!(scan(folder.path(), false).incomplete, Some(Incomplete::TooDeep));
 
     let folder = tempfile::tempdir().unwrap();
-    for name in ["a.yaml", "b.yaml", "c.yaml"] {
-        let file = std::fs::File::create(folder.path().join(name)).unwrap();
-        file.set_len(30 << 20).unwrap();
+    for name in 'a'..='j' {
+        let file = std::fs::File::create(folder.path().join(format!("{name}.yaml"))).unwrap();
+        file.set_len(15 << 20).unwrap();
     }
     let found = scan(folder.path(), false);
     assert_eq!(found.incomplete, Some(Incomplete::TooManyBytes));
-    assert_eq!(paths(&found), ["a.yaml", "b.yaml"]);
-    assert_eq!(found.unreadable, ["c.yaml"]);
+    assert_eq!(paths(&found).len(), 8);
+    assert_eq!(found.unreadable, ["i.yaml", "j.yaml"]);
+    assert_eq!(problems(&found)[0], "i.yaml: with it the manifests exceed 128 MiB");
+}
 
+#[test]
+fn huge_file_is_refused_by_name_and_the_others_still_apply() {
     let folder = tempfile::tempdir().unwrap();
-    for number in 0..=super::FILES_MAX {
-        std::fs::write(folder.path().join(format!("{number:05}.yaml")), "").unwrap();
+    write(folder.path(), "a.yaml", "a");
+    let junk = std::fs::File::create(folder.path().join("b.yaml")).unwrap();
+    junk.set_len(2 << 30).unwrap();
+    write(folder.path(), "c.yaml", "c");
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!(paths(&found), ["a.yaml", "c.yaml"]);
+    assert_eq!(found.unreadable, ["b.yaml"]);
+    assert_eq!(problems(&found), ["b.yaml: it is larger than 16 MiB"]);
+    assert!(found.is_complete(), "what the file held stays by its own");
+}
+
+#[test]
+fn of_too_many_files_the_first_are_read_and_the_next_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a/first.yaml", "a");
+    for number in 0..FILES_MAX + 500 {
+        std::fs::write(folder.path().join(format!("n{number:05}.yaml")), "").unwrap();
     }
+    // What is no manifest counts for nothing.
+    write(folder.path(), "b.txt", "");
+    write(folder.path(), "z/last.yaml", "z");
+
     let found = scan(folder.path(), false);
+
     assert_eq!(found.incomplete, Some(Incomplete::TooManyFiles));
-    assert_eq!((found.files.len(), found.problems.len()), (super::FILES_MAX, 1));
+    assert_eq!((found.files.len(), paths(&found)[0]), (FILES_MAX, "a/first.yaml"));
+    let expected =
+        format!("n{:05}.yaml: more than {FILES_MAX} manifests, the rest was not read", FILES_MAX - 1);
+    assert_eq!(problems(&found), [expected]);
+}
+
+#[test]
+fn of_too_many_folders_the_next_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..FILES_MAX + 10 {
+        std::fs::create_dir(folder.path().join(format!("{number:05}"))).unwrap();
+    }
+
+    let found = scan(folder.path(), false);
+
+    assert_eq!(found.incomplete, Some(Incomplete::TooManyFiles));
+    // The root is one of them.
+    let expected = format!("{:05}: more than {FILES_MAX} folders, the rest was not read", FILES_MAX - 1);
+    assert_eq!(problems(&found), [expected]);
+}
+
+#[test]
+fn what_is_called_a_manifest_and_is_none_is_told_and_never_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "folder.yaml/a.yaml", "a");
+    let _listener = UnixListener::bind(folder.path().join("socket.yaml")).unwrap();
+    symlink("loop-2.yaml", folder.path().join("loop-1.yaml")).unwrap();
+    symlink("loop-1.yaml", folder.path().join("loop-2.yaml")).unwrap();
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!(paths(&found), ["folder.yaml/a.yaml"]);
+    assert_eq!(
+        problems(&found),
+        [
+            "loop-1.yaml: too many levels of symbolic links (os error 40)",
+            "loop-2.yaml: too many levels of symbolic links (os error 40)",
+            "socket.yaml: it is not a regular file",
+        ]
+    );
+}
+
+#[test]
+fn only_names_that_could_be_manifests_must_be_utf8() {
+    let folder = tempfile::tempdir().unwrap();
+    let latin = |ending: &str| [b"gr\xfc\xdfe", ending.as_bytes()].concat();
+    let write =
+        |name: &[u8]| std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), "").unwrap();
+    write(b"a.yaml");
+
+    write(&latin(".png"));
+    assert_eq!(scan(folder.path(), true).incomplete, None);
+    write(&latin(".yaml"));
+    let found = scan(folder.path(), true);
+
+    assert_eq!(found.incomplete, Some(Incomplete::NameUnreadable));
+    assert_eq!(problems(&found), [": a name in it is not UTF-8: gr\u{fffd}\u{fffd}e.yaml"]);
+}
+
+#[test]
+fn content_decides_and_the_same_text_is_kept_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, mut shelf) = (folder.path().join("a.yaml"), Shelf::default());
+    let mut look = |trusts_times: bool| {
+        shelf.begin(trusts_times);
+        let mut found = scan_again(folder.path(), true, &mut shelf);
+        shelf.end();
+        found.files.pop().unwrap().bytes
+    };
+    let date = |time: SystemTime| {
+        std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    };
+    std::fs::write(&path, "one").unwrap();
+    let first = look(true);
+
+    assert!(Arc::ptr_eq(&first, &look(true)), "not read again");
+    assert!(Arc::ptr_eq(&first, &look(false)), "read again, and the same");
+    date(SystemTime::now() - Duration::from_secs(3_600));
+    assert!(Arc::ptr_eq(&first, &look(true)), "older, and the same");
+    // The clock was wrong once: the time says nothing, so nobody asks it.
+    let far = SystemTime::UNIX_EPOCH + Duration::from_secs(2_147_483_648);
+    std::fs::write(&path, "two").unwrap();
+    date(far);
+    assert_eq!(*look(true), *b"two");
+    std::fs::write(&path, "six").unwrap();
+    date(far);
+    assert_eq!(*look(true), *b"six");
 }
 
 /// Watches with events alone: the regular look is too far away to help.
@@ -279,10 +392,10 @@ async fn burst_of_writes_is_few_looks() {
     let mut watch = watched(folder.path()).await;
     let started = Instant::now();
 
-    for number in 0..2_000 {
+    for number in 0..30_000 {
         write(folder.path(), &format!("{}.yaml", number % 10), &number.to_string());
     }
-    let texts: Vec<_> = (0..10).map(|n| (format!("{n}.yaml"), (1_990 + n).to_string())).collect();
+    let texts: Vec<_> = (0..10).map(|n| (format!("{n}.yaml"), (29_990 + n).to_string())).collect();
     let expected: Vec<_> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
     seen(&mut watch, &expected).await;
 
@@ -310,4 +423,67 @@ async fn looking_causes_no_look() {
     // Three looks of the clock: were reading an event, they would follow each other at once.
     assert!(started.elapsed() >= Duration::from_millis(1_400), "{:?}", started.elapsed());
     assert!(!watch.scans.has_changed().unwrap());
+}
+
+const COMMIT: &str = "8f2c0a4d3b1e5f60718293a4b5c6d7e8f9012345";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn half_a_git_pull_is_never_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, ".git/HEAD", "ref: refs/heads/main\n");
+    write(root, ".git/refs/heads/main", &format!("{}\n", COMMIT.replace('8', "7")));
+    write(root, "a.yaml", "old");
+    write(root, "b.yaml", "old");
+    let options = Watch {
+        settle: Duration::from_millis(10),
+        rescan: Duration::from_millis(50),
+        git_max: Duration::from_secs(60),
+        ..Watch::new(root, false)
+    };
+    let mut watch = watch(options).await.unwrap();
+    seen(&mut watch, &[("a.yaml", "old"), ("b.yaml", "old")]).await;
+
+    // As Git does it: lock, files one by one, unlock, and the branch at last.
+    write(root, ".git/index.lock", "");
+    write(root, "a.yaml", "new");
+    let looks = watch.detections.scans.load(Ordering::Relaxed);
+    while watch.detections.scans.load(Ordering::Relaxed) < looks + 5 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(!watch.scans.has_changed().unwrap(), "half was seen: {:?}", texts(&watch.scans.borrow()));
+    write(root, "b.yaml", "new");
+    std::fs::rename(root.join(".git/index.lock"), root.join(".git/index")).unwrap();
+    write(root, ".git/refs/heads/main", &format!("{COMMIT}\n"));
+
+    seen(&mut watch, &[("a.yaml", "new"), ("b.yaml", "new")]).await;
+    let is_shown = |scan: &Arc<FolderScan>| scan.commit.as_deref() == Some(COMMIT);
+    watch.scans.wait_for(is_shown).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lock_that_git_left_behind_is_told_and_what_was_seen_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    write(root, ".git/HEAD", COMMIT);
+    write(root, "a.yaml", "old");
+    let options = Watch { git_max: Duration::from_millis(300), ..Watch::new(root, false) };
+    let mut watch = watch(options).await.unwrap();
+    seen(&mut watch, &[("a.yaml", "old")]).await;
+
+    write(root, ".git/index.lock", "");
+    write(root, "a.yaml", "new");
+    let scan = watch.scans.wait_for(|scan| !scan.is_complete()).await.unwrap().clone();
+
+    let lock = root.canonicalize().unwrap().join(".git/index.lock");
+    assert_eq!(scan.incomplete, Some(Incomplete::GitAtWork));
+    assert_eq!(texts(&scan), [("a.yaml".into(), "old".into())]);
+    assert_eq!(
+        problems(&scan),
+        [format!(": Git is changing the files: remove {} if no Git is running", lock.display())]
+    );
+    std::fs::remove_file(lock).unwrap();
+    write(root, "a.yaml", "newer");
+    seen(&mut watch, &[("a.yaml", "newer")]).await;
+    assert!(watch.scans.borrow().is_complete());
 }

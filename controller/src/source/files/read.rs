@@ -40,10 +40,39 @@ impl Patience {
     }
 }
 
+/// What a file held, and how to tell that it still does.
+#[derive(Debug)]
+pub(super) struct Content {
+    pub bytes: Vec<u8>,
+    /// Nothing for a file whose times tell nothing: they are in the future.
+    pub stamp: Option<Stamp>,
+}
+
+/// What changes when someone writes, or puts another file in the place of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    device: u64,
+    inode: u64,
+    len: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    pub(super) fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            len: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Unread {
     NotAFile,
-    /// It would exceed what the whole folder may hold.
     TooLarge,
     KeptChanging,
     Refused(std::io::Error),
@@ -51,19 +80,19 @@ pub(super) enum Unread {
 
 /// Reads a regular file of at most `bytes_max`; one that changes meanwhile is read again.
 /// The path's last part is not a link: the caller resolved it.
-pub(super) fn read(path: &Path, bytes_max: u64, patience: &mut Patience) -> Result<Vec<u8>, Unread> {
+pub(super) fn read(path: &Path, bytes_max: u64, patience: &mut Patience) -> Result<Content, Unread> {
     for attempt in 0..TRIES {
         if attempt > 0 && !patience.pause() {
             break;
         }
-        if let Some(bytes) = read_once(path, bytes_max)? {
-            return Ok(bytes);
+        if let Some(content) = read_once(path, bytes_max)? {
+            return Ok(content);
         }
     }
     Err(Unread::KeptChanging)
 }
 
-fn read_once(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Unread> {
+fn read_once(path: &Path, bytes_max: u64) -> Result<Option<Content>, Unread> {
     // Opening a FIFO would wait for its writer.
     let file = OpenOptions::new()
         .read(true)
@@ -74,16 +103,21 @@ fn read_once(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, Unread> {
     if !before.is_file() {
         return Err(Unread::NotAFile);
     }
+    if before.len() > bytes_max {
+        return Err(Unread::TooLarge);
+    }
     let bytes = read_bounded(&file, bytes_max)?;
     let after = file.metadata().map_err(Unread::Refused)?;
-    let is_whole = stamp(&before) == stamp(&after) && after.len() == bytes.len() as u64;
-    Ok((is_whole && is_left_alone(&before)).then_some(bytes))
+    let is_whole = Stamp::of(&before) == Stamp::of(&after) && after.len() == bytes.len() as u64;
+    let age = age(&before);
+    let is_left_alone = age.is_none_or(|age| age >= LEFT_ALONE);
+    let stamp = age.map(|_| Stamp::of(&before));
+    Ok((is_whole && is_left_alone).then_some(Content { bytes, stamp }))
 }
 
-fn is_left_alone(metadata: &Metadata) -> bool {
-    let age = metadata.modified().map(|modified| SystemTime::now().duration_since(modified));
-    // A time in the future says nothing.
-    !matches!(age, Ok(Ok(age)) if age < LEFT_ALONE)
+/// Returns how long ago a file was written; nothing if that is in the future.
+fn age(metadata: &Metadata) -> Option<Duration> {
+    SystemTime::now().duration_since(metadata.modified().ok()?).ok()
 }
 
 fn read_bounded(file: &File, bytes_max: u64) -> Result<Vec<u8>, Unread> {
@@ -93,11 +127,6 @@ fn read_bounded(file: &File, bytes_max: u64) -> Result<Vec<u8>, Unread> {
         return Err(Unread::TooLarge);
     }
     Ok(bytes)
-}
-
-/// What changes when someone writes.
-fn stamp(metadata: &Metadata) -> (u64, i64, i64, i64, i64) {
-    (metadata.len(), metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec())
 }
 
 #[cfg(test)]
@@ -128,7 +157,10 @@ mod tests {
             while !is_last {
                 is_last = done.load(Ordering::Relaxed);
                 match read(&path, 2 << 20, &mut Patience::default()) {
-                    Ok(bytes) => assert!(bytes.iter().all(|byte| *byte == bytes[0]), "torn"),
+                    Ok(content) => {
+                        let first = content.bytes[0];
+                        assert!(content.bytes.iter().all(|byte| *byte == first), "torn");
+                    }
                     Err(unread) => assert!(matches!(unread, Unread::KeptChanging), "{unread:?}"),
                 }
             }
@@ -143,8 +175,8 @@ mod tests {
         let mut patience = Patience { pauses_left: 0 };
 
         assert!(matches!(read(&path, 10, &mut patience), Err(Unread::KeptChanging)));
-        assert_eq!(read(&path, 10, &mut Patience::default()).unwrap(), b"a");
-        assert_eq!(read(&path, 10, &mut patience).unwrap(), b"a");
+        assert_eq!(read(&path, 10, &mut Patience::default()).unwrap().bytes, b"a");
+        assert_eq!(read(&path, 10, &mut patience).unwrap().bytes, b"a");
     }
 
     #[test]
@@ -156,6 +188,6 @@ mod tests {
         std::fs::write(&path, [0; 11]).unwrap();
 
         assert!(matches!(read(&path, 10), Err(Unread::TooLarge)));
-        assert_eq!(read(&path, 11).unwrap().len(), 11);
+        assert_eq!(read(&path, 11).unwrap().bytes.len(), 11);
     }
 }

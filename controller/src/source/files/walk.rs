@@ -1,6 +1,6 @@
 //! Walks the folder in the order of its names, and never out of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{FileType, Metadata};
 use std::io::ErrorKind;
@@ -8,10 +8,20 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::read::{Patience, Unread, read};
-use super::{DEPTH_MAX, FILES_MAX, FolderScan, Incomplete, ManifestFile, TREE_BYTES_MAX, name};
+use super::shelf::Shelf;
+use super::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, TREE_BYTES_MAX, name};
 
-pub(super) fn walk(root: &Path) -> FolderScan {
-    let mut walk = Walk { bytes_left: TREE_BYTES_MAX, ..Walk::default() };
+pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> FolderScan {
+    let mut walk = Walk {
+        root: PathBuf::new(),
+        scan: FolderScan::default(),
+        shelf,
+        seen: BTreeSet::new(),
+        bytes_left: TREE_BYTES_MAX,
+        folders_left: FILES_MAX,
+        is_full: false,
+        patience: Patience::default(),
+    };
     match root.canonicalize().and_then(|root| Ok((root.metadata()?, root))) {
         Ok((metadata, real_root)) if metadata.is_dir() => {
             walk.seen.insert(identity(&metadata));
@@ -27,24 +37,31 @@ pub(super) fn walk(root: &Path) -> FolderScan {
     walk.scan
 }
 
-#[derive(Default)]
-struct Walk {
+struct Walk<'a> {
     /// The root without links.
     root: PathBuf,
     scan: FolderScan,
+    shelf: &'a mut Shelf,
     /// What was visited, by device and inode: a second name of the same thing adds nothing.
     seen: BTreeSet<(u64, u64)>,
     bytes_left: u64,
+    folders_left: usize,
+    /// Nothing more is looked at.
+    is_full: bool,
     patience: Patience,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn folder(&mut self, folder: &Path, path: &str, depth: usize) {
         if depth > DEPTH_MAX {
             let message = format!("folders are nested deeper than {DEPTH_MAX}");
             return self.scan.missed(path, Incomplete::TooDeep, message);
         }
-        let entries = match entries(folder) {
+        if self.folders_left == 0 {
+            return self.full(path, "folders");
+        }
+        self.folders_left -= 1;
+        let (entries, left_out) = match entries(folder) {
             Ok(entries) => entries,
             Err(error) => {
                 let reason = match path {
@@ -55,23 +72,32 @@ impl Walk {
             }
         };
         for (name, kind) in entries {
+            if self.is_full {
+                return;
+            }
             let Some(name) = name.to_str() else {
                 let message = format!("a name in it is not UTF-8: {}", name.to_string_lossy());
                 self.scan.missed(path, Incomplete::NameUnreadable, message);
                 continue;
             };
-            if name::is_ignored(name) {
-                continue;
-            }
-            let path = if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-            self.entry(&folder.join(name), &path, kind, depth);
+            self.entry(&folder.join(name), &join(path, name), kind, depth);
+        }
+        if let Some(name) = left_out {
+            let name = name.to_string_lossy();
+            self.full(&join(path, &name), if name::is_manifest(&name) { "manifests" } else { "folders" });
+        }
+    }
+
+    /// Too many are a mistake of another kind, such as a wrong root: the first are read, and one problem names the rest.
+    fn full(&mut self, path: &str, what: &str) {
+        if !self.is_full {
+            self.is_full = true;
+            let message = format!("more than {FILES_MAX} {what}, the rest was not read");
+            self.scan.missed(path, Incomplete::TooManyFiles, message);
         }
     }
 
     fn entry(&mut self, real: &Path, path: &str, kind: FileType, depth: usize) {
-        if !kind.is_dir() && !kind.is_symlink() && !name::is_manifest(path) {
-            return;
-        }
         let (real, metadata) = match resolve(real, kind) {
             Ok(resolved) => resolved,
             // It may have been a folder: a release that is being swapped, a mount that is not there.
@@ -88,7 +114,7 @@ impl Walk {
                 self.folder(&real, path, depth + 1);
             }
         } else if name::is_manifest(path) && self.seen.insert(identity(&metadata)) {
-            self.manifest(&real, path);
+            self.manifest(&real, path, &metadata);
         }
     }
 
@@ -101,22 +127,30 @@ impl Walk {
         }
     }
 
-    fn manifest(&mut self, real: &Path, path: &str) {
+    fn manifest(&mut self, real: &Path, path: &str, metadata: &Metadata) {
         if self.scan.files.len() >= FILES_MAX {
-            if self.scan.incomplete.is_none() {
-                let message = format!("more than {FILES_MAX} manifests, the rest was not read");
-                self.scan.missed(path, Incomplete::TooManyFiles, message);
-            }
-            return;
+            return self.full(path, "manifests");
         }
-        match read(real, self.bytes_left, &mut self.patience) {
-            Ok(bytes) => {
-                self.bytes_left -= bytes.len() as u64;
-                self.scan.files.push(ManifestFile { path: path.to_owned(), bytes });
+        if !metadata.is_file() {
+            return self.scan.unread(path, "it is not a regular file");
+        }
+        if let Some(file) = self.shelf.unchanged(path, metadata)
+            && file.bytes.len() as u64 <= self.bytes_left
+        {
+            self.bytes_left -= file.bytes.len() as u64;
+            return self.scan.files.push(file);
+        }
+        match read(real, self.bytes_left.min(FILE_BYTES_MAX), &mut self.patience) {
+            Ok(content) => {
+                self.bytes_left -= content.bytes.len() as u64;
+                self.scan.files.push(self.shelf.put(path, content));
             }
             Err(Unread::NotAFile) => self.scan.unread(path, "it is not a regular file"),
             Err(Unread::KeptChanging) => self.scan.unread(path, "it kept changing while it was read"),
             Err(Unread::Refused(error)) => self.scan.unread(path, lower(&error)),
+            Err(Unread::TooLarge) if self.bytes_left >= FILE_BYTES_MAX => {
+                self.scan.unread(path, format!("it is larger than {} MiB", FILE_BYTES_MAX >> 20));
+            }
             Err(Unread::TooLarge) => {
                 let message = format!("with it the manifests exceed {} MiB", TREE_BYTES_MAX >> 20);
                 self.scan.unread(path, message);
@@ -126,15 +160,29 @@ impl Walk {
     }
 }
 
-/// Returns names and kinds, in the order of the names.
-fn entries(folder: &Path) -> std::io::Result<Vec<(OsString, FileType)>> {
-    let mut entries = Vec::new();
+/// Returns what may matter in a folder, in the order of the names. Of too many it keeps the first and returns the
+/// name after those, because a million names are more than anybody wants in memory.
+fn entries(folder: &Path) -> std::io::Result<(BTreeMap<OsString, FileType>, Option<OsString>)> {
+    let mut entries = BTreeMap::new();
+    let mut left_out = None;
     for entry in folder.read_dir()? {
         let entry = entry?;
-        entries.push((entry.file_name(), entry.file_type()?));
+        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let text = name.to_string_lossy();
+        if name::is_ignored(&text) || !(kind.is_dir() || kind.is_symlink() || name::is_manifest(&text)) {
+            continue;
+        }
+        entries.insert(name, kind);
+        if entries.len() > FILES_MAX {
+            let last = entries.pop_last().map(|(name, _)| name);
+            left_out = last.into_iter().chain(left_out).min();
+        }
     }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(entries)
+    Ok((entries, left_out))
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
 /// Follows a link to its end; anything else is where it is, because the way to it was resolved before.

@@ -2,7 +2,8 @@
 //!
 //! Events of the kernel are only a hint: they are lost when a queue overflows, when the root is replaced, on
 //! network file systems. So an event says "look", never what to look for; the root's parent is watched too,
-//! and what is watched is compared with what is there before each look.
+//! and what is watched is compared with what is there before each look. After an event a file with the times that it
+//! had is not read again; the regular look reads everything, so that no clock can hide a change.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,11 +12,13 @@ use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::{Notify, watch as channel};
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, error, warn};
 
+use super::git::Checkout;
 use super::walk::identity;
-use super::{FolderScan, scan};
+use super::{FolderScan, Incomplete, Shelf, scan_again};
 
 /// How to watch a folder.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Watch {
     pub settle_max: Duration,
     /// Time between looks when nothing happens.
     pub rescan: Duration,
+    /// Git may take so long to change the files before anybody is told.
+    pub git_max: Duration,
 }
 
 impl Watch {
@@ -39,6 +44,7 @@ impl Watch {
             settle: Duration::from_millis(200),
             settle_max: Duration::from_secs(2),
             rescan: Duration::from_secs(30),
+            git_max: Duration::from_secs(10),
         }
     }
 }
@@ -59,26 +65,29 @@ pub struct Detections {
     pub by_rescan: AtomicU64,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cause {
     Event,
     Rescan,
 }
 
 /// Looks at the folder, and returns once that is done; then keeps watching it.
-pub async fn watch(options: Watch) -> Result<FolderWatch, tokio::task::JoinError> {
+pub async fn watch(options: Watch) -> Result<FolderWatch, JoinError> {
     let hint = Arc::new(Notify::new());
     let lookout = Lookout {
         root: options.root.clone(),
         had_manifests: options.had_manifests,
         hint: Arc::clone(&hint),
         armed: None,
+        shelf: Shelf::default(),
     };
     let detections = Arc::new(Detections::default());
-    let (lookout, first) = look(lookout).await?;
-    detections.scans.fetch_add(1, Ordering::Relaxed);
-    let (sender, scans) = channel::channel(Arc::new(first));
+    let (sender, scans) = channel::channel(Arc::default());
     let task = Task { options, hint, detections: Arc::clone(&detections), sender };
+    let (lookout, first) = task.look(lookout, Cause::Rescan).await?;
+    task.sender.send_replace(Arc::new(first));
+    let mut scans = scans;
+    scans.mark_unchanged();
     tokio::spawn(async move {
         if let Err(error) = task.run(lookout).await {
             error!(%error, "the watch of a folder of manifests ended");
@@ -95,11 +104,10 @@ struct Task {
 }
 
 impl Task {
-    async fn run(self, mut lookout: Lookout) -> Result<(), tokio::task::JoinError> {
+    async fn run(self, mut lookout: Lookout) -> Result<(), JoinError> {
         while let Some(cause) = self.next_cause().await {
-            let (back, scan) = look(lookout).await?;
+            let (back, scan) = self.look(lookout, cause).await?;
             lookout = back;
-            self.detections.scans.fetch_add(1, Ordering::Relaxed);
             if **self.sender.borrow() == scan {
                 continue;
             }
@@ -107,10 +115,29 @@ impl Task {
                 Cause::Event => self.detections.by_event.fetch_add(1, Ordering::Relaxed),
                 Cause::Rescan => self.detections.by_rescan.fetch_add(1, Ordering::Relaxed),
             };
-            debug!(root = %self.options.root.display(), ?cause, files = scan.files.len(), "folder changed");
+            let commit = scan.commit.as_deref().unwrap_or_default();
+            debug!(root = %self.options.root.display(), ?cause, files = scan.files.len(), commit, "folder changed");
             self.sender.send_replace(Arc::new(scan));
         }
         Ok(())
+    }
+
+    /// Looks at the folder while Git leaves it alone. When Git never does, the last look stands, and says so.
+    async fn look(&self, mut lookout: Lookout, cause: Cause) -> Result<(Lookout, FolderScan), JoinError> {
+        let latest = Instant::now() + self.options.git_max;
+        loop {
+            let (back, sight) = lookout.look(cause).await?;
+            lookout = back;
+            self.detections.scans.fetch_add(1, Ordering::Relaxed);
+            match sight {
+                Sight::Whole(scan) => return Ok((lookout, scan)),
+                Sight::Half { lock } if Instant::now() >= latest => {
+                    let last = FolderScan::clone(&self.sender.borrow());
+                    return Ok((lookout, last.held_by_git(&lock)));
+                }
+                Sight::Half { .. } => tokio::time::sleep(self.options.settle).await,
+            }
+        }
     }
 
     /// Waits for a reason to look; `None` when nobody listens any more.
@@ -143,6 +170,16 @@ struct Lookout {
     had_manifests: bool,
     hint: Arc<Notify>,
     armed: Option<Armed>,
+    shelf: Shelf,
+}
+
+/// What one look saw.
+enum Sight {
+    Whole(FolderScan),
+    /// Git changed the files meanwhile.
+    Half {
+        lock: PathBuf,
+    },
 }
 
 struct Armed {
@@ -158,18 +195,48 @@ struct Place {
     identity: Option<(u64, u64)>,
 }
 
-async fn look(mut lookout: Lookout) -> Result<(Lookout, FolderScan), tokio::task::JoinError> {
-    tokio::task::spawn_blocking(move || {
-        // Armed first: what is written before is seen by the scan, what is written after raises an event.
-        lookout.arm();
-        let scan = scan(&lookout.root, lookout.had_manifests);
-        lookout.had_manifests |= scan.has_manifests();
-        (lookout, scan)
-    })
-    .await
+impl FolderScan {
+    /// Says that the folder may be something else by now.
+    fn held_by_git(mut self, lock: &Path) -> Self {
+        let lock = lock.display();
+        let message = format!("Git is changing the files: remove {lock} if no Git is running");
+        self.problems.retain(|problem| !problem.path.is_empty());
+        self.problem("", message);
+        self.sort();
+        self.incomplete = Some(Incomplete::GitAtWork);
+        self
+    }
 }
 
 impl Lookout {
+    async fn look(mut self, cause: Cause) -> Result<(Self, Sight), JoinError> {
+        tokio::task::spawn_blocking(move || {
+            // Armed first: what is written before is seen by the scan, what is written after raises an event.
+            self.arm();
+            let sight = self.see(cause);
+            (self, sight)
+        })
+        .await
+    }
+
+    fn see(&mut self, cause: Cause) -> Sight {
+        let checkout = Checkout::around(&self.root);
+        let lock = || checkout.as_ref().and_then(Checkout::lock);
+        let commit = || checkout.as_ref().and_then(Checkout::commit);
+        if let Some(lock) = lock() {
+            return Sight::Half { lock };
+        }
+        let before = commit();
+        self.shelf.begin(cause == Cause::Event);
+        let scan = scan_again(&self.root, self.had_manifests, &mut self.shelf);
+        self.shelf.end();
+        if let Some(lock) = lock() {
+            return Sight::Half { lock };
+        }
+        self.had_manifests |= scan.has_manifests();
+        Sight::Whole(FolderScan { commit: before, ..scan })
+    }
+
     fn arm(&mut self) {
         let place = place(&self.root);
         if self.armed.as_ref().is_some_and(|armed| armed.place == place) {
@@ -237,7 +304,14 @@ impl Filter {
     fn concerns(&self, path: &Path) -> bool {
         let inside = self.real_root.as_ref().and_then(|root| path.strip_prefix(root).ok());
         match inside.or_else(|| path.strip_prefix(&self.root).ok()) {
-            Some(inside) => !inside.starts_with(".git"),
+            // Git's own files change when it looks at itself; these say that it changed what is checked out.
+            Some(inside) if inside.starts_with(".git") => {
+                [".git", ".git/HEAD", ".git/index", ".git/packed-refs"]
+                    .iter()
+                    .any(|path| inside == Path::new(path))
+                    || inside.starts_with(".git/refs/heads")
+            }
+            Some(_) => true,
             None => false,
         }
     }
@@ -269,6 +343,9 @@ mod tests {
         check(created, "/etc/passwd", false);
         check(created, "/srv/git/6", false);
         check(created, "/srv/git/5/.git/index.lock", false);
+        check(created, "/srv/git/5/.git/objects/5f/0718", false);
+        check(created, "/srv/git/5/.git/index", true);
+        check(created, "/srv/git/5/.git/refs/heads/main", true);
         check(EventKind::Access(AccessKind::Any), "/srv/git/5/a.yaml", false);
     }
 
