@@ -1,8 +1,10 @@
 //! Joins consecutive packets of one flow into one super-packet, for one write to a TUN queue.
 //!
 //! A run keeps its first packet's headers; the others add their payload, gathered without a copy.
-//! All but the last piece have the same size, because the kernel cuts by that size again, so a short packet or a push
-//! ends the run. Nothing waits for more packets: the caller flushes when it has no more, so joining adds no delay.
+//! All but the last piece have the same size, because the kernel cuts by that size again, so a short packet ends the run.
+//! A push does not: the super-packet pushes if any piece did (RFC 9293 §3.9.1.2 lets successive pushes be one), and its
+//! sender ends every write with one. Nothing waits for more packets: the caller flushes when it has no more, so joining
+//! adds no delay.
 
 use super::split::checksum_offset;
 use super::{Gso, TCP_ACK, TCP_ECE, TCP_PSH, UDP_CHECKSUM, VIRTIO_HEADER_LEN, VirtioHeader};
@@ -12,8 +14,9 @@ use bytes::{Buf, Bytes};
 
 /// Pieces in a run: with virtio header and headers an I/O vector of 128 entries holds them.
 pub const RUN_PACKETS_MAX: usize = 120;
-/// A length in an IP header has 16 bits; some room is left for what kernels add.
-const RUN_BYTES_MAX: usize = 65_000;
+/// A length in an IP header has 16 bits; some room is left for what kernels add. Linux cuts its own super-packets below
+/// 65,216 bytes, so one that arrives whole leaves whole.
+const RUN_BYTES_MAX: usize = 65_500;
 /// IPv6 and the longest TCP header.
 const HEADERS_MAX: usize = 100;
 
@@ -126,8 +129,8 @@ impl Coalescer {
         let payload = bytes.len() - shape.headers;
         run.total += payload;
         run.next_sequence = run.next_sequence.wrapping_add(payload as u32);
-        run.is_pushed = shape.is_tcp && bytes[shape.l4 + 13] & TCP_PSH != 0;
-        run.is_open = payload == run.size && !run.is_pushed;
+        run.is_pushed |= shape.is_tcp && bytes[shape.l4 + 13] & TCP_PSH != 0;
+        run.is_open = payload == run.size;
         bytes.advance(shape.headers);
         self.pieces.push(bytes);
     }
@@ -234,7 +237,7 @@ impl Run {
             total: bytes.len(),
             next_sequence: sequence.wrapping_add(size as u32),
             is_checked: false,
-            is_open: !is_pushed,
+            is_open: true,
             is_pushed,
         }
     }

@@ -252,6 +252,27 @@ fn short_packet_ends_a_run() {
 }
 
 #[test]
+fn pushes_of_a_run_become_one() {
+    let with = |sequence, flags| tcp_at("10.0.0.1:1", "10.0.0.2:2", TCP_ACK | flags, sequence, &[1; 100]);
+    let frames = join_packets(&[with(0, TCP_PSH), with(100, 0), with(200, TCP_PSH), with(300, 0)]);
+    let segments = cut(&frames[0], false).unwrap();
+    let flags: Vec<_> = segments.iter().map(|segment| segment.packet()[33]).collect();
+
+    assert_eq!(frames.len(), 1);
+    assert_eq!(flags, [TCP_ACK, TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH]);
+}
+
+#[test]
+fn largest_super_packet_of_a_kernel_is_joined_whole() {
+    let (size, count) = (1328, 49);
+    let at =
+        |place: usize| tcp_at("10.0.0.1:1", "10.0.0.2:2", TCP_ACK, (place * size) as u32, &vec![1; size]);
+    let frames = join_packets(&(0..count).map(at).collect::<Vec<_>>());
+
+    assert_eq!(frames.len(), 1);
+}
+
+#[test]
 fn udp_is_joined_only_where_the_kernel_takes_it() {
     let packet = udp("10.0.0.1:1", "10.0.0.2:2", &[1; 100]);
     let parsed = Packet::parse(&packet).unwrap();
