@@ -7,9 +7,11 @@
 mod device;
 mod link_table;
 mod network;
+mod run;
 
 pub use device::DeviceForwarder;
 pub use link_table::{LinkId, LinkTable};
+pub use run::Run;
 
 use crate::drop_reason::DropReason;
 use crate::flow::{Ask, FlowTable, Moment, Passage, Stamp};

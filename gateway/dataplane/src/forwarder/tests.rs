@@ -418,6 +418,37 @@ fn steps() -> impl proptest::strategy::Strategy<Value = Vec<Step>> {
 }
 
 proptest::proptest! {
+    /// Two worlds get the same packets at one moment; one asks about each, the other about the first of every run.
+    #[test]
+    fn run_changes_neither_verdicts_nor_memory(
+        steps in proptest::collection::vec((1u64..3, 0u8..7, 1u16..3), 1..60), is_open: bool,
+    ) {
+        let rules = if is_open { vec![allow("a", "b")] } else { vec![] };
+        let (mut asking, mut running) = (World::new(rules.clone()), World::new(rules));
+        running.at = asking.at;
+        let mut run: Option<(u64, Run)> = None;
+        for (link, kind, port) in steps {
+            let mut ends = [format!("10.7.0.11:{port}"), "10.7.0.12:80".to_owned()];
+            if link == 2 {
+                ends.reverse();
+            }
+            let bytes = match [SYN, SYN_ACK, ACK, ACK, 0x11, 0x04].get(usize::from(kind)) {
+                Some(flags) => tcp(&ends[0], &ends[1], *flags, b"x"),
+                None => udp(&ends[0], &ends[1], b"x"),
+            };
+            let packet = Packet::parse(&bytes).unwrap();
+            let known = run.filter(|(of, _)| *of == link).and_then(|(_, run)| run.verdict(&packet));
+            let verdict = known.unwrap_or_else(|| running.link_sends(link, &bytes));
+            if known.is_none() {
+                run = Run::begin(&packet, verdict).map(|run| (link, run));
+            }
+
+            proptest::prop_assert_eq!(verdict, asking.link_sends(link, &bytes));
+            proptest::prop_assert_eq!(running.flows.len(), asking.flows.len());
+            proptest::prop_assert_eq!(running.flows.poll_timeout(), asking.flows.poll_timeout());
+        }
+    }
+
     /// The model has no table: a packet passes if policy lets its source begin the flow, or if it is an answer and
     /// policy lets the other end begin, which it did.
     #[test]

@@ -1,11 +1,12 @@
-//! Datagrams of links: judged packet by packet, joined again for the kernel or handed to another link.
+//! Datagrams of links: each packet has its verdict (asked for once in a run of one flow), and is joined with others for
+//! the kernel or handed to another link.
 
 use bytes::Bytes;
 use horizon_dataplane::{
     datagram::{self, Datagram, Segment},
     drop_reason::DropReason,
     fair::Frame,
-    forwarder::Verdict,
+    forwarder::{Run, Verdict},
     packet::Packet,
 };
 
@@ -44,13 +45,14 @@ impl Shard {
     }
 
     fn take_datagrams(&mut self, link: &mut Link) {
+        let mut run = None;
         while let Some(datagram) = link.connection.datagrams().recv() {
             if !link.is_accepted() || link.is_closing {
                 continue;
             }
             if let Some(segment) = self.whole_packet(link, datagram) {
                 link.inbound_bytes += segment.packet().len() as u64;
-                self.handle_packet(link, segment);
+                self.handle_packet(link, segment, &mut run);
             }
         }
     }
@@ -70,12 +72,16 @@ impl Shard {
         }
     }
 
-    fn handle_packet(&mut self, link: &Link, segment: Segment) {
+    fn handle_packet(&mut self, link: &Link, segment: Segment, run: &mut Option<Run>) {
         let Ok(packet) = Packet::parse(segment.packet()) else {
             return self.drops.count(DropReason::Malformed);
         };
         let verdict = match &link.end {
-            End::Gateway(_) => self.judge_from_link(link, &packet, segment.packet()),
+            End::Gateway(_) => run.and_then(|run| run.verdict(&packet)).unwrap_or_else(|| {
+                let verdict = self.judge_from_link(link, &packet, segment.packet());
+                *run = Run::begin(&packet, verdict);
+                verdict
+            }),
             End::Device(_, Some(forwarder)) => forwarder.from_link(&packet),
             End::Device(_, None) | End::Handshaking => Verdict::Drop(DropReason::LinkDown),
         };
