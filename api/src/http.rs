@@ -6,6 +6,7 @@
 mod control;
 mod guard;
 mod live;
+mod policy;
 mod session;
 mod view;
 
@@ -16,6 +17,7 @@ pub use guard::{
     StaleView,
 };
 pub use live::LiveEvent;
+pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
 pub use view::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View};
 

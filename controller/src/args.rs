@@ -37,6 +37,45 @@ pub enum Command {
     Arm(ArmArgs),
     /// Confirm the change that waits for it.
     Confirm(ConfirmArgs),
+    /// Say who may reach what, and why.
+    Policy(PolicyArgs),
+}
+
+#[derive(clap::Args)]
+pub struct PolicyArgs {
+    #[command(subcommand)]
+    pub command: PolicyCommand,
+}
+
+#[derive(Subcommand)]
+pub enum PolicyCommand {
+    /// Print the verdict, the rule that gives it or what else stands in the way, and when that changes.
+    Why(WhyArgs),
+    /// Print `allowed` or `denied` and nothing else.
+    Can(WhyArgs),
+}
+
+/// Exit codes: 0 allowed, 3 denied, 1 when a name is not known, 2 usage, 4 when no controller answers.
+#[derive(clap::Args)]
+pub struct WhyArgs {
+    /// Who begins: a user or a device, user:NAME, device:NAME, group:NAME, tag:NAME, server:NAME, an address or a prefix.
+    pub source: String,
+    /// What is to be reached, with a port: nas:445, nas:53/udp, nas/icmp, server:gw-1:22, 198.51.100.7:80, [fd77::5]:443.
+    pub destination: String,
+    /// The namespace of names that say none; NAMESPACE/NAME says one.
+    #[arg(short, long, default_value = horizon_api::resource::DEFAULT_NAMESPACE)]
+    pub namespace: String,
+    /// Ask these folders and not the running controller.
+    #[arg(long, value_delimiter = ',')]
+    pub manifests: Vec<PathBuf>,
+    /// The moment that is meant, such as 2027-01-31T18:00:00Z; the present when left out.
+    #[arg(long)]
+    pub at: Option<jiff::Timestamp>,
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
 }
 
 #[derive(clap::Args)]

@@ -1,6 +1,6 @@
 //! `horizon-controller check`: the verdict on folders, without a controller.
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use horizon_api::problem::Problem;
 use horizon_node::clock;
@@ -10,18 +10,7 @@ use crate::{args::CheckArgs, source::files};
 
 /// Prints every problem. Exit code 0 without errors, 1 with, 2 when a folder cannot be read.
 pub fn check(args: &CheckArgs) -> ExitCode {
-    let mut contents = Vec::new();
-    let mut unread = Vec::new();
-    for folder in &args.folders {
-        let scan = files::scan(folder, false);
-        let root = folder.display().to_string();
-        unread.extend(scan.problems.into_iter().map(|problem| {
-            let file =
-                if problem.path.is_empty() { root.clone() } else { format!("{root}/{}", problem.path) };
-            Problem::error(file, "Unreadable", problem.message)
-        }));
-        contents.extend(scan.files.into_iter().map(|file| (format!("{root}/{}", file.path), file.bytes)));
-    }
+    let Folders { contents, unread } = Folders::read(&args.folders);
     let named: Vec<_> = contents.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
     let is_unread = !unread.is_empty();
     let mut problems = unread;
@@ -38,4 +27,29 @@ pub fn check(args: &CheckArgs) -> ExitCode {
         return ExitCode::from(2);
     }
     ExitCode::from(u8::from(problems.iter().any(Problem::is_error)))
+}
+
+/// Files of several folders, each with the folder in its name.
+pub(crate) struct Folders {
+    pub(crate) contents: Vec<(String, Vec<u8>)>,
+    /// What could not be read.
+    pub(crate) unread: Vec<Problem>,
+}
+
+impl Folders {
+    pub(crate) fn read(folders: &[PathBuf]) -> Self {
+        let mut read = Self { contents: vec![], unread: vec![] };
+        for folder in folders {
+            let scan = files::scan(folder, false);
+            let root = folder.display().to_string();
+            read.unread.extend(scan.problems.into_iter().map(|problem| {
+                let file =
+                    if problem.path.is_empty() { root.clone() } else { format!("{root}/{}", problem.path) };
+                Problem::error(file, "Unreadable", problem.message)
+            }));
+            let files = scan.files.into_iter();
+            read.contents.extend(files.map(|file| (format!("{root}/{}", file.path), file.bytes)));
+        }
+        read
+    }
 }

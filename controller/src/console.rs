@@ -46,6 +46,7 @@ impl Console {
             Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply).await,
             Command::Confirm { reply } => self.pass(Event::Confirm, reply).await,
             Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply).await,
+            Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply).await,
             Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),
             Command::TakeSignIn { code, session, from, reply } => {
                 drop(reply.send(self.take(&code, &session, from.map(|address| address.ip())).await));

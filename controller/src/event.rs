@@ -51,6 +51,8 @@ pub enum Event {
     Confirm(Answer<http::Done>),
     /// An operator asks about one object.
     Object(http::ObjectRequest, Answer<http::ObjectReport>),
+    /// An operator asks who may reach what.
+    Policy(http::PolicyQuestion, Answer<http::PolicyAnswer>),
 }
 
 /// Where the answer to an operator goes.

@@ -9,6 +9,7 @@ pub mod console;
 pub mod event;
 pub mod identity;
 pub mod metrics;
+pub mod policy;
 pub mod push;
 pub mod reconciler;
 pub mod run;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use horizon_controller::{
     args::{Args, Command},
-    check, run,
+    check, policy, run,
     verbs::{self, guard},
 };
 
@@ -19,19 +19,22 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return horizon_node::failure::exit(Err(error.into())),
     };
-    horizon_node::failure::exit(runtime.block_on(async {
+    let done = runtime.block_on(async {
         match args.command {
-            Command::Run(run) => run::run(run).await,
-            Command::Status(status) => verbs::status(status).await,
-            Command::Invite(invite) => verbs::invite(invite).await,
-            Command::SignIn(sign_in) => verbs::sign_in(sign_in).await,
-            Command::Plan(plan) => guard::plan(plan).await,
-            Command::Approve(approve) => guard::approve(approve).await,
-            Command::Hold(hold) => guard::hold(hold).await,
-            Command::Release(release) => guard::release(release).await,
-            Command::Arm(arm) => guard::arm(arm).await,
-            Command::Confirm(confirm) => guard::confirm(confirm).await,
-            Command::Check(_) => Ok(()),
+            Command::Run(run) => run::run(run).await?,
+            Command::Status(status) => verbs::status(status).await?,
+            Command::Invite(invite) => verbs::invite(invite).await?,
+            Command::SignIn(sign_in) => verbs::sign_in(sign_in).await?,
+            Command::Plan(plan) => guard::plan(plan).await?,
+            Command::Approve(approve) => guard::approve(approve).await?,
+            Command::Hold(hold) => guard::hold(hold).await?,
+            Command::Release(release) => guard::release(release).await?,
+            Command::Arm(arm) => guard::arm(arm).await?,
+            Command::Confirm(confirm) => guard::confirm(confirm).await?,
+            Command::Policy(policy) => return policy::policy(policy.command).await,
+            Command::Check(_) => {}
         }
-    }))
+        Ok(ExitCode::SUCCESS)
+    });
+    done.unwrap_or_else(|error| horizon_node::failure::exit(Err(error)))
 }

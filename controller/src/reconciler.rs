@@ -21,6 +21,7 @@ mod refusal_limit;
 mod state;
 mod verb;
 mod view;
+mod why;
 
 #[cfg(test)]
 mod facts;
@@ -170,6 +171,7 @@ impl Reconciler {
                 let done = self.confirm().await;
                 self.answer(reply, done);
             }
+            Event::Policy(question, reply) => drop(reply.send(self.why(&question))),
             Event::SignInRefused { remote } => self.sign_in_refused(remote).await,
         }
     }

@@ -17,6 +17,7 @@ use horizon_api::{
         link::{LinkHello, ToDevice},
     },
 };
+use horizon_node::clock;
 use horizon_tests::{
     folder::{PEOPLE, POLICY, POLICY_GATEWAY_ONLY, SERVER},
     joiner,
@@ -102,6 +103,64 @@ fn of_many_edits_at_once_the_last_is_in_force() {
         wait_ping(&world.net.cli, LAN)?;
 
         ensure!(start.elapsed() < Duration::from_secs(10), "it took {:?}", start.elapsed());
+        Ok(())
+    });
+}
+
+#[test]
+fn the_controller_says_who_may_reach_what_and_which_rule_says_so() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        let ask = |words: &[&str]| world.controller.verb(&[&["policy"][..], words].concat());
+        let folder = world.manifests.path().display().to_string();
+
+        let why = ask(&["why", "alice", "198.51.100.7:80"])?;
+        ensure!(why.code == 0 && why.stdout.starts_with("allowed by staff#1 (policy.yaml:1)\n"), "{why:?}");
+        let denied = ask(&["why", "guest", "198.51.100.7:80/udp"])?;
+        ensure!(denied.code == 3 && denied.stdout.starts_with("denied: no rule of network"), "{denied:?}");
+        let can = ask(&["can", "server:gw-1", "alice:22"])?;
+        ensure!(can.code == 3 && can.stdout == "denied\n", "{can:?}");
+        let offline = ask(&["can", "group:staff", "server:gw-1/icmp", "--manifests", &folder])?;
+        ensure!(offline.code == 0 && offline.stdout == "allowed\n", "{offline:?}");
+        ask(&["can", "alise", "198.51.100.7:80"])?.refused(1, &["did you mean `alice`?"])?;
+        ask(&["can", "alice", "198.51.100.7"])?.refused(2, &["has no port"])?;
+        world.controller.kill()?;
+        let away = world.controller.verb(&["policy", "can", "alice", "198.51.100.7:80"])?;
+        away.refused(4, &["no controller answers"])
+    });
+}
+
+/// Every hour of the week, in a zone whose data the gateway has to know: so the gateway is asked about windows too.
+const ALWAYS: &str = "  windows: [{start: \"00:00\", end: \"24:00\", timeZone: Australia/Lord_Howe}]\n";
+
+#[test]
+fn a_policy_ends_at_its_time_with_the_controller_away_and_the_link_stays() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let link = link(world)?;
+        let before = world.controller.view()?.revision;
+
+        let end_ms = clock::unix_ms() / 1000 * 1000 + 10_000;
+        let end = jiff::Timestamp::from_millisecond(end_ms)?;
+        world.manifests.write("policy.yaml", &format!("{POLICY}{ALWAYS}  validUntil: {end}\n"))?;
+        wait_for("the gateway runs it", || {
+            let server = world.controller.server("gw-1")?;
+            Ok(server.ready && server.applied_revision > before)
+        })?;
+        world.controller.kill()?;
+        let is_passing = ping(&world.net.cli, LAN)?.is_some();
+        ensure!(clock::unix_ms() < end_ms, "the gateway took too long to run it");
+        ensure!(is_passing, "it ended before its time");
+        wait_for("nothing passes", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        let late_ms = clock::unix_ms() - end_ms;
+
+        ensure!(late_ms >= 0, "it ended {} ms before its time", -late_ms);
+        // A ping that is not answered takes a second to be sure of.
+        ensure!(late_ms < 4000, "packets passed for {late_ms} ms after the end");
+        no_ping(&world.net.cli, GATEWAY_INSIDE)?;
+        ensure!(self::link(world)?.since_ms == link.since_ms, "the link was made again");
+        ensure!(world.alice.status()?.is_connected(), "the device noticed");
         Ok(())
     });
 }

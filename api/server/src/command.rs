@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
     ApiError, ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport,
-    ObjectRequest, PlanAnswer, PlanRequest, ReleaseRequest,
+    ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -44,6 +44,8 @@ pub enum Command {
     Confirm { reply: Reply<Done> },
     /// Say everything about one object.
     Object { request: ObjectRequest, reply: Reply<ObjectReport> },
+    /// Say who may reach what, and why.
+    Policy { question: PolicyQuestion, reply: Reply<PolicyAnswer> },
     /// Remember the code of a sign-in link for [`SIGN_IN_LIFE`]; answers when it ends, in unix milliseconds.
     MintSignIn { code: SecretHash, reply: Reply<u64> },
     /// Use up a code and begin a session in one transaction. An unknown, used or expired code is

@@ -11,7 +11,7 @@ use axum::{
 };
 use horizon_api::http::{
     ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest,
-    PlanAnswer, PlanRequest, ReleaseRequest, SignInLink, StatusReport,
+    PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest, SignInLink, StatusReport,
 };
 
 use crate::{
@@ -24,6 +24,7 @@ pub fn control_router(state: AppState) -> Router {
     let calls = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/invite", post(invite))
+        .route("/v1/policy", post(policy))
         .route("/v1/sign-in-link", post(sign_in_link))
         .route("/v1/plan", post(plan))
         .route("/v1/approve", post(approve))
@@ -48,6 +49,13 @@ async fn invite(
 ) -> Result<(StatusCode, Json<InviteAnswer>), Failure> {
     let answer = ask(&shared.state.commands, |reply| Command::Invite { request, reply }).await?;
     Ok((StatusCode::CREATED, Json(answer)))
+}
+
+async fn policy(
+    State(shared): State<Arc<Shared>>,
+    Input(question): Input<PolicyQuestion>,
+) -> Result<Json<PolicyAnswer>, Failure> {
+    Ok(Json(ask(&shared.state.commands, |reply| Command::Policy { question, reply }).await?))
 }
 
 async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, Json<SignInLink>), Failure> {

@@ -174,6 +174,10 @@ async fn socket_serves_the_verbs() {
     assert_eq!(invite("fra-1").await.body, r#"{"join":"horizon://localhost?key=fra-1"}"#);
     check_error(&invite("nobody").await, 404, "NoSuchServer");
     check_error(&fixture.control(Call::get("/")).await, 404, "NoSuchCall");
+    let question = r#"{"namespace":"default","source":"zoe","destination":"nas:445"}"#;
+    let unknown = fixture.control(Call::post("/v1/policy", question)).await;
+    check_error(&unknown, 404, "UnknownName");
+    assert_eq!(unknown.json::<ApiError>().message, "Nobody is called zoe.");
 }
 
 #[tokio::test]

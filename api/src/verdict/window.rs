@@ -26,9 +26,9 @@ pub struct Window {
 pub enum WindowError {
     #[error("a window needs a day")]
     NoDay,
-    #[error("a window starts at a minute from 0 to 1439 of its day, not at {0}")]
+    #[error("a window must start before its day ends, and not at minute {0}")]
     Start(u16),
-    #[error("a window ends at a minute from 0 to 1440 of a day, not at {0}")]
+    #[error("a window must end before a day does or with it, and not at minute {0}")]
     End(u16),
     #[error(transparent)]
     Zone(#[from] UnknownZone),
@@ -144,7 +144,7 @@ pub struct Zone(TimeZone);
 
 /// A name that no zone has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no time zone {0:?}")]
+#[error("there is no time zone `{0}`")]
 pub struct UnknownZone(pub String);
 
 impl Zone {

@@ -9,7 +9,7 @@ pub(crate) mod draft;
 mod effective;
 mod facts;
 mod gateway;
-mod policy;
+pub(crate) mod policy;
 mod standing;
 
 use std::{

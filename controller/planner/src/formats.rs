@@ -6,11 +6,12 @@ use horizon_api::{
     key::PublicKey,
     name::{Name, NameError},
     resource::{ClockTime, Period, PeriodError, PortRange, TokenHash, TokenHashError, pattern},
+    verdict::Zone,
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use crate::schema::Schema;
+use crate::{schema::Schema, validate::nearest};
 
 /// Why a text does not have the form of its field, with what to do.
 pub(crate) type Refusal = (String, String);
@@ -28,6 +29,7 @@ pub(crate) fn check(schema: &Schema, text: &str) -> Result<(), Refusal> {
         TokenHash::PATTERN => text.parse::<TokenHash>().map(|_| ()).map_err(|e: TokenHashError| plain(e)),
         pattern::CIDR => check_prefix(text),
         pattern::IP => check_address(text),
+        pattern::TIME_ZONE => check_zone(text),
         pattern::PUBLIC_KEY => text.parse::<PublicKey>().map(|_| ()).map_err(plain),
         ClockTime::PATTERN => text.parse::<ClockTime>().map(|_| ()).map_err(plain),
         pattern::ARGON2ID if !known.matches(text) => Err((
@@ -52,9 +54,6 @@ fn form_of(pattern: &str) -> String {
                 .to_owned()
         }
         pattern::LOGIN => "must be one word, such as alice".to_owned(),
-        pattern::TIME_ZONE => {
-            "must be a zone of the IANA time zone database, such as Europe/Berlin".to_owned()
-        }
         pattern::DNS_NAME => "must be a DNS name in lower case, such as office.internal".to_owned(),
         pattern::INTERFACE => "must be a name of a network interface, such as eth1".to_owned(),
         pattern::SECRET_KEY => "must be a key of a Secret: letters, digits, '-', '_' and '.'".to_owned(),
@@ -78,6 +77,15 @@ fn check_address(text: &str) -> Result<(), Refusal> {
 
 fn check_name(text: &str) -> Result<(), Refusal> {
     text.parse::<Name>().map(|_| ()).map_err(|e: NameError| plain(e))
+}
+
+fn check_zone(text: &str) -> Result<(), Refusal> {
+    text.parse::<Zone>().map(|_| ()).map_err(|_| {
+        let names: Vec<_> = Zone::names().collect();
+        let near = nearest(text, names.iter().map(String::as_str));
+        let fix = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
+        ("must be a zone of the IANA time zone database, such as Europe/Berlin".to_owned(), fix)
+    })
 }
 
 fn check_time(text: &str) -> Result<(), Refusal> {

@@ -16,6 +16,7 @@ pub mod parse;
 pub mod plan;
 pub mod schema;
 pub mod status;
+pub mod why;
 
 mod cel;
 mod change;

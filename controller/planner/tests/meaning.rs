@@ -313,3 +313,47 @@ fn a_refusal_is_told_on_the_object_that_caused_it() {
     assert_eq!(ready(&compiled, report.clone(), "AccessPolicy/staff-to-web"), "False RejectedByGateway");
     assert_eq!(ready(&compiled, report, "Network/office"), "False Pending");
 }
+
+/// A policy with windows, an end and a service, which nobody advertises yet.
+const TIMED: &str = "apiVersion: horizon.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: timed}
+spec:
+  networkRef: {name: office}
+  action: ACTION
+  from: [{user: alice}, {group: staff}, {tag: t}, {device: d}, {cidr: 10.77.0.0/24}]
+  rules: [{to: [{service: web}, {cidr: 198.51.100.0/24}], protocol: Tcp, ports: [\"443\"]}]
+  windows:
+    - {days: [Fri], start: \"22:00\", end: \"06:00\", timeZone: Europe/Berlin}
+    - {start: \"12:00\", end: \"13:00\"}
+  validUntil: 2026-03-01T00:00:00.5Z
+";
+
+#[test]
+fn times_travel_in_the_table_and_are_named_as_a_feature() {
+    let timed = TIMED.replace("ACTION", "Allow");
+    let compiled = Memory::default().apply(&Folder::office().with("timed.yaml", &timed));
+
+    let config = config(&compiled);
+    let table = config.policies.values().next().expect("a policy");
+    let rule = table.rules.iter().find(|rule| rule.id == "timed#0").expect("the rule");
+    assert_eq!(rule.valid_until, Some(1_772_323_201));
+    let zones: Vec<_> = rule.windows.iter().map(|window| window.zone().to_string()).collect();
+    assert_eq!(zones, ["Europe/Berlin", "UTC"]);
+    assert_eq!(rule.to, [verdict::Selector::Cidr("198.51.100.0/24".parse().expect("a prefix"))]);
+    // 1970-01-01 was a Thursday: of the first window nothing is open then, of the second the hour after noon.
+    assert!(!rule.is_valid(0) && rule.is_valid(12 * 3600) && rule.is_valid(86_400 + 21 * 3600));
+    let requires = |compiled: &Compiled| {
+        let sections = compiled.sections.values().next().expect("a server");
+        sections
+            .iter()
+            .find(|s| s.header.name.starts_with("policy/"))
+            .expect("a policy")
+            .header
+            .requires
+            .clone()
+    };
+    assert_eq!(requires(&compiled), ["time-windows"]);
+    assert!(requires(&Memory::default().apply(&Folder::office())).is_empty());
+    assert_eq!(compiled.next_wake, None, "gateways keep to it by themselves");
+}

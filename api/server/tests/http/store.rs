@@ -143,6 +143,10 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Arm { .. }
             | Command::Confirm { .. }
             | Command::Object { .. } => {}
+            Command::Policy { question, reply } => {
+                let message = format!("Nobody is called {}.", question.source);
+                let _ = reply.send(Err(Refusal::Missing(ApiError::new("UnknownName", message, ""))));
+            }
             Command::MintSignIn { code, reply } => {
                 codes.push(code);
                 let _ = reply.send(Ok(7));

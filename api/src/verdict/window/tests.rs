@@ -240,8 +240,8 @@ fn what_is_no_window_is_refused() {
 
     assert!(refused(0, 0, 60, "UTC").contains("needs a day"));
     assert!(refused(0x80, 0, 60, "UTC").contains("needs a day"));
-    assert!(refused(1, 1440, 60, "UTC").contains("not at 1440"));
-    assert!(refused(1, 0, 1441, "UTC").contains("not at 1441"));
+    assert!(refused(1, 1440, 60, "UTC").contains("not at minute 1440"));
+    assert!(refused(1, 0, 1441, "UTC").contains("not at minute 1441"));
     for zone in ["Mars/Olympus", "", "europe/berlin", "Etc/Unknown", "+02:00"] {
         assert!(refused(1, 0, 60, zone).contains("no time zone"), "{zone}");
     }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use horizon_api::{
     resource::{
-        AccessPolicySpec, Action, DestinationSelector, Kind, ObjectKey, PolicyRule, Protocol, ResourceSpec,
-        SourceSelector,
+        AccessPolicySpec, Action, Day, DestinationSelector, Kind, ObjectKey, PolicyRule, Protocol,
+        ResourceSpec, SourceSelector, Window,
     },
     section::{EncodedSection, NetworkId, Policy, Section},
-    verdict::{self, Rule, Selector, Table},
+    verdict::{self, Rule, Selector, Table, Weekday, WindowError},
 };
+use jiff::Timestamp;
 
 use super::{Access, NetworkAccess};
 use crate::{conflict::network_id, world::World};
@@ -40,9 +41,16 @@ pub(super) fn tables(world: &World<'_>) -> BTreeMap<NetworkId, Table> {
     tables
 }
 
-fn rules(key: &ObjectKey, spec: &AccessPolicySpec) -> impl Iterator<Item = Rule> {
+fn rules(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<Rule> {
     let from: Vec<_> = spec.from.iter().filter_map(source).collect();
-    spec.rules.iter().enumerate().map(move |(index, rule)| Rule {
+    let windows: Result<Vec<_>, _> = spec.windows.iter().map(window).collect();
+    let windows = match (windows, spec.action) {
+        (Ok(windows), _) => windows,
+        // Only what was accepted by a version with other zones gets here. Nobody gains anything by it.
+        (Err(_), Action::Deny) => vec![],
+        (Err(_), Action::Allow) => return vec![],
+    };
+    let rule = |(index, rule): (usize, &PolicyRule)| Rule {
         id: format!("{}#{index}", key.name),
         action: match spec.action {
             Action::Allow => verdict::Action::Allow,
@@ -52,9 +60,45 @@ fn rules(key: &ObjectKey, spec: &AccessPolicySpec) -> impl Iterator<Item = Rule>
         to: rule.to.iter().filter_map(destination).collect(),
         protocol: protocol(rule),
         ports: rule.ports.iter().map(|range| range.ports()).collect(),
-        valid_until: None,
-        windows: vec![],
-    })
+        valid_until: spec.valid_until.map(end_of),
+        windows: windows.clone(),
+    };
+    spec.rules.iter().enumerate().map(rule).collect()
+}
+
+/// Reads a window; the rules of the kind refuse with their place whatever this refuses.
+pub(crate) fn window(window: &Window) -> Result<verdict::Window, WindowError> {
+    let Window { days, start, end, time_zone } = window;
+    let days: Vec<_> =
+        if days.is_empty() { EVERY_DAY.to_vec() } else { days.iter().copied().map(weekday).collect() };
+    verdict::Window::new(&days, start.minutes(), end.minutes(), time_zone.parse()?)
+}
+
+fn weekday(day: Day) -> Weekday {
+    match day {
+        Day::Mon => Weekday::Monday,
+        Day::Tue => Weekday::Tuesday,
+        Day::Wed => Weekday::Wednesday,
+        Day::Thu => Weekday::Thursday,
+        Day::Fri => Weekday::Friday,
+        Day::Sat => Weekday::Saturday,
+        Day::Sun => Weekday::Sunday,
+    }
+}
+
+const EVERY_DAY: [Weekday; 7] = [
+    Weekday::Monday,
+    Weekday::Tuesday,
+    Weekday::Wednesday,
+    Weekday::Thursday,
+    Weekday::Friday,
+    Weekday::Saturday,
+    Weekday::Sunday,
+];
+
+/// Returns the first whole second at which a moment has come.
+fn end_of(moment: Timestamp) -> i64 {
+    moment.as_second() + i64::from(moment.subsec_nanosecond() > 0)
 }
 
 fn protocol(rule: &PolicyRule) -> verdict::Protocol {
