@@ -1,6 +1,6 @@
 //! `horizon-controller check`: the verdict on folders, without a controller.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use horizon_api::problem::Problem;
 use horizon_node::clock;
@@ -31,7 +31,7 @@ pub fn check(args: &CheckArgs) -> ExitCode {
 
 /// Files of several folders, each with the folder in its name.
 pub(crate) struct Folders {
-    pub(crate) contents: Vec<(String, Vec<u8>)>,
+    pub(crate) contents: Vec<(String, Arc<[u8]>)>,
     /// What could not be read.
     pub(crate) unread: Vec<Problem>,
 }

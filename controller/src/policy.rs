@@ -57,7 +57,7 @@ fn compute(args: &WhyArgs, question: &Question) -> anyhow::Result<PolicyAnswer> 
         return Err(Failure::Usage(problem.to_string()).into());
     }
     let files: Vec<File<'_>> =
-        contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+        contents.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
     let at = args.at.map_or_else(clock::unix_s, |at| at.as_second());
     let source =
         SourceSnapshot { source: "files".into(), parsed: parse_folder(&files).into(), is_complete: true };
