@@ -45,6 +45,7 @@ fn a_change_that_cuts_people_off_comes_back_when_nobody_confirms_it() {
         ensure!(said.contains("is taken back at "), "{said}");
         wait_for("the way is back", || Ok(ping(&world.net.cli, LAN)?.is_some()))?;
 
+        wait_for("the controller says so", || Ok(!world.controller.view()?.stale.is_empty()))?;
         let said = world.controller.verb(&["status"])?.success()?;
         let line = "last good   AccessPolicy/staff (policy.yaml:1): Reverted: it was taken back because nobody confirmed it in time";
         ensure!(said.lines().any(|said| said.starts_with(line)), "{said}");

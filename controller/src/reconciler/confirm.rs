@@ -73,12 +73,12 @@ impl Reconciler {
             return;
         }
         warn!("a change was not confirmed in time and is taken back");
-        self.view_is_due = true;
         self.state.is_reverting = true;
         let outcome = self.recompile("revert").await;
         self.state.is_reverting = false;
-        if let Err(error) = outcome {
-            error!(reason = %format!("{error:#}"), "the change is not taken back yet");
+        match outcome {
+            Ok(()) => self.publish_view(),
+            Err(error) => error!(reason = %format!("{error:#}"), "the change is not taken back yet"),
         }
     }
 
