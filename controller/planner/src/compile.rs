@@ -37,7 +37,7 @@ pub use self::{
 };
 use crate::{
     allocate::{Allocations, Exhausted},
-    gate,
+    gate::{self, Judged},
     hold::Holds,
     manifest::{Origin, Parsed},
     plan::{self, Plan, PlanHash},
@@ -117,6 +117,8 @@ pub enum StaleReason {
     Conflicted,
     /// What its text says now waits for a person.
     AwaitingApproval,
+    /// With what its text says now, an AccessTest fails.
+    TestsFailed,
     /// What its text says was taken back, because nobody confirmed it.
     Reverted,
 }
@@ -148,20 +150,21 @@ pub struct Compiled {
 
 /// Compiles one revision. `now` is unix seconds.
 pub fn compile(input: &Input, now: i64) -> Compiled {
-    let (draft, plans) = gate::judge(input, now);
+    let Judged { draft, plans, failures } = gate::judge(input, now);
     let Draft { mut world, unresolved, allocations, exhausted, effective, access } = draft;
     let revoked = revoked(&world, &input.facts, &effective);
     let sections = gateway::sections(&world, &allocations, &access, &revoked);
-    let blocked = facts::blocked(&world, &effective, &exhausted);
+    let blocked = facts::blocked(&world, &effective, &exhausted, &failures);
     let mut problems = std::mem::take(&mut world.problems);
     problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));
     problems.extend(unresolved.iter().map(|problem| problem.clone().warning()));
     problems.extend(plans.iter().filter_map(Plan::problem));
+    problems.extend(failures.iter().filter_map(|failure| failure.problem(&world)));
     problems.extend(remarks::remarks(&world, &effective, now));
     problems.sort();
     problems.dedup();
     Compiled {
-        objects: conditions::objects(&world, &unresolved, &effective, now),
+        objects: conditions::objects(&world, &unresolved, &effective, &failures, now),
         pruned: world.pruned.iter().map(|committed| committed.key.clone()).collect(),
         problems,
         allocations,
@@ -190,6 +193,7 @@ impl StaleReason {
             Self::SourceMissing => "SourceMissing",
             Self::Conflicted => "Conflicted",
             Self::AwaitingApproval => "AwaitingApproval",
+            Self::TestsFailed => "TestsFailed",
             Self::Reverted => "Reverted",
         }
     }

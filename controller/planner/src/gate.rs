@@ -6,11 +6,13 @@
 mod loss;
 mod owner;
 mod prune;
+mod test;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::resource::{Kind, ObjectKey};
 
+pub(crate) use self::test::Failure;
 use crate::{
     compile::{Input, Stale, draft::Draft},
     plan::{self, Plan},
@@ -19,13 +21,24 @@ use crate::{
 /// Each round keeps at least one object more; what takes more rounds than this is held by the plans so far.
 const ROUNDS_MAX: usize = 16;
 
-/// Returns what may be in force, and the plans that wait.
-pub(crate) fn judge(input: &Input, now: i64) -> (Draft<'_>, Vec<Plan>) {
+/// What may be in force, and what does not get in.
+pub(crate) struct Judged<'a> {
+    pub draft: Draft<'a>,
+    /// What waits for a person.
+    pub plans: Vec<Plan>,
+    /// The cases of AccessTests that fail, or would with what is kept out.
+    pub failures: Vec<Failure>,
+}
+
+/// Judges what the sources say by what is in force.
+pub(crate) fn judge(input: &Input, now: i64) -> Judged<'_> {
     let mut kept: BTreeMap<ObjectKey, Stale> = BTreeMap::new();
     let mut plans: Vec<Plan> = Vec::new();
     let mut draft = Draft::new(input, &kept, now);
+    // At the first start there is nothing to fall back on.
     if input.previous.is_empty() {
-        return (draft, plans);
+        let failures = test::failures(&draft, now);
+        return Judged { draft, plans, failures };
     }
     let mut held = waiting(input, plan::reverted(input, &draft.world).into_iter().collect());
     if held.is_empty() {
@@ -44,7 +57,13 @@ pub(crate) fn judge(input: &Input, now: i64) -> (Draft<'_>, Vec<Plan>) {
         draft = Draft::new(input, &kept, now);
         held = breaches(input, &draft, now);
     }
-    (draft, plans)
+    let failures = test::failures(&draft, now);
+    let failing = test::to_keep(input, &draft, &kept, &failures, now);
+    if !failing.is_empty() {
+        kept.extend(failing);
+        draft = Draft::new(input, &kept, now);
+    }
+    Judged { draft, plans, failures }
 }
 
 fn waiting(input: &Input, mut plans: Vec<Plan>) -> Vec<Plan> {

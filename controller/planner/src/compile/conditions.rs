@@ -10,6 +10,7 @@ use horizon_api::{
 
 use super::{Committed, Effective, StaleReason, Standing};
 use crate::{
+    gate::Failure,
     not_yet::not_yet_effective,
     resolve::has_references,
     world::{Member, World},
@@ -20,6 +21,7 @@ pub(super) fn objects(
     world: &World<'_>,
     unresolved: &[Problem],
     effective: &Effective,
+    failures: &[Failure],
     now: i64,
 ) -> BTreeMap<ObjectKey, Committed> {
     let mut missing: BTreeMap<&ObjectKey, &Problem> = BTreeMap::new();
@@ -28,6 +30,8 @@ pub(super) fn objects(
             missing.entry(key).or_insert(problem);
         }
     }
+    let blocking = failures.iter().rev().filter(|failure| failure.blocks);
+    let failing: BTreeMap<_, _> = blocking.map(|failure| (&failure.test, failure)).collect();
     let standings: BTreeMap<_, _> = effective.standings().collect();
     world
         .members
@@ -35,7 +39,7 @@ pub(super) fn objects(
         .map(|(key, member)| {
             let generation = generation(member);
             let facts = [
-                Some(accepted(member, now)),
+                Some(accepted(member, failing.get(key).copied(), now)),
                 resolved_refs(key, missing.get(key).copied(), now),
                 stale(member, now),
                 usable(key, standings.get(key).copied(), now),
@@ -65,12 +69,15 @@ fn generation(member: &Member<'_>) -> i64 {
     }
 }
 
-fn accepted(member: &Member<'_>, now: i64) -> Condition {
+fn accepted(member: &Member<'_>, failing: Option<&Failure>, now: i64) -> Condition {
+    if let Some(failure) = failing {
+        return Condition::fails("Accepted", "TestsFailed", failure.text(), now);
+    }
     match &member.stale {
         Some(stale) => match stale.reason {
             StaleReason::SourceInvalid => Condition::fails("Accepted", "Invalid", &stale.message, now),
             StaleReason::Conflicted => Condition::fails("Accepted", "Conflicted", &stale.message, now),
-            StaleReason::AwaitingApproval | StaleReason::Reverted => {
+            StaleReason::AwaitingApproval | StaleReason::TestsFailed | StaleReason::Reverted => {
                 Condition::fails("Accepted", stale.reason.as_str(), &stale.message, now)
             }
             // Nothing was said against it.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use horizon_api::{key::PublicKey, resource::ObjectKey};
 
 use super::{Effective, Standing};
-use crate::{allocate::Exhausted, world::World};
+use crate::{allocate::Exhausted, gate::Failure, world::World};
 
 /// What the store knows beside resources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,7 @@ pub(super) fn blocked(
     world: &World<'_>,
     effective: &Effective,
     exhausted: &[Exhausted],
+    failures: &[Failure],
 ) -> BTreeMap<ObjectKey, Blocked> {
     let pools = exhausted.iter().map(|exhausted| {
         let message = format!("no address of {} is left for it", exhausted.network);
@@ -42,5 +43,8 @@ pub(super) fn blocked(
     let holds = world.holds.iter().map(|(key, hold)| {
         ((*key).clone(), Blocked { reason: "HoldActive".into(), message: hold.sentence() })
     });
-    pools.chain(standings).chain(holds).collect()
+    let tests = failures.iter().rev().map(|failure| {
+        (failure.test.clone(), Blocked { reason: "TestsFailed".into(), message: failure.text() })
+    });
+    pools.chain(standings).chain(holds).chain(tests).collect()
 }
