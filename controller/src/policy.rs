@@ -56,8 +56,7 @@ fn compute(args: &WhyArgs, question: &Question) -> anyhow::Result<PolicyAnswer> 
     if let Some(problem) = unread.first().filter(|_| contents.is_empty()) {
         return Err(Failure::Usage(problem.to_string()).into());
     }
-    let files: Vec<File<'_>> =
-        contents.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
+    let files: Vec<File<'_>> = contents.iter().map(|(path, bytes)| (path.as_str(), &**bytes)).collect();
     let at = args.at.map_or_else(clock::unix_s, |at| at.as_second());
     let source =
         SourceSnapshot { source: "files".into(), parsed: parse_folder(&files).into(), is_complete: true };

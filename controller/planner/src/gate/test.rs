@@ -100,7 +100,7 @@ fn attempts(draft: &Draft<'_>, blocking: &[&Failure]) -> Vec<Vec<ObjectKey>> {
     let all = of(&[Kind::AccessPolicy, Kind::User, Kind::Device]);
     let singles = if all.len() <= SINGLES_MAX { all.as_slice() } else { &[] };
     let singles = singles.iter().map(|key| vec![key.clone()]);
-    singles.chain([policies, all]).filter(|attempt| !attempt.is_empty()).collect()
+    singles.chain([policies, all.clone()]).filter(|attempt| !attempt.is_empty()).collect()
 }
 
 impl Failure {
