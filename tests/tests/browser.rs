@@ -149,6 +149,10 @@ fn view() -> View {
         servers: servers(),
         devices: devices(),
         problems: problems(),
+        plans: vec![],
+        holds: vec![],
+        armed: None,
+        stale: vec![],
         events: vec![event],
     }
 }

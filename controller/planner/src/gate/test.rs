@@ -43,6 +43,10 @@ pub(super) fn failures(draft: &Draft<'_>, now: i64) -> Vec<Failure> {
             let (sentence, can_block) = match scene.try_case(&network, case, now) {
                 Ok(result) if result.passes => continue,
                 Ok(result) => (format!("must be {}: {}", word(case.expect), result.sentence), true),
+                // Whoever it names and is not there was complained about already.
+                Err(_) if draft.unresolved.iter().any(|problem| problem.object.as_ref() == Some(key)) => {
+                    continue;
+                }
                 Err(error) => (format!("cannot be tried: {error}"), false),
             };
             let blocks = can_block && spec.on_failure == OnFailure::Block;
