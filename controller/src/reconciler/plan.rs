@@ -79,8 +79,12 @@ impl Reconciler {
         }
         for (source, folder) in sources.iter().zip(folders) {
             let path = PathBuf::from(&folder);
-            let scanned = tokio::task::spawn_blocking(move || files::scan(&path, false)).await;
-            let scan = scanned.map_err(|_| {
+            let read = move || {
+                let scan = files::scan(&path, false);
+                let parsed = Reader::default().read(&scan.files);
+                (scan, parsed)
+            };
+            let (scan, parsed) = tokio::task::spawn_blocking(read).await.map_err(|_| {
                 Refusal::Unavailable(ApiError::new(
                     "Unavailable",
                     "the folder could not be read",
@@ -92,7 +96,6 @@ impl Reconciler {
                 let hint = "the controller reads it itself: give a folder that it may read";
                 return Err(Refusal::Invalid(ApiError::new("Unreadable", message, hint)));
             }
-            let parsed = tokio::task::block_in_place(|| Reader::default().read(&scan.files));
             let (snapshot, _) = State::read_scan(source, &scan, parsed);
             input.sources.retain(|other| other.source != *source);
             input.sources.push(snapshot);

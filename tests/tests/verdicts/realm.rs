@@ -153,7 +153,7 @@ impl Realm {
             let expires_at = user.expires_at.map(|at| format!("  expiresAt: {}\n", moment_text(at)));
             let groups = list(&user.groups, |group| format!("g{group}"));
             let spec = format!(
-                "  groups: {groups}\n  disabled: {}\n{}",
+                "  groups: {groups}\n  maxDevices: 50\n  disabled: {}\n{}",
                 user.is_disabled,
                 expires_at.unwrap_or_default()
             );
@@ -307,7 +307,7 @@ fn window(random: &mut Random) -> Window {
     };
     let start_min = minute(random);
     let end_min = if random.below(5) == 0 { 24 * 60 } else { minute(random) };
-    Window { days: some_of(random, 7), start_min, end_min, zone: *pick(random, &ZONES) }
+    Window { days: some_of(random, 7), start_min, end_min, zone: pick(random, &ZONES) }
 }
 
 pub(crate) fn pick<'a, T>(random: &mut Random, of: &'a [T]) -> &'a T {

@@ -78,7 +78,7 @@ pub(super) fn to_keep(
         let is_left = |failure: &&Failure| {
             left.iter().any(|other| (&other.test, other.case) == (&failure.test, failure.case))
         };
-        if !blocking.iter().any(|failure| is_left(failure)) {
+        if !blocking.iter().any(is_left) {
             return attempt;
         }
     }
