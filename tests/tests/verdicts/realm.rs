@@ -307,7 +307,7 @@ fn window(random: &mut Random) -> Window {
     };
     let start_min = minute(random);
     let end_min = if random.below(5) == 0 { 24 * 60 } else { minute(random) };
-    Window { days: some_of(random, 7), start_min, end_min, zone: pick(random, &ZONES) }
+    Window { days: some_of(random, 7), start_min, end_min, zone: pick::<&str>(random, &ZONES) }
 }
 
 pub(crate) fn pick<'a, T>(random: &mut Random, of: &'a [T]) -> &'a T {
