@@ -66,7 +66,7 @@ fn all_doors_give_the_verdict_that_the_manifests_mean() {
     let Counts { allowed, denied, passed, dropped, cut, changes } = counts;
     assert!(allowed > 1000 && denied > 1000, "{allowed} {denied}");
     assert!(passed > 1000 && dropped > 1000 && cut > 100, "{passed} {dropped} {cut}");
-    assert!(changes > 1000, "{changes}");
+    assert!(changes > 500, "{changes}");
 }
 
 #[derive(Default)]
