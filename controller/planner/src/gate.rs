@@ -41,10 +41,16 @@ pub(crate) fn judge(input: &Input, now: i64) -> Judged<'_> {
         return Judged { draft, plans, failures };
     }
     let mut held = waiting(input, plan::reverted(input, &draft.world).into_iter().collect());
-    if held.is_empty() {
-        held = breaches(input, &draft, now);
-    }
+    // Whatever is kept later makes a prune smaller, and what a person approved is the whole of it.
+    let mut has_judged_prunes = false;
     for _ in 0..ROUNDS_MAX {
+        if held.is_empty() && !has_judged_prunes {
+            has_judged_prunes = true;
+            held = waiting(input, prune::plans(input, &draft));
+        }
+        if held.is_empty() {
+            held = breaches(input, &draft, now);
+        }
         if held.is_empty() {
             break;
         }
@@ -55,7 +61,6 @@ pub(crate) fn judge(input: &Input, now: i64) -> Judged<'_> {
         }
         plans.append(&mut held);
         draft = Draft::new(input, &kept, now);
-        held = breaches(input, &draft, now);
     }
     let failures = test::failures(&draft, now);
     let failing = test::to_keep(input, &draft, &kept, &failures, now);
@@ -71,13 +76,9 @@ fn waiting(input: &Input, mut plans: Vec<Plan>) -> Vec<Plan> {
     plans
 }
 
-/// Returns every breach of a draft that nobody approved.
+/// Returns every breach of a draft, beside prunes, that nobody approved. What a prune would take is not in force
+/// before a person has said so: it is judged first.
 fn breaches(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
-    let plans = waiting(input, prune::plans(input, draft));
-    // What a prune would take is not in force before a person has said so, and counts as nothing until then.
-    if !plans.is_empty() {
-        return plans;
-    }
     let mut plans = owner::last_owner(input, draft, now);
     plans.extend(owner::own_way(input, draft, now));
     let mut plans = waiting(input, plans);

@@ -290,6 +290,23 @@ fn the_last_owner_stays_and_the_one_before_may_go() {
 }
 
 #[test]
+fn an_approved_prune_passes_but_for_the_last_owner() {
+    let mut memory = Memory::default();
+    let folder = office_of(7).with("ann.yaml", &owner("ann", ""));
+    memory.apply(&folder);
+    let cut = without_people(&folder, 4).without("ann.yaml");
+
+    let held = memory.apply(&cut);
+    memory.approve(&held);
+    let approved = memory.apply(&cut);
+
+    assert_eq!((only_plan(&held).breach, only_plan(&held).causes.len()), (Breach::Prune, 9));
+    assert_eq!(approved.pruned.len(), 8);
+    assert_eq!(only_plan(&approved).breach, Breach::LastOwner);
+    assert!(approved.objects.contains_key(&key("Admin/ann")));
+}
+
+#[test]
 fn an_owner_whose_time_is_over_is_nobodys_change() {
     let folder = Folder::office().with("ann.yaml", &owner("ann", ", expiresAt: \"1970-01-01T00:01:00Z\""));
     let mut memory = Memory::default();
