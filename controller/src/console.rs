@@ -45,6 +45,7 @@ impl Console {
             Command::Release { request, reply } => self.pass(|to| Event::Release(request, to), reply).await,
             Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply).await,
             Command::Confirm { reply } => self.pass(Event::Confirm, reply).await,
+            Command::Settle { reply } => self.pass(Event::Settle, reply).await,
             Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply).await,
             Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply).await,
             Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),

@@ -49,6 +49,8 @@ pub enum Event {
     Arm(http::ArmRequest, Answer<http::Done>),
     /// The change stays.
     Confirm(Answer<http::Done>),
+    /// An operator looks: what was decided before is shown.
+    Settle(Answer<()>),
     /// An operator asks about one object.
     Object(http::ObjectRequest, Answer<http::ObjectReport>),
     /// An operator asks who may reach what.

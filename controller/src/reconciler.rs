@@ -136,7 +136,7 @@ impl Reconciler {
     }
 
     async fn handle(&mut self, event: Event) {
-        self.view_is_due = true;
+        self.view_is_due |= !matches!(event, Event::Settle(_));
         match event {
             Event::Scanned { source, scan, parsed } => {
                 self.state.scanned(&source, &scan, parsed);
@@ -170,6 +170,12 @@ impl Reconciler {
             Event::Confirm(reply) => {
                 let done = self.confirm().await;
                 self.answer(reply, done);
+            }
+            Event::Settle(reply) => {
+                if self.view_is_due {
+                    self.publish_view();
+                }
+                drop(reply.send(Ok(())));
             }
             Event::Policy(question, reply) => drop(reply.send(self.why(&question))),
             Event::SignInRefused { remote } => self.sign_in_refused(remote).await,

@@ -7,6 +7,7 @@ pub mod controller;
 pub mod data_folder;
 pub mod door;
 pub mod durable;
+pub mod endpoint;
 pub mod evidence;
 pub mod failure;
 pub mod framed;

@@ -8,11 +8,11 @@ use horizon_api::{
     wire::EXPORTER_LABEL,
 };
 use quinn::{
-    ClientConfig, Connection, Endpoint, IdleTimeout, ServerConfig, TransportConfig, VarInt,
+    ClientConfig, Connection, Endpoint, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
-use crate::tls;
+use crate::{endpoint, tls};
 
 /// A control link is dead after so long without a packet.
 const IDLE: Duration = Duration::from_secs(15);
@@ -31,7 +31,8 @@ pub fn listen(key: &SecretKey, alpns: &[&[u8]], address: SocketAddr) -> anyhow::
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
     config.max_incoming(INCOMING_MAX);
-    Ok(Endpoint::server(config, address)?)
+    let socket = std::net::UdpSocket::bind(address)?;
+    Ok(Endpoint::new(endpoint::config(key), Some(config), socket, Arc::new(TokioRuntime))?)
 }
 
 /// Dials the controller. Whether its key is the right one is for the caller to check by the delegation.

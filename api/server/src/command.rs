@@ -51,6 +51,8 @@ pub enum Command {
     /// Use up a code and begin a session in one transaction. An unknown, used or expired code is
     /// [`Refusal::Denied`] and a security event.
     TakeSignIn { code: SecretHash, session: SecretHash, from: Option<SocketAddr>, reply: Reply<Session> },
+    /// Answer when the view shows all that was decided before.
+    Settle { reply: Reply<()> },
     /// Find a session that has not ended and note that it was used.
     LookupSession { session: SecretHash, reply: Reply<Option<Session>> },
     /// End a session; an unknown one is no error.

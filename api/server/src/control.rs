@@ -38,7 +38,12 @@ pub fn control_router(state: AppState) -> Router {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<StatusReport> {
-    let readiness = health::readiness(&shared).await;
+    let settled = ask(&shared.state.commands, |reply| Command::Settle { reply }).await;
+    let mut readiness = health::readiness(&shared).await;
+    if settled.is_err() {
+        readiness.ready = false;
+        readiness.reasons.push("The reconciler is busy: what is shown may be older than a change.".into());
+    }
     let view = Arc::clone(&shared.state.view.borrow());
     Json(StatusReport { readiness, view: (*view).clone() })
 }

@@ -87,10 +87,13 @@ pub(crate) struct Machine {
     orders: VecDeque<Order>,
     retry: Backoff,
     slow_retry: Backoff,
+    offer_retry: Backoff,
     /// Whether the link was up since the person asked for it.
     was_up: bool,
     /// What somebody has to change, as far as this round knows.
     refused: Option<Problem>,
+    /// Whether it is the controller's list that has to change.
+    is_offer_stale: bool,
     blocked: Option<Problem>,
     last_problem: Option<(i64, Problem)>,
     /// Whether the controller was asked for another grant since the link last lasted.
@@ -117,8 +120,13 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 /// After a refusal: only somebody's change makes it a yes, and that takes minutes.
 const SLOW_RETRY: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
 
+/// While no server of the list fits: whoever enables one again expects people back soon, and asking costs little.
+const OFFER_RETRY: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(20));
+
 /// The controller is not asked more often for what it said a moment ago, however many attempts fail meanwhile.
 const ASK_EVERY: Duration = Duration::from_secs(30);
+/// As [`ASK_EVERY`], while its list is all that stands in the way.
+const ASK_STALE_EVERY: Duration = Duration::from_secs(10);
 /// A link that was up for so long was no accident.
 const LASTING: Duration = Duration::from_secs(5);
 /// Longer than the longest slow wait, so that two hosts with one key, which end each other's links, come to rest.
@@ -132,8 +140,10 @@ impl Machine {
             orders: VecDeque::new(),
             retry: RETRY,
             slow_retry: SLOW_RETRY,
+            offer_retry: OFFER_RETRY,
             was_up: false,
             refused: None,
+            is_offer_stale: false,
             blocked: None,
             last_problem: None,
             asked_for_grant: false,
@@ -163,6 +173,7 @@ impl Machine {
         if self.phase == Phase::LookingUp {
             self.rest = targets.into();
             self.refused = None;
+            self.is_offer_stale = false;
             self.try_next(at);
         }
     }
@@ -182,6 +193,7 @@ impl Machine {
             self.up_since = Some(at.now);
             self.blocked = None;
             self.refused = None;
+            self.is_offer_stale = false;
             self.note_state(at);
         }
     }
@@ -210,9 +222,10 @@ impl Machine {
     /// No server of the controller's list fits, or a server says what the list does not.
     pub(crate) fn handle_stale_offer(&mut self, problem: Problem, at: Moment) {
         if self.phase != Phase::Idle {
-            self.ask_for_servers(at);
+            self.ask_for_servers(ASK_STALE_EVERY, at);
+            self.is_offer_stale = true;
         }
-        self.handle_unfit(problem, at);
+        self.unfit(problem, at);
     }
 
     /// What carries links on this host is gone, and the link with it. The shell makes it again when it looks up.
@@ -229,12 +242,8 @@ impl Machine {
 
     /// This host cannot have the link: only a person can change that.
     pub(crate) fn handle_unfit(&mut self, problem: Problem, at: Moment) {
-        if self.phase != Phase::Idle {
-            self.rest.clear();
-            self.refused = Some(problem.clone());
-            self.phase = Phase::LookingUp;
-            self.end_attempt(problem, at);
-        }
+        self.is_offer_stale = false;
+        self.unfit(problem, at);
     }
 
     /// The controller gave another grant.
@@ -309,6 +318,15 @@ impl Machine {
         self.phase != Phase::Idle
     }
 
+    fn unfit(&mut self, problem: Problem, at: Moment) {
+        if self.phase != Phase::Idle {
+            self.rest.clear();
+            self.refused = Some(problem.clone());
+            self.phase = Phase::LookingUp;
+            self.end_attempt(problem, at);
+        }
+    }
+
     fn end_attempt(&mut self, problem: Problem, at: Moment) {
         match self.phase {
             Phase::Idle | Phase::Waiting(_) => return,
@@ -323,6 +341,7 @@ impl Machine {
     fn look_back(&mut self, at: Moment) {
         if self.lasted(at) >= LASTING {
             self.retry.reset();
+            self.offer_retry.reset();
             self.asked_for_grant = false;
         }
         if self.lasted(at) >= LASTING_LONG {
@@ -339,8 +358,8 @@ impl Machine {
     }
 
     /// Perhaps the list is older than the servers: they may have moved.
-    fn ask_for_servers(&mut self, at: Moment) {
-        let is_fresh = |asked: Instant| at.now.saturating_duration_since(asked) < ASK_EVERY;
+    fn ask_for_servers(&mut self, every: Duration, at: Moment) {
+        let is_fresh = |asked: Instant| at.now.saturating_duration_since(asked) < every;
         if !self.asked_for_servers.is_some_and(is_fresh) {
             self.asked_for_servers = Some(at.now);
             self.orders.push_back(Order::Refresh);
@@ -361,9 +380,13 @@ impl Machine {
         }
         self.blocked = self.refused.clone();
         if self.blocked.is_none() {
-            self.ask_for_servers(at);
+            self.ask_for_servers(ASK_EVERY, at);
         }
-        let backoff = if self.blocked.is_some() { &mut self.slow_retry } else { &mut self.retry };
+        let backoff = match &self.blocked {
+            Some(_) if self.is_offer_stale => &mut self.offer_retry,
+            Some(_) => &mut self.slow_retry,
+            None => &mut self.retry,
+        };
         self.phase = Phase::Waiting(at.now + backoff.next(at.jitter));
         self.note_state(at);
     }

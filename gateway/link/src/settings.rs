@@ -7,14 +7,10 @@ use horizon_api::{
     wire::ALPN_LINK,
 };
 use horizon_dataplane::congestion::DelayConfig;
-use horizon_node::tls;
+use horizon_node::{endpoint, tls};
 use quinn_proto::{
-    ClientConfig, EndpointConfig, HashedConnectionIdGenerator, IdleTimeout, MtuDiscoveryConfig, ServerConfig,
-    TransportConfig, VarInt,
-    crypto::{
-        CryptoError, HmacKey,
-        rustls::{QuicClientConfig, QuicServerConfig},
-    },
+    ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt,
+    crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 
 /// A link is dead after so long without a packet.
@@ -30,14 +26,9 @@ pub(crate) const DATAGRAM_SEND_BYTES: usize = 1 << 20;
 /// Datagrams that wait for one turn of the loop.
 const DATAGRAM_RECEIVE_BYTES: usize = 8 << 20;
 
-/// Returns the settings of an endpoint. Connection ids and reset tokens come from the node's key: after a restart
-/// the endpoint can tell old peers at once that their links are gone.
+/// Returns the settings of an endpoint, which tells old peers at once that their links are gone.
 pub(crate) fn endpoint(key: &SecretKey) -> EndpointConfig {
-    let reset = blake3::derive_key("horizon 2026 stateless reset", &*key.seed());
-    let ids = blake3::derive_key("horizon 2026 connection ids", &*key.seed());
-    let ids = ids.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-    let mut config = EndpointConfig::new(Arc::new(ResetKey(reset)));
-    config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(ids)));
+    let mut config = endpoint::config(key);
     config.grease_quic_bit(false);
     config
 }
@@ -81,23 +72,4 @@ fn transport() -> TransportConfig {
     config.congestion_controller_factory(Arc::new(DelayConfig::default()));
     config.allow_spin(false);
     config
-}
-
-struct ResetKey([u8; 32]);
-
-impl HmacKey for ResetKey {
-    fn sign(&self, data: &[u8], signature_out: &mut [u8]) {
-        signature_out.copy_from_slice(blake3::keyed_hash(&self.0, data).as_bytes());
-    }
-
-    fn signature_len(&self) -> usize {
-        blake3::OUT_LEN
-    }
-
-    fn verify(&self, data: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
-        let expected = blake3::keyed_hash(&self.0, data);
-        // `blake3::Hash` compares in constant time.
-        let matches = <[u8; 32]>::try_from(signature).is_ok_and(|s| expected == blake3::Hash::from_bytes(s));
-        if matches { Ok(()) } else { Err(CryptoError) }
-    }
 }

@@ -125,6 +125,9 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
                 sessions.remove(&session);
                 let _ = reply.send(Ok(()));
             }
+            Command::Settle { reply } => {
+                let _ = reply.send(Ok(()));
+            }
             Command::CheckReady { reply } => {
                 let _ = reply.send(Ok(Vec::new()));
             }

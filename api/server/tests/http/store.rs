@@ -167,6 +167,9 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
                 sessions.remove(&session);
                 let _ = reply.send(Ok(()));
             }
+            Command::Settle { reply } => {
+                let _ = reply.send(Ok(()));
+            }
             Command::CheckReady { reply } => {
                 let _ = reply.send(Ok(Vec::new()));
             }

@@ -202,10 +202,29 @@ fn the_controller_is_asked_for_servers_now_and_then_however_often_attempts_fail(
         world.wait().expect("it waits");
     }
 
-    // The waits are of 20 and then of 60 seconds.
-    assert_eq!(asked, [0]);
-    world.machine.handle_stale_offer(Problem::new("no server", "declare one"), world.at);
-    assert!(world.orders().contains(&Order::Refresh));
+    assert_eq!(asked, [0, 10, 30, 50]);
+}
+
+#[test]
+fn a_list_without_a_server_is_asked_for_again_within_half_a_minute_for_as_long_as_it_takes() {
+    for jitter in [0, u32::MAX / 3, u32::MAX / 2, u32::MAX] {
+        let mut world = World::connecting();
+        world.at.jitter = jitter;
+        let mut asked = vec![world.at.now];
+        while world.at.now - asked[0] < Duration::from_secs(600) {
+            world.machine.handle_stale_offer(Problem::new("no server", "declare one"), world.at);
+            if world.orders().contains(&Order::Refresh) {
+                asked.push(world.at.now);
+                world.machine.handle_granted();
+            } else if world.wait() == Some(Duration::ZERO) {
+                world.pass(Duration::from_secs(1));
+            }
+        }
+
+        let longest = asked.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(longest <= Some(Duration::from_secs(30)), "{jitter}: {longest:?}");
+        assert!(asked.len() < 62, "{jitter}: asked {} times", asked.len());
+    }
 }
 
 #[test]
