@@ -94,15 +94,16 @@ pub enum OnFailure {
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseSource {
-    /// Any device that this user has, or would have.
+    /// Every device of this user. Where there is none, and wherever `Deny` is expected, also one that they would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub user: Option<Name>,
-    /// Any device of somebody who is in this group alone.
+    /// Every device of the people in this group. Where there is none, and wherever `Deny` is expected, also the one of
+    /// somebody who is in no other group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub group: Option<Name>,
-    /// Any device that has this tag alone.
+    /// Every device with this tag. Where there is none, and wherever `Deny` is expected, also one without another tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub tag: Option<Name>,
@@ -122,15 +123,16 @@ pub struct CaseSource {
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr", "server"])))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CaseDestination {
-    /// Any device that this user has, or would have.
+    /// Every device of this user. Where there is none, and wherever `Deny` is expected, also one that they would have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub user: Option<Name>,
-    /// Any device of somebody who is in this group alone.
+    /// Every device of the people in this group. Where there is none, and wherever `Deny` is expected, also the one of
+    /// somebody who is in no other group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub group: Option<Name>,
-    /// Any device that has this tag alone.
+    /// Every device with this tag. Where there is none, and wherever `Deny` is expected, also one without another tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::Label>"))]
     pub tag: Option<Name>,

@@ -3,8 +3,15 @@
 #[path = "../tests/world/crowd.rs"]
 mod crowd;
 
+use std::sync::Arc;
+
 use divan::{Bencher, counter::BytesCount};
-use horizon_planner::{manifest::parse_folder, parse};
+use horizon_planner::{
+    compile::{Input, SourceSnapshot, compile},
+    manifest::{Parsed, parse_folder},
+    parse,
+    status::statuses,
+};
 
 /// Numbers of objects, about a kilobyte each.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
@@ -21,6 +28,50 @@ fn parse_and_check(bencher: Bencher<'_, '_>, objects: usize) {
     let bytes: usize = files.iter().map(|(_, text)| text.len()).sum();
     assert_eq!(parse_folder(&files).problems, [], "the crowd is sound");
     bencher.counter(BytesCount::new(bytes)).bench(|| parse_folder(&files));
+}
+
+/// Checked manifests to the first revision.
+#[divan::bench(args = SIZES, sample_count = 5)]
+fn compile_first(bencher: Bencher<'_, '_>, objects: usize) {
+    let input = Input { sources: vec![source(objects, 1)], ..Input::default() };
+    bencher.bench(|| compile(&input, NOW));
+}
+
+/// A revision in force to the next one, where every fiftieth object is another: what gates and plans cost is in it.
+#[divan::bench(args = SIZES, sample_count = 5)]
+fn compile_again(bencher: Bencher<'_, '_>, objects: usize) {
+    let first = Input { sources: vec![source(objects, 1)], ..Input::default() };
+    let compiled = compile(&first, NOW);
+    let input = Input {
+        previous: compiled.objects.into_values().collect(),
+        sources: vec![source(objects, 50)],
+        allocations: compiled.allocations,
+        ..Input::default()
+    };
+    bencher.bench(|| compile(&input, NOW));
+}
+
+/// Conditions of all objects, as after every revision.
+#[divan::bench(args = SIZES, sample_count = 5)]
+fn conditions(bencher: Bencher<'_, '_>, objects: usize) {
+    let input = Input { sources: vec![source(objects, 1)], ..Input::default() };
+    let compiled = compile(&input, NOW);
+    bencher.bench(|| statuses(&compiled, &[].into(), &[].into(), NOW));
+}
+
+/// Unix seconds.
+const NOW: i64 = 1_800_000_000;
+
+/// Returns the company; every `changed`-th policy lets another port pass than with 1.
+fn source(objects: usize, changed: usize) -> SourceSnapshot {
+    let files = crowd::crowd(objects, 1);
+    let mut files: Vec<_> = files.into_iter().enumerate().collect();
+    for (_, (_, text)) in files.iter_mut().filter(|(number, _)| changed > 1 && number % changed == 0) {
+        *text = text.replace("\"443\"", "\"444\"");
+    }
+    let files: Vec<_> = files.iter().map(|(_, (name, text))| (name.as_str(), text.as_bytes())).collect();
+    let parsed: Parsed = parse_folder(&files);
+    SourceSnapshot { source: "files:/company".into(), parsed: Arc::new(parsed), is_complete: true }
 }
 
 /// Text to trees: what of that is YAML.

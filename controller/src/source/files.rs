@@ -5,6 +5,7 @@
 //! changed, and every so often whatever happens.
 
 mod git;
+mod ignore;
 mod name;
 mod read;
 mod shelf;
@@ -66,6 +67,8 @@ pub enum Incomplete {
     /// No manifest where there were some.
     SuddenlyEmpty,
     FolderUnreadable,
+    /// A `.horizonignore` that cannot be read or understood: nothing of its folder is read.
+    IgnoreUnreadable,
     /// A name that is not UTF-8: what is behind it cannot be told apart from what is gone.
     NameUnreadable,
     /// A link to a folder that is not there, or leads out.

@@ -116,6 +116,58 @@ fn a_folder_that_is_not_followed_leaves_the_scan_incomplete() {
 }
 
 #[test]
+fn what_horizonignore_names_is_not_there_and_the_nearest_one_decides() {
+    let folder = tempfile::tempdir().unwrap();
+    for path in
+        ["a.yaml", "drafts/a.yaml", "b/drafts/a.yaml", "b/test-1.yaml", "b/c/test-2.yaml", "keep/test.yaml"]
+    {
+        write(folder.path(), path, path);
+    }
+    write(folder.path(), ".horizonignore", "# not yet\n/drafts/\n**/test*.yaml\n");
+    write(folder.path(), "b/c/.horizonignore", "!test-2.yaml\n");
+    symlink("drafts", folder.path().join("link")).unwrap();
+
+    let found = scan(folder.path(), true);
+
+    // A link is no folder that the rules name, as for Git; what it leads to comes by its name.
+    assert_eq!(paths(&found), ["a.yaml", "b/c/test-2.yaml", "b/drafts/a.yaml", "link/a.yaml"]);
+    assert_eq!((found.is_complete(), problems(&found)), (true, vec![]));
+}
+
+#[test]
+fn what_is_ignored_counts_for_no_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..FILES_MAX + 10 {
+        std::fs::write(folder.path().join(format!("n{number:05}.yaml")), "").unwrap();
+    }
+    write(folder.path(), ".horizonignore", "n*");
+    write(folder.path(), "z.yaml", "z");
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!((paths(&found), found.is_complete()), (vec!["z.yaml"], true));
+}
+
+#[test]
+fn rules_that_nobody_understands_let_nothing_in_and_remove_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), "a.yaml", "a");
+    write(folder.path(), "b/b.yaml", "b");
+    write(folder.path(), "b/.horizonignore", "ok.yaml\n[z-a].yaml\n");
+
+    let found = scan(folder.path(), true);
+
+    assert_eq!((paths(&found), found.incomplete), (vec!["a.yaml"], Some(Incomplete::IgnoreUnreadable)));
+    let problems = problems(&found);
+    assert!(problems[0].starts_with("b/.horizonignore: line 2: "), "{problems:?}");
+    assert!(problems[0].ends_with("; nothing of its folder is read until it is right"), "{problems:?}");
+
+    std::fs::remove_file(folder.path().join("b/.horizonignore")).unwrap();
+    std::fs::create_dir(folder.path().join("b/.horizonignore")).unwrap();
+    assert_eq!(scan(folder.path(), true).incomplete, Some(Incomplete::IgnoreUnreadable));
+}
+
+#[test]
 fn special_file_is_a_problem_and_never_blocks() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "a.yaml", "a");

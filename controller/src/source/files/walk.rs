@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::ignore::{self, Ignores};
 use super::read::{Patience, Unread, read};
 use super::shelf::Shelf;
 use super::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, TREE_BYTES_MAX, name};
@@ -20,6 +21,7 @@ pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> FolderScan {
         bytes_left: TREE_BYTES_MAX,
         folders_left: FILES_MAX,
         is_full: false,
+        ignores: Ignores::default(),
         patience: Patience::default(),
     };
     match root.canonicalize().and_then(|root| Ok((root.metadata()?, root))) {
@@ -48,6 +50,7 @@ struct Walk<'a> {
     folders_left: usize,
     /// Nothing more is looked at.
     is_full: bool,
+    ignores: Ignores,
     patience: Patience,
 }
 
@@ -61,7 +64,18 @@ impl Walk<'_> {
             return self.full(path, "folders");
         }
         self.folders_left -= 1;
-        let (entries, left_out) = match entries(folder) {
+        if let Err(reason) = self.ignores.enter(folder, path, &mut self.patience) {
+            let message = format!("{reason}; nothing of its folder is read until it is right");
+            return self.scan.missed(&join(path, ignore::NAME), Incomplete::IgnoreUnreadable, message);
+        }
+        self.entries(folder, path, depth);
+        self.ignores.leave();
+    }
+
+    fn entries(&mut self, folder: &Path, path: &str, depth: usize) {
+        let ignores = &self.ignores;
+        let is_ignored = |name: &str, kind: FileType| ignores.is_ignored(&join(path, name), kind.is_dir());
+        let (entries, left_out) = match entries(folder, is_ignored) {
             Ok(entries) => entries,
             Err(error) => {
                 let reason = match path {
@@ -162,14 +176,18 @@ impl Walk<'_> {
 
 /// Returns what may matter in a folder, in the order of the names. Of too many it keeps the first and returns the
 /// name after those, because a million names are more than anybody wants in memory.
-fn entries(folder: &Path) -> std::io::Result<(BTreeMap<OsString, FileType>, Option<OsString>)> {
+fn entries(
+    folder: &Path,
+    is_ignored: impl Fn(&str, FileType) -> bool,
+) -> std::io::Result<(BTreeMap<OsString, FileType>, Option<OsString>)> {
     let mut entries = BTreeMap::new();
     let mut left_out = None;
     for entry in folder.read_dir()? {
         let entry = entry?;
         let (name, kind) = (entry.file_name(), entry.file_type()?);
         let text = name.to_string_lossy();
-        if name::is_ignored(&text) || !(kind.is_dir() || kind.is_symlink() || name::is_manifest(&text)) {
+        let may_matter = kind.is_dir() || kind.is_symlink() || name::is_manifest(&text);
+        if name::is_ignored(&text) || !may_matter || is_ignored(&text, kind) {
             continue;
         }
         entries.insert(name, kind);

@@ -1,0 +1,65 @@
+//! `.horizonignore`: which names of a folder are not for Horizon, in the words of `.gitignore`.
+//!
+//! Each folder may have one; it is about the folder and what is below, and the nearest one decides.
+
+use std::path::Path;
+
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use super::read::{Patience, Unread, read};
+
+pub(super) const NAME: &str = ".horizonignore";
+/// Some thousand patterns.
+const BYTES_MAX: u64 = 64 << 10;
+
+/// The rules of the folders from the root to where the walk is. Paths are those that people see, with links in them.
+#[derive(Debug, Default)]
+pub(super) struct Ignores {
+    folders: Vec<Gitignore>,
+}
+
+impl Ignores {
+    /// Takes in the rules of a folder, until [`Ignores::leave`].
+    ///
+    /// # Errors
+    /// Why they cannot be known. Nothing was taken in, and nothing of the folder may be read: what somebody wanted
+    /// to keep out must not come into force because of a mistake.
+    pub(super) fn enter(&mut self, folder: &Path, path: &str, patience: &mut Patience) -> Result<(), String> {
+        self.folders.push(rules(&folder.join(NAME), path, patience)?);
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.folders.pop();
+    }
+
+    pub(super) fn is_ignored(&self, path: &str, is_folder: bool) -> bool {
+        let path = absolute(path);
+        let matches = self.folders.iter().rev().map(|rules| rules.matched(&path, is_folder));
+        matches.into_iter().find(|found| !found.is_none()).is_some_and(|found| found.is_ignore())
+    }
+}
+
+fn rules(file: &Path, path: &str, patience: &mut Patience) -> Result<Gitignore, String> {
+    if !file.try_exists().map_err(|error| error.to_string())? {
+        return Ok(Gitignore::empty());
+    }
+    let content = read(file, BYTES_MAX, patience).map_err(|unread| match unread {
+        Unread::NotAFile => "it is not a regular file".to_owned(),
+        Unread::KeptChanging => "it kept changing while it was read".to_owned(),
+        Unread::TooLarge => format!("it is larger than {} KiB", BYTES_MAX >> 10),
+        Unread::Refused(error) => error.to_string().to_lowercase(),
+    })?;
+    let text = String::from_utf8(content.bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let mut builder = GitignoreBuilder::new(absolute(path));
+    for (index, line) in text.lines().enumerate() {
+        let wrong = |error: ignore::Error| format!("line {}: {error}", index + 1);
+        builder.add_line(None, line).map_err(wrong)?;
+    }
+    builder.build().map_err(|error| error.to_string())
+}
+
+/// The root of the walk is the root of the paths.
+fn absolute(path: &str) -> String {
+    format!("/{path}")
+}
