@@ -179,6 +179,13 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
     }
 }
 
+impl Committed {
+    /// Returns whether a file of a source is where it stands.
+    pub(crate) fn is_of(&self, source: &SourceSnapshot, file: &str) -> bool {
+        self.owner.source == source.source && self.owner.origin.file == file
+    }
+}
+
 impl Stale {
     pub(crate) fn of(reason: StaleReason, problem: &Problem) -> Self {
         Self { reason, message: format!("{problem}; the last good stays") }

@@ -20,39 +20,54 @@ use crate::{
     world::{Member, World},
 };
 
-/// Refuses whatever collides with something older.
+/// Each round refuses at least one object more; a chain that is longer than this is nobody's mistake.
+const ROUNDS_MAX: usize = 16;
+
+/// Refuses whatever collides with something older. What falls back on its last good is the older one then, so that
+/// everybody is looked at again.
 pub(crate) fn settle(world: &mut World<'_>, input: &Input) {
+    for _ in 0..ROUNDS_MAX {
+        if !settle_round(world, input) {
+            return;
+        }
+    }
+}
+
+/// Returns whether something was refused.
+fn settle_round(world: &mut World<'_>, input: &Input) -> bool {
+    let mut has_refused = false;
     let mut claimed = Claimed::default();
     for key in in_seniority(world, |kind| kind == Kind::Network) {
-        settle_one(world, &key, |key, member| claimed.network(key, member));
+        has_refused |= settle_one(world, &key, |key, member| claimed.network(key, member));
     }
     claimed.seed(world, input);
     for key in in_seniority(world, |kind| matches!(kind, Kind::Server | Kind::Device)) {
-        settle_one(world, &key, |key, member| claimed.endpoint(key, member, &input.facts));
+        has_refused |= settle_one(world, &key, |key, member| claimed.endpoint(key, member, &input.facts));
     }
     let mut names = Names::default();
     for key in in_seniority(world, |kind| matches!(kind, Kind::User | Kind::Admin)) {
-        settle_one(world, &key, |key, member| names.claim(key, member));
+        has_refused |= settle_one(world, &key, |key, member| names.claim(key, member));
     }
-    sealed::settle(world);
+    sealed::settle(world) || has_refused
 }
 
-/// Claims for one object; if that fails, for its last good, which stays whatever happens.
+/// Claims for one object; if that fails, for its last good, which stays whatever happens. Returns whether it was refused.
 fn settle_one(
     world: &mut World<'_>,
     key: &ObjectKey,
     mut claim: impl FnMut(&ObjectKey, &Member<'_>) -> Result<(), Box<Problem>>,
-) {
-    let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) else { return };
+) -> bool {
+    let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) else { return false };
     let was_kept = world.members.get(key).is_some_and(|member| member.manifest.is_none());
     if was_kept {
         world.problems.push(*problem);
-        return;
+        return false;
     }
     world.refuse(key, *problem);
     if let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) {
         world.problems.push(*problem);
     }
+    true
 }
 
 fn in_seniority(world: &World<'_>, of: impl Fn(Kind) -> bool) -> Vec<ObjectKey> {
@@ -106,8 +121,9 @@ impl<'a> Claimed<'a> {
             }
         }
         for (network, owner, addresses) in input.allocations.iter() {
-            if world.members.contains_key(owner) {
-                for address in addresses {
+            let Some(member) = world.members.get(owner) else { continue };
+            for address in addresses {
+                if self.keeps(owner, member, network, address) {
                     self.addresses.insert((network.clone(), *address), owner.clone());
                 }
             }
@@ -117,6 +133,30 @@ impl<'a> Claimed<'a> {
                 self.keys.insert(*public_key, server.clone());
             }
         }
+    }
+
+    /// Returns whether an address stays its owner's: still in the network, and asking for no other one of the family.
+    fn keeps(&self, owner: &ObjectKey, member: &Member<'_>, network: &NetworkId, address: &IpAddr) -> bool {
+        let (references, wanted) = match member.spec {
+            ResourceSpec::Server(spec) => (&spec.network_refs, [].as_slice()),
+            ResourceSpec::Device(spec) => (&spec.network_refs, spec.addresses.as_slice()),
+            ResourceSpec::Network(_)
+            | ResourceSpec::RegistrationKey(_)
+            | ResourceSpec::User(_)
+            | ResourceSpec::PersonalKey(_)
+            | ResourceSpec::AccessPolicy(_)
+            | ResourceSpec::AccessTest(_)
+            | ResourceSpec::ConnectionProfile(_)
+            | ResourceSpec::Admin(_)
+            | ResourceSpec::AlertRule(_) => return false,
+        };
+        let mut networks = references.iter().map(|name| owner.sibling(Kind::Network, name.name.as_str()));
+        let Some(key) = networks.find(|key| network_id(key) == *network) else { return false };
+        let Some(spec) = self.networks.get(&key) else { return false };
+        let is_of_family = |other: &&IpAddr| {
+            other.is_ipv4() == address.is_ipv4() && pool_of(&spec.address_pools, other).is_some()
+        };
+        wanted.contains(address) || !wanted.iter().any(|other| is_of_family(&other))
     }
 
     fn endpoint(&mut self, key: &ObjectKey, member: &Member<'_>, facts: &Facts) -> Result<(), Box<Problem>> {

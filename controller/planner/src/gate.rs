@@ -14,11 +14,11 @@ use horizon_api::resource::{Kind, ObjectKey};
 
 pub(crate) use self::test::Failure;
 use crate::{
-    compile::{Input, Stale, draft::Draft},
-    plan::{self, Plan},
+    compile::{API_SOURCE, Input, Stale, Standing, draft::Draft},
+    plan::{self, Breach, Plan},
 };
 
-/// Each round keeps at least one object more; what takes more rounds than this is held by the plans so far.
+/// Each round keeps at least one object more. What takes more rounds than this waits as a whole.
 const ROUNDS_MAX: usize = 16;
 
 /// What may be in force, and what does not get in.
@@ -32,43 +32,75 @@ pub(crate) struct Judged<'a> {
 
 /// Judges what the sources say by what is in force.
 pub(crate) fn judge(input: &Input, now: i64) -> Judged<'_> {
-    let mut kept: BTreeMap<ObjectKey, Stale> = BTreeMap::new();
-    let mut plans: Vec<Plan> = Vec::new();
-    let mut draft = Draft::new(input, &kept, now);
+    let draft = Draft::new(input, &BTreeMap::new(), now);
     // At the first start there is nothing to fall back on.
     if input.previous.is_empty() {
         let failures = test::failures(&draft, now);
-        return Judged { draft, plans, failures };
+        return Judged { draft, plans: vec![], failures };
     }
-    let mut held = waiting(input, plan::reverted(input, &draft.world).into_iter().collect());
-    // Whatever is kept later makes a prune smaller, and what a person approved is the whole of it.
-    let mut has_judged_prunes = false;
-    for _ in 0..ROUNDS_MAX {
-        if held.is_empty() && !has_judged_prunes {
-            has_judged_prunes = true;
-            held = waiting(input, prune::plans(input, &draft));
-        }
-        if held.is_empty() {
-            held = breaches(input, &draft, now);
-        }
-        if held.is_empty() {
-            break;
-        }
-        for plan in &held {
-            for key in plan.causes.keys().filter(|key| !kept.contains_key(*key)).collect::<Vec<_>>() {
-                kept.insert(key.clone(), plan.stale());
-            }
-        }
-        plans.append(&mut held);
-        draft = Draft::new(input, &kept, now);
-    }
-    let failures = test::failures(&draft, now);
-    let failing = test::to_keep(input, &draft, &kept, &failures, now);
-    if !failing.is_empty() {
-        kept.extend(failing);
-        draft = Draft::new(input, &kept, now);
-    }
+    let mut judge = Judge { input, now, draft, kept: BTreeMap::new(), plans: vec![], failures: vec![] };
+    judge.run();
+    let Judge { draft, plans, mut failures, .. } = judge;
+    let mut still = test::failures(&draft, now);
+    still.retain(|failure| !failures.iter().any(|known| known.is_same_case(failure)));
+    failures.append(&mut still);
+    failures.sort_by(|a, b| (&a.test, a.case).cmp(&(&b.test, b.case)));
     Judged { draft, plans, failures }
+}
+
+/// A draft that loses, round by round, what may not be in force.
+struct Judge<'a> {
+    input: &'a Input,
+    now: i64,
+    draft: Draft<'a>,
+    kept: BTreeMap<ObjectKey, Stale>,
+    plans: Vec<Plan>,
+    /// The cases because of which something was kept.
+    failures: Vec<Failure>,
+}
+
+impl Judge<'_> {
+    fn run(&mut self) {
+        let reverted = plan::reverted(self.input, &self.draft.world);
+        self.keep_plans(waiting(self.input, reverted.into_iter().collect()));
+        // Whatever is kept later makes a prune smaller, and what a person approved is the whole of it.
+        self.keep_plans(waiting(self.input, prune::plans(self.input, &self.draft)));
+        for _ in 0..ROUNDS_MAX {
+            let held = breaches(self.input, &self.draft, self.now);
+            if !held.is_empty() {
+                self.keep_plans(held);
+                continue;
+            }
+            // What a test keeps out is judged like everything else: half of a change can be worse than the whole.
+            let verdict = test::to_keep(self.input, &self.draft, &self.kept, self.now);
+            if verdict.kept.is_empty() {
+                return;
+            }
+            self.failures.extend(verdict.failures);
+            self.keep(verdict.kept);
+        }
+        let rest = withholdable(&self.draft);
+        let message = format!("what it would do to people was not settled in {ROUNDS_MAX} rounds");
+        let plan = Plan::new(Breach::AccessLoss, rest, message, &self.draft.world);
+        self.keep_plans(waiting(self.input, vec![plan]));
+    }
+
+    fn keep_plans(&mut self, plans: Vec<Plan>) {
+        let causes = plans.iter().flat_map(|plan| plan.causes.keys().map(|key| (key.clone(), plan.stale())));
+        self.keep(causes.collect());
+        self.plans.extend(plans);
+    }
+
+    /// Keeps objects as they were. The first reason stays.
+    fn keep(&mut self, more: BTreeMap<ObjectKey, Stale>) {
+        if more.is_empty() {
+            return;
+        }
+        for (key, stale) in more {
+            self.kept.entry(key).or_insert(stale);
+        }
+        self.draft = Draft::new(self.input, &self.kept, self.now);
+    }
 }
 
 fn waiting(input: &Input, mut plans: Vec<Plan>) -> Vec<Plan> {
@@ -82,8 +114,42 @@ fn breaches(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
     let mut plans = owner::last_owner(input, draft, now);
     plans.extend(owner::own_way(input, draft, now));
     let mut plans = waiting(input, plans);
-    let changed = changed(draft);
-    let is_about_access = |key: &ObjectKey| match key.kind {
+    if !changed(draft).iter().any(|key| is_about_access(key.kind)) {
+        return plans;
+    }
+    let withholdable = withholdable(draft);
+    plans.extend(waiting(input, loss::plan(input, draft, &withholdable, now).into_iter().collect()));
+    plans
+}
+
+/// Returns the changed objects that may wait. What takes somebody's own access away, by removing or disabling them or by
+/// time, never waits with others, and nobody's login does.
+fn withholdable(draft: &Draft<'_>) -> BTreeSet<ObjectKey> {
+    let is_active = |key: &ObjectKey| match key.kind {
+        Kind::User => draft.effective.users.get(key).is_some_and(|user| user.standing == Standing::Active),
+        Kind::Device => {
+            draft.effective.devices.get(key).is_some_and(|device| device.standing == Standing::Active)
+        }
+        Kind::Network
+        | Kind::Server
+        | Kind::AccessPolicy
+        | Kind::RegistrationKey
+        | Kind::PersonalKey
+        | Kind::AccessTest
+        | Kind::ConnectionProfile
+        | Kind::Admin
+        | Kind::AlertRule => true,
+    };
+    let is_login = |key: &ObjectKey| {
+        draft.world.members.get(key).is_some_and(|member| member.owner.source.as_str() == API_SOURCE)
+    };
+    let mut changed = changed(draft);
+    changed.retain(|key| is_about_access(key.kind) && is_active(key) && !is_login(key));
+    changed
+}
+
+fn is_about_access(kind: Kind) -> bool {
+    match kind {
         Kind::Network | Kind::Server | Kind::User | Kind::Device | Kind::AccessPolicy => true,
         Kind::RegistrationKey
         | Kind::PersonalKey
@@ -91,12 +157,7 @@ fn breaches(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
         | Kind::ConnectionProfile
         | Kind::Admin
         | Kind::AlertRule => false,
-    };
-    if !changed.iter().any(is_about_access) {
-        return plans;
     }
-    plans.extend(waiting(input, loss::plan(input, draft, &changed, now).into_iter().collect()));
-    plans
 }
 
 /// Returns the objects that are not what they were.

@@ -201,10 +201,7 @@ pub(crate) fn still_reverted(input: &Input, now: i64) -> BTreeMap<ObjectKey, Con
 
 /// Returns whether what the sources say of an object is not in force already.
 fn differs(world: &World<'_>, key: &ObjectKey) -> bool {
-    world.members.get(key).map_or_else(
-        || world.pruned.iter().any(|committed| committed.key == *key),
-        |member| member.seniority() != 0,
-    )
+    world.members.get(key).map_or_else(|| world.pruned(key).is_some(), |member| member.seniority() != 0)
 }
 
 /// Returns the hash of what the sources say of an object, unless that is unknown: a file that cannot be read.

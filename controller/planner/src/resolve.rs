@@ -5,7 +5,32 @@ use horizon_api::{
     resource::{AccessPolicySpec, AccessTestSpec, Grants, Kind, ObjectKey, Reference, ResourceSpec},
 };
 
-use crate::world::World;
+use crate::world::{Member, World};
+
+/// Refuses edits that lead nowhere where the last good did not: a slip of the pen takes nothing out of force. What is
+/// new, and what lost its target to another change, waits for the target.
+pub(crate) fn settle(world: &mut World<'_>) {
+    let mut refused = Vec::new();
+    for (key, member) in &world.members {
+        let Some(committed) = member.last_good.filter(|committed| committed.spec != *member.spec) else {
+            continue;
+        };
+        let known: Vec<_> = references(key, &committed.spec).into_iter().map(|(_, target)| target).collect();
+        let new = references(key, member.spec).into_iter().filter(|(_, target)| !known.contains(target));
+        if let Some((path, target)) = new.into_iter().find(|(_, target)| !world.members.contains_key(target))
+        {
+            refused.push((key.clone(), missing(key, member, &path, &target)));
+        }
+    }
+    for (key, problem) in refused {
+        world.refuse(&key, problem);
+    }
+}
+
+fn missing(key: &ObjectKey, member: &Member<'_>, path: &str, target: &ObjectKey) -> Problem {
+    let problem = member.problem(key, path, "RefNotFound", format!("{target} does not exist"));
+    problem.fix(format!("declare it, or remove the reference to {target}"))
+}
 
 /// Returns every reference to an object that is not there.
 pub(crate) fn unresolved(world: &World<'_>) -> Vec<Problem> {
@@ -13,9 +38,7 @@ pub(crate) fn unresolved(world: &World<'_>) -> Vec<Problem> {
     for (key, member) in &world.members {
         for (path, target) in references(key, member.spec) {
             if !world.members.contains_key(&target) {
-                let message = format!("{target} does not exist");
-                let problem = member.problem(key, &path, "RefNotFound", message);
-                problems.push(problem.fix(format!("declare it, or remove the reference to {target}")));
+                problems.push(missing(key, member, &path, &target));
             }
         }
     }

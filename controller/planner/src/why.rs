@@ -9,7 +9,12 @@ mod find;
 mod judge;
 mod question;
 
-use std::{cell::OnceCell, collections::BTreeMap, net::IpAddr};
+use std::{
+    cell::{OnceCell, RefCell},
+    collections::BTreeMap,
+    net::IpAddr,
+    rc::Rc,
+};
 
 use horizon_api::{
     http::{ApiError, PolicyAnswer},
@@ -23,6 +28,7 @@ pub use self::{
 };
 use crate::{
     compile::{Access, Compiled, Effective},
+    effect::rules::{Rules, When},
     manifest::Origin,
 };
 
@@ -35,10 +41,12 @@ pub struct Scene<'a> {
     pub effective: &'a Effective,
     pub objects: BTreeMap<&'a ObjectKey, (&'a ResourceSpec, &'a Origin)>,
     owners: OnceCell<Owners<'a>>,
+    /// The rules of one network at one moment: cases of a test mostly share both.
+    rules: RefCell<Option<(NetworkId, i64, Rc<Rules<'a>>)>>,
 }
 
-/// Who has which address in which network.
-type Owners<'a> = BTreeMap<IpAddr, (&'a NetworkId, &'a ObjectKey)>;
+/// Who has which address in which network: networks of two namespaces may have the same.
+type Owners<'a> = BTreeMap<IpAddr, Vec<(&'a NetworkId, &'a ObjectKey)>>;
 
 impl<'a> Scene<'a> {
     /// Returns a scene of what may not be compiled to its end.
@@ -47,7 +55,7 @@ impl<'a> Scene<'a> {
         effective: &'a Effective,
         objects: BTreeMap<&'a ObjectKey, (&'a ResourceSpec, &'a Origin)>,
     ) -> Self {
-        Self { access, effective, objects, owners: OnceCell::new() }
+        Self { access, effective, objects, owners: OnceCell::new(), rules: RefCell::default() }
     }
 
     /// Returns the scene of a revision.
@@ -55,6 +63,20 @@ impl<'a> Scene<'a> {
         let objects = compiled.objects.iter();
         let objects = objects.map(|(key, object)| (key, (&object.spec, &object.owner.origin))).collect();
         Self::new(&compiled.access, &compiled.effective, objects)
+    }
+
+    /// Returns the rules of a network that are in force at a moment (unix seconds).
+    fn rules(&self, network: &NetworkId, at: i64) -> Rc<Rules<'a>> {
+        let mut last = self.rules.borrow_mut();
+        if let Some((known, moment, rules)) = &*last
+            && (known, *moment) == (network, at)
+        {
+            return Rc::clone(rules);
+        }
+        let table = self.access.networks.get(network).map(|network| &network.table);
+        let rules = Rc::new(table.map(|table| Rules::new(table, table, When::At(at))).unwrap_or_default());
+        *last = Some((network.clone(), at, Rc::clone(&rules)));
+        rules
     }
 
     /// Answers a question as of a moment (unix seconds).

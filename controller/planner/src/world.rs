@@ -18,6 +18,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct World<'a> {
     pub members: BTreeMap<ObjectKey, Member<'a>>,
+    /// What goes, in the order of its keys.
     pub pruned: Vec<&'a Committed>,
     pub problems: Vec<Problem>,
     /// What admins took out of force, as far as it is in effect.
@@ -105,9 +106,15 @@ impl<'a> World<'a> {
         self.holds.contains_key(key)
     }
 
+    /// Returns an object that goes.
+    pub(crate) fn pruned(&self, key: &ObjectKey) -> Option<&'a Committed> {
+        let found = self.pruned.binary_search_by(|committed| committed.key.cmp(key));
+        found.ok().map(|place| self.pruned[place])
+    }
+
     /// Returns where an object is declared, or was before it disappeared.
     pub(crate) fn origin_of(&self, key: &ObjectKey) -> Option<&Origin> {
-        let pruned = || self.pruned.iter().find(|committed| committed.key == *key).map(|c| &c.owner);
+        let pruned = || self.pruned(key).map(|committed| &committed.owner);
         self.members.get(key).map(|member| &member.owner).or_else(pruned).map(|owner| &owner.origin)
     }
 
@@ -131,27 +138,43 @@ impl<'a> World<'a> {
             [only] => Some(*only),
             several => established_among(several, last_good),
         };
-        let held = last_good.filter(|committed| {
-            chosen.is_some_and(|(source, _)| source.source != committed.owner.source)
-                && is_unsure(input, &committed.owner.source)
+        // A copy elsewhere does not take over because of a mistake in the text that is in force.
+        let kept = last_good.and_then(|committed| {
+            let is_its_own = |(source, manifest): (&SourceSnapshot, &Manifest)| {
+                committed.is_of(source, &manifest.origin.file)
+            };
+            chosen.filter(|claim| !is_its_own(*claim)).and_then(|(source, _)| {
+                let is_elsewhere = source.source != committed.owner.source;
+                unread_claim(input, committed, &rejected, is_elsewhere)
+            })
         });
-        let chosen = if held.is_some() { None } else { chosen };
-        let winner = chosen.map(|(_, manifest)| &manifest.origin).or(last_good.map(|c| &c.owner.origin));
-        let losers: Vec<_> = manifests
-            .iter()
-            .filter(|(_, manifest)| chosen.is_none_or(|(_, chosen)| chosen.origin != manifest.origin))
-            .collect();
-        for (_, loser) in &losers {
-            let other = manifests.iter().map(|(_, m)| &m.origin).find(|origin| **origin != loser.origin);
-            self.problems.push(declared_twice(loser, other, winner));
+        let chosen = if kept.is_some() { None } else { chosen };
+        let is_chosen = |(source, manifest): (&SourceSnapshot, &Manifest)| {
+            chosen.is_some_and(|(other, chosen)| {
+                other.source == source.source && chosen.origin == manifest.origin
+            })
+        };
+        let mut lost = None;
+        for claim in manifests.iter().copied().filter(|claim| !is_chosen(*claim)) {
+            let rival = match (chosen, last_good) {
+                (Some((source, manifest)), _) => Rival::Text(source, manifest),
+                (None, Some(committed)) if kept.is_some() => Rival::InForce(committed),
+                (None, last_good) => {
+                    let other = manifests.iter().copied().find(|other| !is_same_place(*other, claim));
+                    Rival::Undecided { other, is_in_force: last_good.is_some() }
+                }
+            };
+            let problem = declared_twice(claim, rival);
+            lost.get_or_insert_with(|| problem.message.clone());
+            self.problems.push(problem);
         }
         match (chosen, last_good) {
             (Some((source, manifest)), _) => {
                 self.members.insert(key.clone(), Member::declared(source, manifest, last_good));
             }
             (None, Some(committed)) => {
-                let message = losers.first().map(|(_, loser)| declared_twice(loser, None, winner).message);
-                let stale = Stale { reason: StaleReason::Conflicted, message: message.unwrap_or_default() };
+                let twice = || Stale { reason: StaleReason::Conflicted, message: lost.unwrap_or_default() };
+                let stale = kept.unwrap_or_else(twice);
                 self.members.insert(key.clone(), Member::kept(committed, stale));
             }
             (None, None) => {}
@@ -181,16 +204,17 @@ impl<'a> Claims<'a> {
     /// Takes an object as declared although rules stand against it, if they stood against it when it was accepted
     /// too. Returns the problems, which are warnings then.
     fn ratchet(&mut self) -> Vec<&'a Problem> {
-        let ([], [(source, rejected)], Some(committed)) =
-            (self.manifests.as_slice(), self.rejected.as_slice(), self.last_good)
-        else {
-            return vec![];
+        let Some(committed) = self.last_good else { return vec![] };
+        let is_its_own = |(source, rejected): &&(&SourceSnapshot, &Rejected)| {
+            source.source == committed.owner.source
+                && (self.manifests.is_empty() || committed.is_of(source, &rejected.origin.file))
         };
-        let is_same_source = source.source == committed.owner.source;
+        let mut own = self.rejected.iter().filter(is_its_own);
+        let (Some((source, rejected)), None) = (own.next().copied(), own.next()) else { return vec![] };
         match &rejected.readable {
-            Some(readable) if is_same_source && ratchet::stays_accepted(readable, committed) => {
+            Some(readable) if ratchet::stays_accepted(readable, committed) => {
                 self.manifests.push((source, &readable.manifest));
-                self.rejected.clear();
+                self.rejected.retain(|(_, other)| !std::ptr::eq(*other, rejected));
                 readable.faults.iter().map(|fault| &fault.problem).collect()
             }
             Some(_) | None => vec![],
@@ -276,17 +300,69 @@ fn established_among<'a>(
     }
 }
 
-fn declared_twice(loser: &Manifest, other: Option<&Origin>, winner: Option<&Origin>) -> Problem {
-    let (message, fix) = match (winner, other) {
-        (Some(winner), _) => {
-            (format!("is declared in {winner} too, and that one stays in force"), "remove one of them")
-        }
-        (None, Some(other)) => {
-            (format!("is declared in {other} too, and neither is in force"), "remove one of them")
-        }
-        (None, None) => ("is declared twice".to_owned(), "remove one of them"),
+/// Because of what a text is not in force.
+enum Rival<'a> {
+    /// Another text.
+    Text(&'a SourceSnapshot, &'a Manifest),
+    /// What was in force before, whose own text cannot be read.
+    InForce(&'a Committed),
+    /// Nobody can tell which one is meant.
+    Undecided { other: Option<(&'a SourceSnapshot, &'a Manifest)>, is_in_force: bool },
+}
+
+fn declared_twice((source, loser): (&SourceSnapshot, &Manifest), rival: Rival<'_>) -> Problem {
+    let place = |of: &str, origin: &Origin| match of == source.source {
+        true => origin.to_string(),
+        false => format!("{origin} of {}", of.trim_start_matches("files:")),
     };
-    loser.problem("", "Conflicted", message).fix(fix)
+    let message = match rival {
+        Rival::Text(other, manifest) => {
+            format!(
+                "is declared in {} too, and that one stays in force",
+                place(&other.source, &manifest.origin)
+            )
+        }
+        Rival::InForce(committed) => {
+            let Owner { source, origin } = &committed.owner;
+            format!("is declared in {} too, and that one stays in force", place(source, origin))
+        }
+        Rival::Undecided { other, is_in_force } => {
+            let what = if is_in_force { "the last good stays in force" } else { "neither is in force" };
+            match other {
+                Some((other, manifest)) => {
+                    format!("is declared in {} too, and {what}", place(&other.source, &manifest.origin))
+                }
+                None => format!("is declared twice, and {what}"),
+            }
+        }
+    };
+    loser.problem("", "Conflicted", message).fix("remove one of them")
+}
+
+fn is_same_place(one: (&SourceSnapshot, &Manifest), other: (&SourceSnapshot, &Manifest)) -> bool {
+    one.0.source == other.0.source && one.1.origin == other.1.origin
+}
+
+/// Returns why what is in force stays although only another text declares it: its own may be there, and cannot be read.
+fn unread_claim(
+    input: &Input,
+    committed: &Committed,
+    rejected: &[(&SourceSnapshot, &Rejected)],
+    is_elsewhere: bool,
+) -> Option<Stale> {
+    let Owner { source, origin } = &committed.owner;
+    if let Some((_, own)) = rejected.iter().find(|(source, own)| committed.is_of(source, &own.origin.file)) {
+        return Some(Stale::of(StaleReason::SourceInvalid, &own.problem));
+    }
+    if source_named(input, source).is_some_and(|own| own.parsed.broken_files.contains(&origin.file)) {
+        let message = format!("{} cannot be read; the last good stays", origin.file);
+        return Some(Stale { reason: StaleReason::SourceInvalid, message });
+    }
+    let is_unsure = is_elsewhere && is_unsure(input, source);
+    is_unsure.then(|| Stale {
+        reason: StaleReason::Conflicted,
+        message: format!("is declared twice, and {source} cannot be read completely; the last good stays"),
+    })
 }
 
 /// Says why an object that no text declares stays, or nothing if it goes.

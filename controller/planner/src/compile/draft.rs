@@ -32,6 +32,7 @@ impl<'a> Draft<'a> {
         let mut world = World::merge(input, now);
         world.keep(kept);
         change::settle(&mut world, &input.allocations);
+        resolve::settle(&mut world);
         conflict::settle(&mut world, input);
         let unresolved = resolve::unresolved(&world);
         let (allocations, exhausted) = allocate(&world, &input.allocations);

@@ -7,12 +7,14 @@ use horizon_api::{
 
 use crate::world::World;
 
-/// Refuses whichever of policy and network is newer.
-pub(super) fn settle(world: &mut World<'_>) {
+/// Refuses whichever of policy and network is newer. Returns whether it refused something.
+pub(super) fn settle(world: &mut World<'_>) -> bool {
     let refused: Vec<_> = world.members.keys().filter_map(|key| refusal(world, key)).collect();
+    let has_refused = !refused.is_empty();
     for (key, problem) in refused {
         world.refuse(&key, problem);
     }
+    has_refused
 }
 
 fn refusal(world: &World<'_>, key: &ObjectKey) -> Option<(ObjectKey, Problem)> {

@@ -11,7 +11,7 @@ use super::{
     Change,
     flows::Flows,
     picture::{Pair, network_key},
-    rules::{Moment, RuleSet, shared},
+    rules::{Moment, Selectors, Side},
     stage::{Class, Delta, End, EndKind, Stage},
 };
 
@@ -91,7 +91,7 @@ impl<'s, 'a> Causes<'s, 'a> {
     fn explain_turn(&mut self, delta: &Delta<'_>, turn: Turn, flows: &Flows) {
         for (family, from) in delta.source.meets(turn.had) {
             for (_, to) in delta.destination.meets(turn.had).iter().filter(|(other, _)| other == family) {
-                for number in shared(from, to) {
+                for number in self.stage.rules.shared(from, to, turn.had) {
                     let facts = &self.stage.rules.list[number];
                     let of_rule = facts.flows.both(flows);
                     if facts.rule.action == Action::Allow && !of_rule.is_empty() {
@@ -114,12 +114,14 @@ impl<'s, 'a> Causes<'s, 'a> {
         flows: &Flows,
     ) -> Vec<(Cause, Flows)> {
         let whole = |cause| vec![(cause, flows.clone())];
-        let of = |class: &Class, moment| -> Vec<RuleSet> {
+        let of = |class: &Class, moment| -> Vec<Selectors> {
             let meets = class.meets(moment).iter().filter(|(other, _)| *other == family);
-            meets.map(|(_, rules)| rules.clone()).collect()
+            meets.map(|(_, selectors)| selectors.clone()).collect()
         };
-        let meets =
-            |sets: &[RuleSet], number: usize| sets.iter().any(|set| set.binary_search(&number).is_ok());
+        let rules = &self.stage.rules;
+        let meets = |ends: &[Selectors], side: Side, number: usize| {
+            ends.iter().any(|selectors| rules.meets(selectors, side, number))
+        };
         let (from, to) = (of(delta.source, turn.has), of(delta.destination, turn.has));
         let rule = &self.stage.rules.list[number];
         if from.is_empty() {
@@ -131,21 +133,21 @@ impl<'s, 'a> Causes<'s, 'a> {
         if !rule.is_in(turn.has) {
             return whole(Cause::Rule(number));
         }
-        if !meets(&from, number) {
+        if !meets(&from, Side::From, number) {
             return whole(Cause::Source);
         }
-        if !meets(&to, number) {
+        if !meets(&to, Side::To, number) {
             return whole(Cause::Destination);
         }
         let had_from = of(delta.source, turn.had);
         let mut causes = Vec::new();
         let denies: BTreeSet<usize> =
-            from.iter().flat_map(|from| to.iter().flat_map(move |to| shared(from, to))).collect();
+            from.iter().flat_map(|from| to.iter().flat_map(|to| rules.shared(from, to, turn.has))).collect();
         for deny in denies {
             let facts = &self.stage.rules.list[deny];
             let denied = facts.flows.both(flows);
             if facts.rule.action == Action::Deny && !denied.is_empty() {
-                let cause = match (facts.is_in(turn.had), meets(&had_from, deny)) {
+                let cause = match (facts.is_in(turn.had), meets(&had_from, Side::From, deny)) {
                     (false, _) => Cause::Rule(deny),
                     (true, false) => Cause::Source,
                     (true, true) => Cause::Destination,

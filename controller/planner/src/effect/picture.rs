@@ -95,8 +95,8 @@ impl Pair<'_> {
     }
 
     fn differs(&self, key: &ObjectKey) -> bool {
-        let spec = |picture: &Picture<'_>| picture.objects.get(key).map(|(spec, _)| (*spec).clone());
-        spec(self.before) != spec(self.after)
+        let [before, after] = [self.before, self.after].map(|picture| picture.objects.get(key));
+        before.map(|(spec, _)| spec) != after.map(|(spec, _)| spec)
     }
 }
 

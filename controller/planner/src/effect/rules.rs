@@ -26,6 +26,8 @@ pub(crate) struct RuleFacts<'a> {
     pub is_before: bool,
     pub is_after: bool,
     pub flows: Flows,
+    from: Selectors,
+    to: Selectors,
 }
 
 /// Which of two states.
@@ -55,12 +57,22 @@ impl When {
     }
 }
 
-/// Numbers of rules, sorted.
-pub(crate) type RuleSet = Vec<usize>;
+/// The selectors that select an end, as numbers, sorted: it meets the rules of all of them. Selectors and not rules,
+/// because one group may have ten thousand rules, and ten thousand people the group.
+pub(crate) type Selectors = Vec<u32>;
+
+/// On which side of a rule an end is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    From,
+    To,
+}
 
 #[derive(Default)]
 struct Index<'a> {
-    by_selector: BTreeMap<&'a Selector, RuleSet>,
+    numbers: BTreeMap<&'a Selector, u32>,
+    /// The rules of each selector, sorted.
+    rules: Vec<Vec<usize>>,
     /// Of the prefixes among the selectors: whether IPv4, and the length.
     lengths: BTreeSet<(bool, u8)>,
 }
@@ -87,26 +99,62 @@ impl<'a> Rules<'a> {
     fn add(&mut self, rule: &'a Rule, policy: &'a str) -> usize {
         let number = self.list.len();
         let flows = Flows::of(rule);
-        self.list.push(RuleFacts { rule, policy, is_before: false, is_after: false, flows });
-        rule.from.iter().for_each(|selector| self.from.add(selector, number));
-        rule.to.iter().for_each(|selector| self.to.add(selector, number));
+        let from = rule.from.iter().map(|selector| self.from.add(selector, number)).collect();
+        let to = rule.to.iter().map(|selector| self.to.add(selector, number)).collect();
+        self.list.push(RuleFacts { rule, policy, is_before: false, is_after: false, flows, from, to });
         number
     }
 
-    /// Returns the rules that begin at a party.
-    pub(crate) fn from(&self, party: &Party<'_>, moment: Moment) -> RuleSet {
-        self.in_force(self.from.matching(party), moment)
+    /// Returns the selectors on a side that select a party.
+    pub(crate) fn selecting(&self, party: &Party<'_>, side: Side) -> Selectors {
+        self.index(side).selecting(party)
     }
 
-    /// Returns the rules that end at a party.
-    pub(crate) fn to(&self, party: &Party<'_>, moment: Moment) -> RuleSet {
-        self.in_force(self.to.matching(party), moment)
+    /// Returns whether an end meets a rule, in force or not.
+    pub(crate) fn meets(&self, selectors: &[u32], side: Side, number: usize) -> bool {
+        let of_rule = match side {
+            Side::From => &self.list[number].from,
+            Side::To => &self.list[number].to,
+        };
+        of_rule.iter().any(|selector| selectors.binary_search(selector).is_ok())
+    }
+
+    /// Returns the rules in force that are about what goes from one end to another, sorted.
+    pub(crate) fn shared(&self, from: &[u32], to: &[u32], moment: Moment) -> Vec<usize> {
+        let (fewer, others, side) = if self.from.count(from) <= self.to.count(to) {
+            (self.from.rules_of(from), to, Side::To)
+        } else {
+            (self.to.rules_of(to), from, Side::From)
+        };
+        let mut numbers: Vec<usize> = fewer
+            .filter(|number| self.list[*number].is_in(moment) && self.meets(others, side, *number))
+            .collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    }
+
+    /// Returns the rules of an end that are in force at one of the moments only.
+    pub(crate) fn changed<'s>(
+        &'s self,
+        selectors: &'s [u32],
+        side: Side,
+    ) -> impl Iterator<Item = usize> + 's {
+        self.index(side).rules_of(selectors).filter(|number| self.list[*number].has_changed())
+    }
+
+    /// Returns the selectors of a rule on a side.
+    pub(crate) fn selectors(&self, number: usize, side: Side) -> &[u32] {
+        match side {
+            Side::From => &self.list[number].from,
+            Side::To => &self.list[number].to,
+        }
     }
 
     /// Returns what the rules that two ends share let pass between them.
-    pub(crate) fn flows(&self, from: &RuleSet, to: &RuleSet) -> Flows {
+    pub(crate) fn flows(&self, from: &[u32], to: &[u32], moment: Moment) -> Flows {
         let (mut allowed, mut denied) = (Flows::default(), Flows::default());
-        for number in shared(from, to) {
+        for number in self.shared(from, to, moment) {
             let facts = &self.list[number];
             match facts.rule.action {
                 Action::Allow => allowed = allowed.union(&facts.flows),
@@ -118,13 +166,15 @@ impl<'a> Rules<'a> {
 
     /// Returns every prefix that a rule names.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
-        let selectors = self.from.by_selector.keys().chain(self.to.by_selector.keys());
+        let selectors = self.from.numbers.keys().chain(self.to.numbers.keys());
         selectors.filter_map(|selector| prefix_of(selector))
     }
 
-    fn in_force(&self, mut numbers: RuleSet, moment: Moment) -> RuleSet {
-        numbers.retain(|number| self.list[*number].is_in(moment));
-        numbers
+    fn index(&self, side: Side) -> &Index<'a> {
+        match side {
+            Side::From => &self.from,
+            Side::To => &self.to,
+        }
     }
 }
 
@@ -135,20 +185,39 @@ impl RuleFacts<'_> {
             Moment::After => self.is_after,
         }
     }
+
+    fn has_changed(&self) -> bool {
+        self.is_before != self.is_after
+    }
 }
 
 impl<'a> Index<'a> {
-    fn add(&mut self, selector: &'a Selector, number: usize) {
+    /// Returns the number of the selector.
+    fn add(&mut self, selector: &'a Selector, rule: usize) -> u32 {
         if let Some(prefix) = prefix_of(selector) {
             self.lengths.insert((prefix.addr().is_ipv4(), prefix.prefix_len()));
         }
-        let numbers = self.by_selector.entry(selector).or_default();
-        if numbers.last() != Some(&number) {
-            numbers.push(number);
+        let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(selector).or_insert(next);
+        if number == next {
+            self.rules.push(vec![]);
         }
+        let rules = &mut self.rules[number as usize];
+        if rules.last() != Some(&rule) {
+            rules.push(rule);
+        }
+        number
     }
 
-    fn matching(&self, party: &Party<'_>) -> RuleSet {
+    fn rules_of<'s>(&'s self, selectors: &'s [u32]) -> impl Iterator<Item = usize> + 's {
+        selectors.iter().flat_map(|selector| &self.rules[*selector as usize]).copied()
+    }
+
+    fn count(&self, selectors: &[u32]) -> usize {
+        selectors.iter().map(|selector| self.rules[*selector as usize].len()).sum()
+    }
+
+    fn selecting(&self, party: &Party<'_>) -> Selectors {
         let mut wanted = vec![Selector::Any];
         match party.who {
             Who::Device(identity) => {
@@ -167,29 +236,15 @@ impl<'a> Index<'a> {
         let lengths = self.lengths.iter().filter(|(family, _)| *family == is_ipv4);
         let around = lengths.filter_map(|(_, length)| IpNet::new(party.address, *length).ok());
         wanted.extend(around.map(|prefix| Selector::Cidr(prefix.trunc())));
-        let mut numbers: RuleSet =
-            wanted.iter().filter_map(|selector| self.by_selector.get(selector)).flatten().copied().collect();
+        let mut numbers: Selectors =
+            wanted.iter().filter_map(|selector| self.numbers.get(selector)).copied().collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
     }
 }
 
-/// Returns what is in both of two sorted lists.
-pub(crate) fn shared<'s>(one: &'s [usize], other: &'s [usize]) -> impl Iterator<Item = usize> + 's {
-    let (short, long) = if one.len() <= other.len() { (one, other) } else { (other, one) };
-    short.iter().copied().filter(|number| long.binary_search(number).is_ok())
-}
-
-fn prefix_of(selector: &Selector) -> Option<IpNet> {
-    match selector {
-        Selector::Cidr(prefix) => Some(*prefix),
-        Selector::Any
-        | Selector::User(_)
-        | Selector::Group(_)
-        | Selector::Tag(_)
-        | Selector::Device(_)
-        | Selector::Server(_)
-        | Selector::Members => None,
-    }
+/// Returns the prefix of a selector by address.
+pub(crate) fn prefix_of(selector: &Selector) -> Option<IpNet> {
+    if let Selector::Cidr(prefix) = selector { Some(*prefix) } else { None }
 }

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use super::{
     flows::Flows,
     picture::{Pair, Picture},
-    rules::{Moment, RuleSet, Rules, When},
+    rules::{Moment, Rules, Selectors, Side, When},
 };
 use crate::compile::Standing;
 
@@ -37,6 +37,10 @@ pub(crate) struct Stage<'a> {
     pub ends: Vec<Ends<'a>>,
     pub sources: Vec<Class>,
     pub destinations: Vec<Class>,
+    /// The destinations that each selector selects at either moment, sorted.
+    selected: BTreeMap<u32, Vec<usize>>,
+    /// The destinations that other selectors select now.
+    moved: Vec<usize>,
 }
 
 /// An end, at both moments.
@@ -46,7 +50,7 @@ pub(crate) struct Ends<'a> {
     after: Vec<Party<'a>>,
 }
 
-/// Ends that meet the same rules at both moments.
+/// Ends that the same selectors select at both moments.
 pub(crate) struct Class {
     /// Names it among all classes of its network.
     pub number: usize,
@@ -66,8 +70,8 @@ pub(crate) enum EndKind {
     Host,
 }
 
-/// The rules that each address of an end meets, by family; empty when it is not there.
-pub(crate) type Meets = BTreeSet<(bool, RuleSet)>;
+/// The selectors that select each address of an end, by family; empty when it is not there.
+pub(crate) type Meets = BTreeSet<(bool, Selectors)>;
 
 /// What two classes gain and lose between them.
 pub(crate) struct Delta<'s> {
@@ -109,30 +113,29 @@ impl<'a> Stage<'a> {
         }
         let ends: Vec<_> = ends.into_values().collect();
         let is_source = |ends: &Ends<'_>| ends.end.kind() != EndKind::Server;
-        let sources = classes(&ends, is_source, |party, moment| rules.from(party, moment));
-        let destinations = classes(&ends, |_| true, |party, moment| rules.to(party, moment));
+        let sources = classes(&ends, is_source, |party| rules.selecting(party, Side::From));
+        let destinations = classes(&ends, |_| true, |party| rules.selecting(party, Side::To));
         let sources: Vec<_> = sources.into_iter().map(|class| Class { is_source: true, ..class }).collect();
         let first = sources.len();
         let numbered = |class: Class| Class { number: first + class.number, ..class };
-        let destinations = destinations.into_iter().map(numbered).collect();
-        Self { network, rules, ends, sources, destinations }
+        let destinations: Vec<_> = destinations.into_iter().map(numbered).collect();
+        let (selected, moved) = select(&destinations);
+        Self { network, rules, ends, sources, destinations, selected, moved }
     }
 
     /// Calls `visit` with every pair of classes between which something changed, until it has looked at
     /// `pairs_max`. Returns whether that was all.
     pub(crate) fn deltas(&self, pairs_max: usize, mut visit: impl FnMut(&Delta<'_>)) -> bool {
         let mut left = pairs_max;
-        let moved: Vec<_> = self.destinations.iter().filter(|class| class.has_moved()).collect();
-        let all: Vec<_> = self.destinations.iter().collect();
         for source in &self.sources {
-            for destination in if source.has_moved() { &all } else { &moved } {
+            for destination in self.candidates(source) {
                 let Some(rest) = left.checked_sub(1) else { return false };
                 left = rest;
                 if !can_talk(source, destination) {
                     continue;
                 }
-                let before = self.flows(&source.before, &destination.before);
-                let after = self.flows(&source.after, &destination.after);
+                let before = self.flows(&source.before, &destination.before, Moment::Before);
+                let after = self.flows(&source.after, &destination.after, Moment::After);
                 if before != after {
                     let (gained, lost) = (after.minus(&before), before.minus(&after));
                     visit(&Delta { source, destination, gained, lost });
@@ -142,19 +145,49 @@ impl<'a> Stage<'a> {
         true
     }
 
-    /// Returns what passes between two ends by what their addresses meet.
-    pub(crate) fn flows(&self, from: &Meets, to: &Meets) -> Flows {
+    /// Returns the destinations to which another flow may pass than before: one of the two is somebody else, or a rule
+    /// that both meet has come or gone.
+    pub(crate) fn candidates<'s>(&'s self, source: &'s Class) -> Box<dyn Iterator<Item = &'s Class> + 's> {
+        if source.has_moved() {
+            return Box::new(self.destinations.iter());
+        }
+        let changed = source.before.iter().flat_map(|(_, from)| self.rules.changed(from, Side::From));
+        let changed: BTreeSet<usize> = changed.collect();
+        let selectors = changed.into_iter().flat_map(|number| self.rules.selectors(number, Side::To));
+        let selectors: BTreeSet<&u32> = selectors.collect();
+        let met = selectors.into_iter().filter_map(|selector| self.selected.get(selector)).flatten();
+        let numbers: BTreeSet<usize> = met.chain(&self.moved).copied().collect();
+        Box::new(numbers.into_iter().map(|number| &self.destinations[number]))
+    }
+
+    /// Returns what passes between two ends by what their addresses meet at a moment.
+    pub(crate) fn flows(&self, from: &Meets, to: &Meets, moment: Moment) -> Flows {
         let mut flows = Flows::default();
         for (is_ipv4, from) in from {
             for (_, to) in to.iter().filter(|(family, _)| family == is_ipv4) {
-                flows = flows.union(&self.rules.flows(from, to));
+                flows = flows.union(&self.rules.flows(from, to, moment));
             }
         }
         flows
     }
 }
 
+/// Returns which destinations each selector selects, and those that others select now.
+fn select(destinations: &[Class]) -> (BTreeMap<u32, Vec<usize>>, Vec<usize>) {
+    let mut selected: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (number, class) in destinations.iter().enumerate() {
+        let selectors: BTreeSet<u32> =
+            class.before.iter().chain(&class.after).flat_map(|(_, selectors)| selectors).copied().collect();
+        for selector in selectors {
+            selected.entry(selector).or_default().push(number);
+        }
+    }
+    let moved = destinations.iter().enumerate().filter(|(_, class)| class.has_moved());
+    (selected, moved.map(|(number, _)| number).collect())
+}
+
 impl Class {
+    /// Returns whether other selectors select its ends now.
     fn has_moved(&self) -> bool {
         self.before != self.after
     }
@@ -195,13 +228,13 @@ pub(crate) fn can_talk(source: &Class, destination: &Class) -> bool {
 fn classes<'a>(
     ends: &[Ends<'a>],
     is_in: impl Fn(&Ends<'a>) -> bool,
-    meets: impl Fn(&Party<'a>, Moment) -> RuleSet,
+    selecting: impl Fn(&Party<'a>) -> Selectors,
 ) -> Vec<Class> {
     let mut classes: BTreeMap<(EndKind, Meets, Meets), Vec<usize>> = BTreeMap::new();
     for (number, end) in ends.iter().enumerate().filter(|(_, end)| is_in(end)) {
         let meets = |moment| -> Meets {
             let parties = end.parties(moment).iter();
-            parties.map(|party| (party.address.is_ipv4(), meets(party, moment))).collect()
+            parties.map(|party| (party.address.is_ipv4(), selecting(party))).collect()
         };
         let key = (end.end.kind(), meets(Moment::Before), meets(Moment::After));
         classes.entry(key).or_default().push(number);
@@ -262,25 +295,41 @@ fn hosts(pair: Pair<'_>, network: &NetworkId, rules: &Rules<'_>) -> BTreeMap<IpN
     let is_behind = |prefix: &IpNet| routes.iter().any(|route| route.contains(prefix));
     let named = rules.prefixes().map(|prefix| prefix.trunc()).filter(is_behind);
     let pieces: BTreeSet<IpNet> = routes.iter().copied().chain(named).collect();
-    pieces.iter().filter_map(|piece| Some((*piece, own_address(piece, &pieces)?))).collect()
+    let pieces = Pieces::new(pieces);
+    pieces.own_addresses().collect()
 }
 
-fn own_address(piece: &IpNet, pieces: &BTreeSet<IpNet>) -> Option<IpAddr> {
-    let smaller = |address: &IpAddr| {
-        pieces.iter().find(|other| *other != piece && piece.contains(*other) && other.contains(address))
-    };
-    let mut address = piece.network();
-    // Each turn leaves one smaller piece behind, so it ends.
-    while let Some(inner) = smaller(&address) {
-        address = following(inner.broadcast())?;
-        if !piece.contains(&address) {
-            return None;
-        }
+/// Prefixes in the order of their first addresses, the larger first: what lies in one follows it.
+struct Pieces(Vec<IpNet>);
+
+impl Pieces {
+    fn new(prefixes: BTreeSet<IpNet>) -> Self {
+        let mut prefixes: Vec<_> = prefixes.into_iter().collect();
+        prefixes.sort_unstable_by_key(|prefix| (prefix.network(), prefix.prefix_len()));
+        Self(prefixes)
     }
-    Some(address)
+
+    /// Returns every piece that has an address in no smaller one, with the first such address.
+    fn own_addresses(&self) -> impl Iterator<Item = (IpNet, IpAddr)> {
+        let numbered = self.0.iter().enumerate();
+        numbered.filter_map(|(number, piece)| Some((*piece, self.own_address(number, piece)?)))
+    }
+
+    fn own_address(&self, number: usize, piece: &IpNet) -> Option<IpAddr> {
+        let mut address = piece.network();
+        let mut next = number + 1;
+        while let Some(inner) = self.0.get(next).filter(|inner| inner.network() <= address) {
+            if inner.broadcast() >= address {
+                address = following(inner.broadcast()).filter(|address| piece.contains(address))?;
+            }
+            next += 1;
+        }
+        Some(address)
+    }
 }
 
-fn following(address: IpAddr) -> Option<IpAddr> {
+/// Returns the next address, of the same family.
+pub(crate) fn following(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(address) => u32::from(address).checked_add(1).map(|next| IpAddr::V4(next.into())),
         IpAddr::V6(address) => u128::from(address).checked_add(1).map(|next| IpAddr::V6(next.into())),

@@ -16,8 +16,8 @@ use crate::{
     effect::{
         losers,
         picture::{Pair, Picture},
-        rules::{Moment, When, shared},
-        stage::{Class, End, EndKind, Meets, Stage, can_talk},
+        rules::{Moment, When},
+        stage::{Class, End, EndKind, Stage, can_talk},
     },
     plan::{Breach, Plan},
 };
@@ -30,7 +30,7 @@ const PAIRS_MAX: u64 = 5;
 pub(super) fn plan(
     input: &Input,
     draft: &Draft<'_>,
-    changed: &BTreeSet<ObjectKey>,
+    withholdable: &BTreeSet<ObjectKey>,
     now: i64,
 ) -> Option<Plan> {
     let in_force = Draft::in_force(input, now);
@@ -40,19 +40,25 @@ pub(super) fn plan(
     let (before, after) = (in_force.picture(), draft.picture());
     let pair = Pair { before: &before, after: &after };
     let counts = |network: &NetworkId, end: &End| stays(pair, network, end);
-    let (mut all, mut lost) = (0, 0);
-    for network in before.access.networks.keys() {
-        let stage = Stage::new(pair, network, &|end| counts(network, end), When::Ever(now));
-        let tally = Tally::of(&stage, &before);
-        all += tally.all;
-        lost += tally.lost;
+    let networks = before.access.networks.keys();
+    let stages: Vec<_> = networks
+        .map(|network| Stage::new(pair, network, &|end| counts(network, end), When::Ever(now)))
+        .collect();
+    // Most changes take nothing from anybody, and counting everything costs more than all the rest.
+    if stages.iter().map(lost_at_most).sum::<u64>() <= PAIRS_MAX {
+        return None;
     }
+    let tallies = stages.iter().map(|stage| Tally::of(stage, &before));
+    let (all, lost) = tallies.fold((0, 0), |(all, lost), tally| (all + tally.all, lost + tally.lost));
     if lost <= PAIRS_MAX || lost * 100 <= all * PERCENT_MAX {
         return None;
     }
-    // Where the causes cannot be told, everything that changed waits.
-    let causes = losers(pair, &counts, When::Ever(now)).unwrap_or_else(|| changed.clone());
-    let causes: Vec<_> = causes.into_iter().filter(|key| changed.contains(key)).collect();
+    // Where the causes cannot be told, everything that changed waits, and may.
+    let causes = losers(pair, &counts, When::Ever(now)).unwrap_or_else(|| withholdable.clone());
+    let mut causes: Vec<_> = causes.into_iter().filter(|key| withholdable.contains(key)).collect();
+    if causes.is_empty() {
+        causes = withholdable.iter().cloned().collect();
+    }
     let message = format!(
         "{lost} of {all} ways between people and what they reach would be lost ({} %)",
         lost * 100 / all
@@ -62,23 +68,38 @@ pub(super) fn plan(
 
 /// Says whether an end is there before and after, so that what it loses is lost to a policy.
 fn stays(pair: Pair<'_>, network: &NetworkId, end: &End) -> bool {
-    let is_active = |server: &ObjectKey| {
-        let servers = &pair.after.effective.servers;
-        servers.get(server).is_some_and(|server| server.standing == Standing::Active)
-    };
+    let servers = &pair.after.effective.servers;
+    let is_active =
+        |server: &ObjectKey| servers.get(server).is_some_and(|server| server.standing == Standing::Active);
+    // A server that is not declared any more was rather lost than disabled.
+    let carries = |server: &ObjectKey| !servers.contains_key(server) || is_active(server);
     let Some(access) = pair.before.access.networks.get(network) else { return false };
     match end {
         End::Device(key) => {
-            let is_carried = access.servers.keys().any(is_active);
+            let is_carried = access.servers.keys().any(carries);
             let device = pair.after.effective.devices.get(key);
             is_carried && device.is_some_and(|device| device.standing == Standing::Active)
         }
         End::Server(key) => is_active(key),
         End::Host(prefix) => {
             let mut routes = access.prefixes.iter().filter(|(route, _)| route.contains(prefix));
-            routes.any(|(_, servers)| servers.iter().any(is_active))
+            routes.any(|(_, servers)| servers.iter().any(carries))
         }
     }
+}
+
+/// Returns how many pairs are lost, or more: every device counts, and every end that it reached.
+fn lost_at_most(stage: &Stage<'_>) -> u64 {
+    let mut lost = 0;
+    for source in stage.sources.iter().filter(|class| class.kind == EndKind::Device) {
+        for destination in stage.candidates(source).filter(|destination| can_talk(source, destination)) {
+            let passes = |moment| passes(stage, source, destination, moment);
+            if passes(Moment::Before) && !passes(Moment::After) {
+                lost += (source.members.len() * destination.members.len()) as u64;
+            }
+        }
+    }
+    lost
 }
 
 /// How many pairs there are in a network, and how many of them are lost.
@@ -95,27 +116,28 @@ impl Tally {
     fn of(stage: &Stage<'_>, before: &Picture<'_>) -> Self {
         let groups = Groups::of(stage, before);
         let masks: Vec<Bits> = stage.destinations.iter().map(|class| groups.mask(class)).collect();
-        let mut reached: BTreeMap<usize, (Bits, Bits)> = BTreeMap::new();
-        let count = groups.sizes.len();
-        for source in stage.sources.iter().filter(|class| class.kind == EndKind::Device) {
-            let old = reach(stage, source, &masks, count, Moment::Before);
-            let new = reach(stage, source, &masks, count, Moment::After);
-            let members: BTreeSet<usize> =
-                source.members.iter().map(|member| groups.of_end[*member]).collect();
-            for group in members {
-                let slot = reached.entry(group).or_insert_with(|| (Bits::new(count), Bits::new(count)));
-                slot.0.add(&old);
-                slot.1.add(&new);
-            }
+        // Groups of the same classes reach the same, but for themselves.
+        let mut alike: BTreeMap<Vec<usize>, Vec<usize>> = BTreeMap::new();
+        for (group, classes) in groups.classes(stage) {
+            alike.entry(classes).or_default().push(group);
         }
         let mut tally = Self { all: 0, lost: 0 };
-        for (group, (mut old, new)) in reached {
-            // The only device of its kind does not reach itself.
-            if groups.sizes[group] == 1 {
-                old.remove(group);
+        for (classes, members) in alike {
+            let reached = |moment| {
+                let mut bits = Bits::new(groups.sizes.len());
+                for class in &classes {
+                    reach(stage, &stage.sources[*class], &masks, moment, &mut bits);
+                }
+                bits
+            };
+            let old = reached(Moment::Before);
+            let lost = old.without(&reached(Moment::After));
+            for group in members {
+                // The only device of its kind does not reach itself.
+                let is_alone = groups.sizes[group] == 1;
+                tally.all += old.count() - u64::from(is_alone && old.has(group));
+                tally.lost += lost.count() - u64::from(is_alone && lost.has(group));
             }
-            tally.all += old.count();
-            tally.lost += old.without(&new).count();
         }
         tally
     }
@@ -159,6 +181,18 @@ impl Groups {
         groups
     }
 
+    /// Returns every group that begins something, with its classes of sources.
+    fn classes(&self, stage: &Stage<'_>) -> BTreeMap<usize, Vec<usize>> {
+        let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        let devices = stage.sources.iter().enumerate().filter(|(_, class)| class.kind == EndKind::Device);
+        for (number, class) in devices {
+            for group in class.members.iter().map(|member| self.of_end[*member]).collect::<BTreeSet<_>>() {
+                classes.entry(group).or_default().push(number);
+            }
+        }
+        classes
+    }
+
     fn mask(&self, class: &Class) -> Bits {
         let mut bits = Bits::new(self.sizes.len());
         class.members.iter().for_each(|member| bits.set(self.of_end[*member]));
@@ -166,31 +200,30 @@ impl Groups {
     }
 }
 
-/// Returns what a class reaches at all, by whatever flow.
-fn reach(stage: &Stage<'_>, source: &Class, masks: &[Bits], count: usize, moment: Moment) -> Bits {
-    let mut bits = Bits::new(count);
-    let from = source.meets(moment);
+/// Adds what a class reaches at all, by whatever flow.
+fn reach(stage: &Stage<'_>, source: &Class, masks: &[Bits], moment: Moment, bits: &mut Bits) {
     for (destination, mask) in stage.destinations.iter().zip(masks) {
-        if can_talk(source, destination) && passes(stage, from, destination, moment) {
+        if can_talk(source, destination) && passes(stage, source, destination, moment) {
             bits.add(mask);
         }
     }
-    bits
 }
 
-fn passes(stage: &Stage<'_>, from: &Meets, destination: &Class, moment: Moment) -> bool {
-    let to = destination.meets(moment);
+fn passes(stage: &Stage<'_>, source: &Class, destination: &Class, moment: Moment) -> bool {
+    let (from, to) = (source.meets(moment), destination.meets(moment));
     let pairs = || {
         from.iter().flat_map(|(family, from)| {
             to.iter().filter(move |(other, _)| other == family).map(move |(_, to)| (from, to))
         })
     };
     let is_there = |action: Action| {
-        pairs()
-            .any(|(from, to)| shared(from, to).any(|number| stage.rules.list[number].rule.action == action))
+        pairs().any(|(from, to)| {
+            let shared = stage.rules.shared(from, to, moment);
+            shared.into_iter().any(|number| stage.rules.list[number].rule.action == action)
+        })
     };
     // Most pairs share nothing or no deny; what passes in detail matters only between the others.
-    is_there(Action::Allow) && (!is_there(Action::Deny) || !stage.flows(from, to).is_empty())
+    is_there(Action::Allow) && (!is_there(Action::Deny) || !stage.flows(from, to, moment).is_empty())
 }
 
 impl Bits {
@@ -202,8 +235,8 @@ impl Bits {
         self.0[bit / 64] |= 1 << (bit % 64);
     }
 
-    fn remove(&mut self, bit: usize) {
-        self.0[bit / 64] &= !(1 << (bit % 64));
+    fn has(&self, bit: usize) -> bool {
+        self.0[bit / 64] & (1 << (bit % 64)) != 0
     }
 
     fn add(&mut self, other: &Self) {

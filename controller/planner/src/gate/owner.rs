@@ -11,19 +11,16 @@ use crate::{
 
 /// Returns the changes after which a realm would have no owner that is enabled.
 pub(super) fn last_owner(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
-    let before: BTreeSet<&ObjectKey> = input
-        .previous
-        .iter()
-        .filter(|object| is_owner(&object.spec, now))
-        .map(|object| &object.key)
-        .collect();
-    let stays =
-        |key: &ObjectKey| draft.world.members.get(key).is_some_and(|member| is_owner(member.spec, now));
+    // Whom an admin holds is no owner that anybody can count on.
+    let can_act = |key: &ObjectKey, spec: &ResourceSpec| is_owner(spec, now) && !draft.world.is_held(key);
+    let before = input.previous.iter().filter(|object| can_act(&object.key, &object.spec));
+    let before: BTreeSet<&ObjectKey> = before.map(|object| &object.key).collect();
+    let after = draft.world.members.iter().filter(|(key, member)| can_act(key, member.spec));
+    let owned: BTreeSet<&str> = after.map(|(key, _)| key.namespace.as_str()).collect();
     let namespaces: BTreeSet<&str> = before.iter().map(|key| key.namespace.as_str()).collect();
     let mut plans = Vec::new();
     for namespace in namespaces {
-        let has_owner = draft.world.members.keys().filter(|key| key.namespace == namespace).any(stays);
-        if !has_owner {
+        if !owned.contains(namespace) {
             let lost = before.iter().filter(|key| key.namespace == namespace).map(|key| (*key).clone());
             let message = format!("it would leave no administrator in {namespace}: its last Owner goes");
             plans.push(Plan::new(Breach::LastOwner, lost, message, &draft.world));

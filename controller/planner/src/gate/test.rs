@@ -9,7 +9,7 @@ use horizon_api::{
     resource::{Expectation, Kind, ObjectKey, OnFailure, ResourceSpec},
 };
 
-use super::changed;
+use super::withholdable;
 use crate::{
     compile::{Input, Stale, StaleReason, draft::Draft},
     why::Scene,
@@ -30,9 +30,25 @@ pub(crate) struct Failure {
 /// Objects that were looked at one by one: with more, all of them wait.
 const SINGLES_MAX: usize = 4;
 
+/// What is kept because of tests.
+#[derive(Default)]
+pub(super) struct Verdict {
+    pub kept: BTreeMap<ObjectKey, Stale>,
+    /// The cases that it is kept for.
+    pub failures: Vec<Failure>,
+}
+
 /// Returns every case that fails in a draft.
 pub(super) fn failures(draft: &Draft<'_>, now: i64) -> Vec<Failure> {
-    let tests = draft.world.members.iter().filter(|(key, _)| key.kind == Kind::AccessTest);
+    failures_in(draft, draft, now)
+}
+
+/// Returns every case of a draft that fails in another one.
+fn failures_in(of: &Draft<'_>, draft: &Draft<'_>, now: i64) -> Vec<Failure> {
+    let tests: Vec<_> = of.world.members.iter().filter(|(key, _)| key.kind == Kind::AccessTest).collect();
+    if tests.is_empty() {
+        return vec![];
+    }
     let picture = draft.picture();
     let scene = Scene::new(picture.access, picture.effective, picture.objects);
     let mut failures = Vec::new();
@@ -44,7 +60,7 @@ pub(super) fn failures(draft: &Draft<'_>, now: i64) -> Vec<Failure> {
                 Ok(result) if result.passes => continue,
                 Ok(result) => (format!("must be {}: {}", word(case.expect), result.sentence), true),
                 // Whoever it names and is not there was complained about already.
-                Err(_) if draft.unresolved.iter().any(|problem| problem.object.as_ref() == Some(key)) => {
+                Err(_) if of.unresolved.iter().any(|problem| problem.object.as_ref() == Some(key)) => {
                     continue;
                 }
                 Err(error) => (format!("cannot be tried: {error}"), false),
@@ -62,52 +78,61 @@ pub(super) fn to_keep(
     input: &Input,
     draft: &Draft<'_>,
     kept: &BTreeMap<ObjectKey, Stale>,
-    failures: &[Failure],
     now: i64,
-) -> BTreeMap<ObjectKey, Stale> {
-    let blocking: Vec<_> = failures.iter().filter(|failure| failure.blocks).collect();
-    let Some(first) = blocking.first() else { return BTreeMap::new() };
+) -> Verdict {
+    let failures = failures(draft, now);
+    if !failures.iter().any(|failure| failure.blocks) {
+        return Verdict::default();
+    }
+    let in_force = Draft::in_force(input, now);
+    let caused = |draft: &Draft<'_>, failures: Vec<Failure>| -> Vec<Failure> {
+        let before = failures_in(draft, &in_force, now);
+        let is_new =
+            |failure: &Failure| failure.blocks && !before.iter().any(|old| old.is_same_case(failure));
+        failures.into_iter().filter(is_new).collect()
+    };
+    let blocking = caused(draft, failures);
+    let Some(first) = blocking.first() else { return Verdict::default() };
     let stale = Stale {
         reason: StaleReason::TestsFailed,
         message: format!("with it, {}; the last good stays", first.text()),
     };
+    let mut least = blocking.len();
+    let mut best = BTreeMap::new();
     for attempt in attempts(draft, &blocking) {
         let attempt: BTreeMap<_, _> = attempt.into_iter().map(|key| (key, stale.clone())).collect();
         let all = kept.iter().chain(&attempt).map(|(key, stale)| (key.clone(), stale.clone())).collect();
-        let left = self::failures(&Draft::new(input, &all, now), now);
-        let is_left = |failure: &&Failure| {
-            left.iter().any(|other| (&other.test, other.case) == (&failure.test, failure.case))
-        };
-        if !blocking.iter().any(is_left) {
-            return attempt;
+        let attempted = Draft::new(input, &all, now);
+        let left = caused(&attempted, self::failures(&attempted, now)).len();
+        if left < least {
+            (least, best) = (left, attempt);
+        }
+        if least == 0 {
+            break;
         }
     }
-    // Some fail in any case. The others are a reason to keep everything that may be the cause.
-    let all = attempts(draft, &blocking).pop().unwrap_or_default();
-    let everything: BTreeMap<_, _> = all.into_iter().map(|key| (key, stale.clone())).collect();
-    let both = kept.iter().chain(&everything).map(|(key, stale)| (key.clone(), stale.clone())).collect();
-    let left = self::failures(&Draft::new(input, &both, now), now);
-    let helps = blocking
-        .iter()
-        .any(|failure| !left.iter().any(|other| (&other.test, other.case) == (&failure.test, failure.case)));
-    if helps { everything } else { BTreeMap::new() }
+    Verdict { kept: best, failures: blocking }
 }
 
 /// Returns what may be kept, from the least to the most.
-fn attempts(draft: &Draft<'_>, blocking: &[&Failure]) -> Vec<Vec<ObjectKey>> {
-    let changed = changed(draft);
+fn attempts(draft: &Draft<'_>, blocking: &[Failure]) -> Vec<Vec<ObjectKey>> {
     let is_of_test = |key: &&ObjectKey| blocking.iter().any(|f| f.test.namespace == key.namespace);
+    let all: Vec<ObjectKey> = withholdable(draft).iter().filter(is_of_test).cloned().collect();
     let of = |kinds: &[Kind]| -> Vec<ObjectKey> {
-        changed.iter().filter(is_of_test).filter(|key| kinds.contains(&key.kind)).cloned().collect()
+        all.iter().filter(|key| kinds.contains(&key.kind)).cloned().collect()
     };
     let policies = of(&[Kind::AccessPolicy]);
-    let all = of(&[Kind::AccessPolicy, Kind::User, Kind::Device]);
+    let ways = of(&[Kind::AccessPolicy, Kind::Network, Kind::Server]);
     let singles = if all.len() <= SINGLES_MAX { all.as_slice() } else { &[] };
     let singles = singles.iter().map(|key| vec![key.clone()]);
-    singles.chain([policies, all.clone()]).filter(|attempt| !attempt.is_empty()).collect()
+    singles.chain([policies, ways, all.clone()]).filter(|attempt| !attempt.is_empty()).collect()
 }
 
 impl Failure {
+    pub(super) fn is_same_case(&self, other: &Self) -> bool {
+        (&self.test, self.case) == (&other.test, other.case)
+    }
+
     /// Returns `AccessTest/lan spec.cases[1] must be denied: …`.
     pub(crate) fn text(&self) -> String {
         format!("{} {} {}", self.test, self.path(), self.sentence)

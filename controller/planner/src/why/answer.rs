@@ -9,7 +9,7 @@ use horizon_api::{
 use jiff::Timestamp;
 
 use super::{
-    Question, Scene,
+    Question, Scene, Subject,
     end::End,
     judge::{Judged, Path, check_work, judge},
 };
@@ -50,10 +50,21 @@ pub(super) fn answer(scene: &Scene<'_>, question: &Question, at: i64) -> Result<
 }
 
 fn ends<'a>(scene: &Scene<'a>, question: &Question, at: i64) -> Result<[Vec<End<'a>>; 2], ApiError> {
-    let sources = scene.ends(&question.source, at)?;
-    let destinations = scene.ends(&question.destination, at)?;
-    check_work(scene, [&sources, &destinations])?;
+    let mut sources = scene.ends(&question.source, at)?;
+    let mut destinations = scene.ends(&question.destination, at)?;
+    keep_reachable(&question.source, &mut sources, &destinations);
+    keep_reachable(&question.destination, &mut destinations, &sources);
+    check_work(scene, sources.len().saturating_mul(destinations.len()), 1)?;
     Ok([sources, destinations])
+}
+
+/// An address means whoever has it in a network of the other end: another network may have the same one.
+fn keep_reachable(subject: &Subject, ends: &mut Vec<End<'_>>, others: &[End<'_>]) {
+    let is_reachable =
+        |end: &End<'_>| others.iter().any(|other| end.places.keys().any(|id| other.places.contains_key(id)));
+    if matches!(subject, Subject::Prefix(_)) && ends.iter().any(is_reachable) {
+        ends.retain(is_reachable);
+    }
 }
 
 fn verdict(scene: &Scene<'_>, judged: &[Judged<'_>]) -> Verdict {

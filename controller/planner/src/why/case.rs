@@ -1,13 +1,13 @@
 //! A case of an AccessTest: what is tried, what comes of it, and which rule decides.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
     http::{ApiError, RuleView},
     name::Name,
     resource::{self, AccessCase, CaseDestination, CaseSource, Expectation, Kind, ObjectKey},
     section::NetworkId,
-    verdict::{Protocol, Table},
+    verdict::{Party, Protocol, Table},
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     end::End,
     judge::{Judged, check_work, judge_pair},
 };
+use crate::effect::rules::{Rules, Side};
 
 /// What comes of a case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,12 +46,19 @@ impl Scene<'_> {
                 "name one in `from` and in `to`",
             ));
         };
-        let ends = [self.tried(&from, &id, case.expect, at)?, self.tried(&to, &id, case.expect, at)?];
-        check_work(self, [&ends[0], &ends[1]])?;
-        Ok(self.try_pairs(&id, [&ends[0], &ends[1]], case, at))
+        let rules = self.rules(&id, at);
+        let (ends_from, ends_to) =
+            (self.tried(&from, &id, case.expect, at)?, self.tried(&to, &id, case.expect, at)?);
+        let sources = Kinds::of(&ends_from, &id, &rules, Side::From);
+        let destinations = Kinds::of(&ends_to, &id, &rules, Side::To);
+        let flows = flows(case, self.access.networks.get(&id).map(|network| &network.table));
+        let pairs = sources.0.len().saturating_mul(destinations.0.len());
+        check_work(self, pairs, flows.len())?;
+        Ok(self.try_pairs([&sources, &destinations], &flows, case.expect, at))
     }
 
-    /// Returns who is tried: everybody who is meant, and, where something must never be, whoever else could come.
+    /// Returns who is tried: everybody who is meant and is in the network, and, where something must never be, whoever
+    /// else could come.
     fn tried(
         &self,
         subject: &Subject,
@@ -68,25 +76,29 @@ impl Scene<'_> {
                 end.off = None;
             }
         }
+        // Somebody's other device, in another network, is nobody here.
+        if ends.iter().any(End::is_somewhere) {
+            ends.retain(End::is_somewhere);
+        }
         Ok(ends)
     }
 
     fn try_pairs(
         &self,
-        id: &NetworkId,
-        [sources, destinations]: [&[End<'_>]; 2],
-        case: &AccessCase,
+        [sources, destinations]: [&Kinds<'_>; 2],
+        flows: &[Flow],
+        expect: Expectation,
         at: i64,
     ) -> CaseResult {
-        let table = self.access.networks.get(id).map(|network| &network.table);
-        let flows = flows(case, table);
-        let is_as_expected = |judged: &Judged<'_>| match case.expect {
+        let is_as_expected = |judged: &Judged<'_>| match expect {
             Expectation::Allow => judged.is_allowed(),
             Expectation::Deny => !judged.is_allowed(),
         };
         let mut shown = None;
-        for (source, destination) in sources.iter().flat_map(|s| destinations.iter().map(move |d| (s, d))) {
-            for flow in &flows {
+        for (source, destination) in
+            sources.0.iter().flat_map(|s| destinations.0.iter().filter_map(|d| two_of(s, d)))
+        {
+            for flow in flows {
                 let judged = judge_pair(self, source, destination, *flow, at);
                 if matches!(&judged.outcome, Err(no_path) if no_path.code == "Same") {
                     continue;
@@ -114,6 +126,37 @@ impl Scene<'_> {
         let rule = path.and_then(|path| rule_view(self, path.id, path.rule()?));
         CaseResult { passes, sentence, rule }
     }
+}
+
+/// Ends by what rules can tell apart: of a thousand devices of one group, two say everything.
+struct Kinds<'e>(Vec<Vec<&'e End<'e>>>);
+
+impl<'e> Kinds<'e> {
+    fn of(ends: &'e [End<'e>], network: &NetworkId, rules: &Rules<'_>, side: Side) -> Self {
+        let mut kinds: BTreeMap<_, Vec<&End<'_>>> = BTreeMap::new();
+        for end in ends {
+            let addresses = end.places.get(network).into_iter().flatten();
+            let selecting = addresses.map(|address| {
+                let party = Party { who: end.being.who(), address: *address };
+                (address.is_ipv4(), rules.selecting(&party, side))
+            });
+            let kind = (end.being.name(), end.off.is_some(), selecting.collect::<BTreeSet<_>>());
+            kinds.entry(kind).or_default().push(end);
+        }
+        Self(kinds.into_values().collect())
+    }
+}
+
+/// Returns one of each that are not the same, where there are.
+fn two_of<'e>(sources: &[&'e End<'e>], destinations: &[&'e End<'e>]) -> Option<(&'e End<'e>, &'e End<'e>)> {
+    let (source, destination) = (*sources.first()?, *destinations.first()?);
+    if !source.meets(destination) {
+        return Some((source, destination));
+    }
+    let other = destinations.iter().find(|other| !source.meets(other)).map(|other| (source, *other));
+    let another =
+        || sources.iter().find(|other| !other.meets(destination)).map(|other| (*other, destination));
+    Some(other.or_else(another).unwrap_or((source, destination)))
 }
 
 /// Returns what is tried: one flow, or where the protocol is any one of each kind that the rules tell apart.

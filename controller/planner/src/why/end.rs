@@ -12,7 +12,7 @@ use horizon_api::{
     verdict::{Identity, Who, is_forwardable},
 };
 
-use super::Scene;
+use super::{Owners, Scene};
 use crate::{compile::Standing, conflict::network_id};
 
 /// Somebody who may begin something, or be what is reached.
@@ -52,6 +52,15 @@ impl End<'_> {
 }
 
 impl Being<'_> {
+    /// Returns what it is.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Device(_) => "device",
+            Self::Server(_) => "server",
+            Self::Host => "host",
+        }
+    }
+
     pub(crate) fn who(&self) -> Who<'_> {
         match self {
             Self::Device(identity) => Who::Device(identity),
@@ -138,15 +147,25 @@ impl<'a> Scene<'a> {
         End { label, being, places: places.collect(), off: None, until: None }
     }
 
-    /// Returns who has an address: a member, or a host behind a gateway.
-    pub(super) fn at_address(&self, address: IpAddr, at: i64) -> End<'a> {
-        if let Some((network, key)) = self.owners().get(&address) {
-            let owner = if key.kind == Kind::Device { self.device(key, at) } else { self.server(key) };
-            if let Some(owner) = owner {
+    /// Returns who has an address: a member of each network that has it, and hosts behind gateways.
+    pub(super) fn at_address(&self, address: IpAddr, at: i64) -> Vec<End<'a>> {
+        let owners = self.owners().get(&address).into_iter().flatten();
+        let mut ends: Vec<_> = owners
+            .filter_map(|(network, key)| {
+                let owner = if key.kind == Kind::Device { self.device(key, at) } else { self.server(key) }?;
                 let places = BTreeMap::from([((*network).clone(), vec![address])]);
-                return End { label: format!("{address} ({})", owner.label), places, ..owner };
-            }
+                Some(End { label: format!("{address} ({})", owner.label), places, ..owner })
+            })
+            .collect();
+        let host = self.host(address);
+        if ends.is_empty() || host.is_somewhere() {
+            ends.push(host);
         }
+        ends
+    }
+
+    /// Returns the host behind gateways that has an address.
+    fn host(&self, address: IpAddr) -> End<'a> {
         let mut end = End {
             label: address.to_string(),
             being: Being::Host,
@@ -177,7 +196,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Returns the owner of every address that was given out.
-    pub(super) fn owners(&self) -> &BTreeMap<IpAddr, (&'a NetworkId, &'a ObjectKey)> {
+    pub(super) fn owners(&self) -> &Owners<'a> {
         self.owners.get_or_init(|| {
             let devices = self.effective.devices.iter().flat_map(|(key, device)| {
                 device.networks.iter().flat_map(move |grant| {
@@ -189,15 +208,21 @@ impl<'a> Scene<'a> {
                     addresses.iter().map(move |address| (*address, (id, key)))
                 })
             });
-            devices.chain(servers).collect()
+            let mut owners: Owners<'a> = BTreeMap::new();
+            for (address, owner) in devices.chain(servers) {
+                owners.entry(address).or_default().push(owner);
+            }
+            owners
         })
     }
 
     pub(super) fn networks(&self) -> impl Iterator<Item = (&'a ObjectKey, &'a NetworkSpec)> {
-        self.objects.iter().filter_map(|(key, (spec, _))| {
+        let first = ObjectKey::new(Kind::Network, "", "");
+        let networks = self.objects.range::<ObjectKey, _>(&first..).map_while(|(key, (spec, _))| {
             let ResourceSpec::Network(spec) = spec else { return None };
             Some((*key, spec))
-        })
+        });
+        networks.collect::<Vec<_>>().into_iter()
     }
 
     fn pool_of(&self, id: &NetworkId, address: IpAddr) -> Option<&'a ObjectKey> {

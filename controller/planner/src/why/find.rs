@@ -10,7 +10,11 @@ use horizon_api::{
 use ipnet::IpNet;
 
 use super::{Scene, Subject, end::End};
-use crate::{compile::EffectiveDevice, validate::nearest};
+use crate::{
+    compile::EffectiveDevice,
+    effect::{rules::prefix_of, stage::following},
+    validate::nearest,
+};
 
 impl<'a> Scene<'a> {
     /// Returns the ends that a subject stands for, at least one.
@@ -129,7 +133,8 @@ impl<'a> Scene<'a> {
 
     /// Returns who is in a prefix, and hosts behind gateways; somebody who is nowhere if there is nobody.
     fn within(&self, prefix: &IpNet, at: i64) -> Vec<End<'a>> {
-        let mut ends: Vec<_> = self.addresses(prefix).into_iter().map(|a| self.at_address(a, at)).collect();
+        let mut ends: Vec<_> =
+            self.addresses(prefix).into_iter().flat_map(|a| self.at_address(a, at)).collect();
         if ends.iter().any(End::is_somewhere) {
             ends.retain(End::is_somewhere);
         } else {
@@ -153,9 +158,9 @@ impl<'a> Scene<'a> {
         edges.extend(self.networks().flat_map(|(_, spec)| spec.address_pools.iter().map(|pool| pool.cidr)));
         edges.extend(ASIDE.iter().filter_map(|prefix| prefix.parse::<IpNet>().ok()));
         let starts = edges.iter().map(IpNet::network);
-        let ends = edges.iter().filter_map(|prefix| after(prefix.broadcast()));
+        let ends = edges.iter().filter_map(|prefix| following(prefix.broadcast()));
         let owned = self.owners().keys().copied();
-        let beside_owned = self.owners().keys().filter_map(|address| after(*address));
+        let beside_owned = self.owners().keys().filter_map(|address| following(*address));
         let all = starts.chain(ends).chain(owned).chain(beside_owned);
         addresses.extend(all.filter(|address| prefix.contains(address)));
         addresses
@@ -175,10 +180,11 @@ impl<'a> Scene<'a> {
         let named = rules.flat_map(|rule| rule.from.iter().chain(&rule.to)).filter_map(names);
         let mine = self.objects.iter().filter(|(key, _)| key.namespace == namespace);
         let had = mine.flat_map(|(_, (spec, _))| has(spec));
-        let words: BTreeSet<&str> = named.chain(had).collect();
-        if words.contains(name) {
+        let mut words = named.chain(had);
+        if words.clone().any(|word| word == name) {
             return Ok(());
         }
+        let words: BTreeSet<&str> = words.by_ref().collect();
         let message =
             format!("nobody in namespace {namespace} has the {what} `{name}`, and no policy names it");
         let near = nearest(name, words.iter().copied());
@@ -194,17 +200,6 @@ impl<'a> Scene<'a> {
         }
         let elsewhere = self.objects.keys().find(|key| key.name == name && kinds.contains(&key.kind));
         elsewhere.map(|key| format!("did you mean `{}/{name}`?", key.namespace)).unwrap_or_default()
-    }
-}
-
-fn prefix_of(selector: &Selector) -> Option<IpNet> {
-    if let Selector::Cidr(prefix) = selector { Some(*prefix) } else { None }
-}
-
-fn after(address: IpAddr) -> Option<IpAddr> {
-    match address {
-        IpAddr::V4(address) => u32::from(address).checked_add(1).map(|next| IpAddr::V4(next.into())),
-        IpAddr::V6(address) => u128::from(address).checked_add(1).map(|next| IpAddr::V6(next.into())),
     }
 }
 

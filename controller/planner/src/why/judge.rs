@@ -58,20 +58,17 @@ impl Path<'_> {
     }
 }
 
-/// About a second of work in the worst of worlds: so many pairs times rules.
+/// About a second of work in the worst of worlds: so many pairs times rules times flows.
 const WORK_MAX: usize = 20_000_000;
 
-/// Checks that a question can be answered at once.
-pub(super) fn check_work(
-    scene: &Scene<'_>,
-    [sources, destinations]: [&[End<'_>]; 2],
-) -> Result<(), ApiError> {
+/// Checks that a question about so many pairs and flows can be answered at once.
+pub(super) fn check_work(scene: &Scene<'_>, pairs: usize, flows: usize) -> Result<(), ApiError> {
     let rules = scene.access.networks.values().map(|network| network.table.rules.len()).max().unwrap_or(0);
-    let pairs = sources.len().saturating_mul(destinations.len());
-    if pairs.saturating_mul(rules + 1) <= WORK_MAX {
+    if pairs.saturating_mul(rules + 1).saturating_mul(flows) <= WORK_MAX {
         return Ok(());
     }
-    let message = format!("{pairs} pairs of devices and addresses are meant, with {rules} rules each");
+    let flows = if flows == 1 { String::new() } else { format!(" and {flows} flows") };
+    let message = format!("{pairs} pairs of devices and addresses{flows} are meant, with {rules} rules each");
     Err(ApiError::new("TooMany", message, "ask about fewer at once"))
 }
 
