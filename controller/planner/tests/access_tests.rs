@@ -110,3 +110,149 @@ fn what_fails_already_takes_nothing_away_and_blocks_nothing() {
     assert_ne!(config(&second).policies, config(&first).policies);
     assert!(condition(&second, "AccessTest/lan", "Accepted").is_some_and(|c| !c.is_true()));
 }
+
+/// A group renamed with its policy takes nothing from anybody; half of it would.
+#[test]
+fn what_a_test_keeps_out_is_judged_again() {
+    let mut memory = Memory::default();
+    let people = |folder: Folder, group: &str| {
+        (0..9).fold(folder, |folder, number| {
+            let person = world::user_and_device(&format!("p{number}")).replace("staff", group);
+            folder.with(&format!("person-{number}.yaml"), &person)
+        })
+    };
+    let before = memory.apply(&people(tested(), "staff"));
+
+    let renamed = people(tested(), "crew")
+        .edit("users.yaml", "staff", "crew")
+        .edit("policy.yaml", "group: staff", "group: crew")
+        .edit("policy.yaml", "\"80\"", "\"80\", \"22\"");
+    let after = memory.apply(&renamed);
+
+    assert_eq!(config(&after).policies, config(&before).policies, "port 22 stays shut");
+    let groups = |name: &str| &after.effective.devices[&key(&format!("Device/{name}"))].identity.groups;
+    assert_eq!(
+        (groups("p0-pc"), groups("laptop")),
+        (&["staff".to_owned()].into(), &["staff".to_owned()].into())
+    );
+}
+
+#[test]
+fn nobody_who_is_disabled_or_gone_stays_because_of_a_test() {
+    let mut memory = Memory::default();
+    let bob = world::user_and_device("bob");
+    // It fails already, and nothing of the change is the cause.
+    let old =
+        TEST.replace("name: lan", "name: old").replace("port: 22, expect: Deny", "port: 25, expect: Allow");
+    let folder = tested()
+        .with("bob.yaml", &bob)
+        .with("carol.yaml", &world::user_and_device("carol"))
+        .with("old.yaml", &old);
+    memory.apply(&folder);
+
+    let edit = folder
+        .edit("bob.yaml", "{groups: [staff]}", "{groups: [staff], disabled: true}")
+        .without("carol.yaml")
+        .edit("policy.yaml", "\"80\"", "\"22\"");
+    let after = memory.apply(&edit);
+
+    assert!(condition(&after, "AccessPolicy/staff-to-web", "Stale").is_some(), "the policy is the cause");
+    assert_eq!(after.effective.users[&key("User/bob")].standing.as_str(), "Disabled");
+    assert!(!after.objects.contains_key(&key("Device/carol-pc")));
+    assert!(condition(&after, "User/bob", "Stale").is_none());
+}
+
+#[test]
+fn a_route_that_opens_what_must_stay_shut_stays_out() {
+    let mut memory = Memory::default();
+    let test = TEST.replace(
+        "{user: alice}, to: {cidr: 198.51.100.7/32}, protocol: Tcp, port: 22",
+        "{user: alice}, to: {cidr: 203.0.113.9/32}, protocol: Tcp, port: 80",
+    );
+    let open = world::OFFICE[1].1.replace("staff-to-web", "all").replace("198.51.100.0/24", "203.0.113.0/24");
+    let folder = Folder::office().with("test.yaml", &test).with("all.yaml", &open);
+    let before = memory.apply(&folder);
+
+    let after = memory.apply(&folder.edit(
+        "server.yaml",
+        "[{cidr: 198.51.100.0/24}]",
+        "[{cidr: 198.51.100.0/24}, {cidr: 203.0.113.0/24}]",
+    ));
+
+    assert_eq!(codes(&before), Vec::<&str>::new());
+    assert_eq!(config(&after).routes, config(&before).routes);
+    assert_eq!(
+        condition(&after, "Server/gw-1", "Stale").map(|stale| stale.reason.as_str()),
+        Some("TestsFailed")
+    );
+}
+
+#[test]
+fn a_device_of_another_network_is_nobody_in_a_test_of_this_one() {
+    let mut memory = Memory::default();
+    let lab = "apiVersion: horizon.dev/v1alpha1
+kind: Network
+metadata: {name: lab}
+spec: {addressPools: [{cidr: 10.78.0.0/24}]}
+";
+    let phone = "apiVersion: horizon.dev/v1alpha1
+kind: Device
+metadata: {name: phone}
+spec: {userRef: {name: alice}, networkRefs: [{name: lab}]}
+";
+    let compiled = memory.apply(&tested().with("lab.yaml", lab).with("phone.yaml", phone));
+
+    assert_eq!(codes(&compiled), Vec::<&str>::new());
+}
+
+/// Two realms may have the same addresses: a case of one is never about the other.
+#[test]
+fn an_address_in_a_case_is_one_of_its_own_realm() {
+    let mut memory = Memory::default();
+    let there = world::OFFICE.map(|(name, text)| {
+        (format!("z-{name}"), text.replace("metadata: {", "metadata: {namespace: zoo, "))
+    });
+    let test = TEST.replace(
+        "to: {cidr: 198.51.100.7/32}, protocol: Tcp, port: 22, expect: Deny",
+        "to: {cidr: 10.77.0.3/32}, protocol: Tcp, port: 80, expect: Deny",
+    );
+    let allowed = world::OFFICE[1]
+        .1
+        .replace("staff-to-web", "between")
+        .replace("{cidr: 198.51.100.0/24}", "{device: bob-pc}");
+    let folder = there.iter().fold(Folder::office(), |folder, (name, text)| folder.with(name, text));
+    let folder = folder.with("bob.yaml", &world::user_and_device("bob")).with("between.yaml", &allowed);
+    let address = world::addresses(&memory.apply(&folder), "Device/bob-pc");
+    let address = address.split(' ').next().expect("one of IPv4").to_owned();
+
+    let compiled = memory.apply(&folder.with("test.yaml", &test.replace("10.77.0.3", &address)));
+
+    let accepted = condition(&compiled, "AccessTest/lan", "Ready").or(condition(
+        &compiled,
+        "AccessTest/lan",
+        "Accepted",
+    ));
+    assert!(
+        codes(&compiled).contains(&"TestFailed"),
+        "it is allowed here: {accepted:?} {:?}",
+        codes(&compiled)
+    );
+}
+
+#[test]
+fn a_thousand_devices_of_a_group_are_few_cases() {
+    let mut memory = Memory::default();
+    let people: String =
+        (0..1_000).map(|number| format!("---\n{}", world::user_and_device(&format!("p{number}")))).collect();
+    let test = TEST.replace(
+        "{user: alice}, to: {cidr: 198.51.100.7/32}, protocol: Tcp, port: 22",
+        "{group: staff}, to: {group: staff}, protocol: Any",
+    );
+    let test = test.replace("protocol: Any, expect", "expect");
+
+    let network = world::OFFICE[0].1.replace("10.77.0.0/24", "10.64.0.0/12");
+    let folder = Folder::office().with("network.yaml", &network).with("people.yaml", &people);
+    let compiled = memory.apply(&folder.with("test.yaml", &test));
+
+    assert_eq!(codes(&compiled), Vec::<&str>::new());
+}

@@ -5,6 +5,7 @@ mod world;
 
 use horizon_planner::{
     compile::Compiled,
+    hold::Hold,
     plan::{Breach, Plan},
 };
 use world::{Folder, Memory, condition, config, key, user_and_device};
@@ -253,6 +254,40 @@ fn a_person_names_a_plan_by_twelve_digits_or_more() {
     assert_eq!(hash.is_named_by(&hash.to_string().to_uppercase()), Ok(true));
     assert_eq!(hash.is_named_by("000000000000"), Ok(false));
     assert!(hash.is_named_by("0000").is_err() && hash.is_named_by("the plan of today").is_err());
+}
+
+/// A file that was lost takes the only way of everybody.
+#[test]
+fn a_server_that_disappears_with_everybodys_way_waits() {
+    let mut memory = Memory::default();
+    let folder = office_of(7);
+    let before = memory.apply(&folder);
+
+    let held = memory.apply(&folder.clone().without("server.yaml"));
+
+    let plan = only_plan(&held);
+    assert_eq!(plan.breach, Breach::AccessLoss);
+    assert!(plan.causes.contains_key(&key("Server/gw-1")), "{:?}", plan.causes);
+    assert_eq!(held.sections, before.sections);
+    assert!(held.objects.contains_key(&key("Server/gw-1")));
+
+    let disabled =
+        memory.apply(&folder.edit("server.yaml", "  networkRefs:", "  adminState: Disabled\n  networkRefs:"));
+    assert_eq!(disabled.plans, []);
+}
+
+#[test]
+fn a_held_owner_is_no_owner_to_count_on() {
+    let mut memory = Memory::default();
+    let folder = Folder::office().with("ann.yaml", &owner("ann", "")).with("ben.yaml", &owner("ben", ""));
+    memory.apply(&folder);
+    let hold = Hold { reason: "on leave".into(), until: 1_000, by: "root".into() };
+    memory.input.holds.insert(key("Admin/ann"), hold);
+
+    let held = memory.apply(&folder.without("ben.yaml"));
+
+    assert_eq!(only_plan(&held).breach, Breach::LastOwner);
+    assert!(held.objects.contains_key(&key("Admin/ben")));
 }
 
 fn owner(name: &str, more: &str) -> String {

@@ -235,3 +235,153 @@ fn only_the_spec_raises_the_generation() {
     assert_eq!(commented.objects[&key("Network/office")].generation, 1);
     assert_eq!(changed.objects[&key("Network/office")].generation, 2);
 }
+
+/// A copy of an object in another file is refused; a mistake in the first must not let it in.
+#[test]
+fn a_rival_does_not_take_over_because_of_a_mistake() {
+    let rival = world::OFFICE[1].1.replace("\"80\"", "\"22\"");
+    let two = Folder::office().with("z-copy.yaml", &rival);
+    let mistakes = [("protocol: Tcp", "prot: Tcp"), ("from: [{group: staff}]", "from: [{group: staff}")];
+    for (from, to) in mistakes {
+        let mut memory = Memory::default();
+        let before = memory.apply(&Folder::office());
+        memory.apply(&two);
+
+        let after = memory.apply(&two.clone().edit("policy.yaml", from, to));
+
+        assert_eq!(config(&after).policies, config(&before).policies, "{to}");
+        let origin = &after.objects[&key("AccessPolicy/staff-to-web")].owner.origin;
+        assert_eq!(origin.file, "policy.yaml");
+        let stale = condition(&after, "AccessPolicy/staff-to-web", "Stale").expect("it is stale");
+        assert_eq!(stale.reason, "SourceInvalid");
+        let conflict =
+            after.problems.iter().find(|problem| problem.code == "Conflicted").expect("it is told");
+        assert_eq!(
+            (conflict.file.as_str(), conflict.message.as_str()),
+            ("z-copy.yaml", "is declared in policy.yaml:1 too, and that one stays in force")
+        );
+        let healed = memory.apply(&two);
+        assert_eq!(config(&healed).policies, config(&before).policies);
+    }
+}
+
+#[test]
+fn the_same_file_of_two_folders_is_told_apart() {
+    let mut memory = Memory::default();
+    memory.apply(&Folder::office());
+    let copy = SourceSnapshot { source: "files:/srv/copy".into(), ..Folder::office().snapshot() };
+    memory.input.sources = vec![Folder::office().snapshot(), copy];
+
+    let compiled = horizon_planner::compile::compile(&memory.input, 0);
+
+    let conflicts: Vec<_> = compiled.problems.iter().filter(|problem| problem.code == "Conflicted").collect();
+    assert_eq!(conflicts.len(), 6);
+    assert!(
+        conflicts.iter().any(|problem| problem.message
+            == "is declared in policy.yaml:1 of /etc/horizon too, and that one stays in force"),
+        "{conflicts:?}"
+    );
+}
+
+#[test]
+fn of_two_changed_texts_in_one_file_neither_is_said_to_be_in_force() {
+    let mut memory = Memory::default();
+    memory.apply(&Folder::office());
+    let policy = world::OFFICE[1].1;
+    let twice = format!("{}---\n{}", policy.replace("80", "81"), policy.replace("80", "82"));
+
+    let after = memory.apply(&Folder::office().with("policy.yaml", &twice));
+
+    let messages: Vec<_> = after.problems.iter().map(|problem| problem.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "is declared in policy.yaml:10 too, and the last good stays in force",
+            "is declared in policy.yaml:1 too, and the last good stays in force",
+        ]
+    );
+}
+
+/// Nothing is lost by a typo in the name of something else.
+#[test]
+fn an_edit_that_leads_nowhere_leaves_its_object_as_it_was() {
+    let edits = [
+        (
+            "policy.yaml",
+            "networkRef: {name: office}",
+            "networkRef: {name: ofice}",
+            "AccessPolicy/staff-to-web",
+        ),
+        ("users.yaml", "userRef: {name: alice}", "userRef: {name: alcie}", "Device/laptop"),
+        ("users.yaml", "networkRefs: [{name: office}]", "networkRefs: [{name: ofice}]", "Device/laptop"),
+    ];
+    for (file, from, to, object) in edits {
+        let mut memory = Memory::default();
+        let before = memory.apply(&Folder::office());
+
+        let after = memory.apply(&Folder::office().edit(file, from, to));
+
+        assert_eq!((&after.sections, &after.allocations), (&before.sections, &before.allocations), "{to}");
+        assert_eq!(after.effective.devices, before.effective.devices, "{to}");
+        assert_eq!(codes(&after), ["RefNotFound"], "{to}");
+        assert!(condition(&after, object, "Stale").is_some(), "{to}");
+    }
+}
+
+#[test]
+fn an_edit_waits_for_what_it_names_and_takes_effect_with_it() {
+    let mut memory = Memory::default();
+    memory.apply(&Folder::office());
+    let edit = Folder::office().edit("users.yaml", "userRef: {name: alice}", "userRef: {name: bob}");
+    memory.apply(&edit);
+
+    let bob = "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: bob}\nspec: {}\n";
+    let after = memory.apply(&edit.with("bob.yaml", bob));
+
+    assert_eq!(after.effective.devices[&key("Device/laptop")].user, key("User/bob"));
+    assert_eq!(codes(&after), Vec::<&str>::new());
+}
+
+const KEY_2: &str = "ed25519:O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=";
+
+/// One device takes the key of another, whose own change is refused: both would have one key.
+#[test]
+fn what_falls_back_on_its_last_good_is_settled_with_the_others_again() {
+    let mut memory = Memory::default();
+    let other = world::user_and_device("bob");
+    let folder = Folder::office().with("a.yaml", &other);
+    memory.apply(&folder);
+
+    let change = folder
+        .edit(
+            "a.yaml",
+            "networkRefs: [{name: office}]}",
+            &format!("networkRefs: [{{name: office}}], publicKey: \"{KEY_2}\"}}"),
+        )
+        .edit("users.yaml", KEY_2, "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=")
+        .edit("users.yaml", "  publicKey:", "  addresses: [192.0.2.77]\n  publicKey:");
+    let after = memory.apply(&change);
+
+    let keys: Vec<_> = after.effective.devices.values().filter_map(|device| device.public_key).collect();
+    assert_eq!(keys.len(), 1, "{:?}", codes(&after));
+}
+
+#[test]
+fn two_devices_may_change_their_addresses_with_each_other() {
+    let mut memory = Memory::default();
+    let at = |address: &str| format!("networkRefs: [{{name: office}}], addresses: [{address}]}}");
+    let device = |user: &str, address: &str| {
+        world::user_and_device(user).replace("networkRefs: [{name: office}]}", &at(address))
+    };
+    let folder = |a: &str, b: &str| {
+        Folder::office().with("a.yaml", &device("ann", a)).with("b.yaml", &device("bob", b))
+    };
+    memory.apply(&folder("10.77.0.40", "10.77.0.41"));
+
+    let after = memory.apply(&folder("10.77.0.41", "10.77.0.40"));
+
+    assert_eq!(codes(&after), Vec::<&str>::new());
+    let first = |object: &str| world::addresses(&after, object).split(' ').next().map(str::to_owned);
+    assert_eq!(first("Device/ann-pc").as_deref(), Some("10.77.0.41"));
+    assert_eq!(first("Device/bob-pc").as_deref(), Some("10.77.0.40"));
+}
