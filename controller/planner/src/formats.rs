@@ -1,6 +1,6 @@
 //! What schemas can only say roughly: addresses, prefixes, times and keys are read by the types that hold them.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::OnceLock};
 
 use horizon_api::{
     key::PublicKey,
@@ -81,7 +81,8 @@ fn check_name(text: &str) -> Result<(), Refusal> {
 
 fn check_zone(text: &str) -> Result<(), Refusal> {
     text.parse::<Zone>().map(|_| ()).map_err(|_| {
-        let names: Vec<_> = Zone::names().collect();
+        static NAMES: OnceLock<Vec<String>> = OnceLock::new();
+        let names = NAMES.get_or_init(|| Zone::names().collect());
         let near = nearest(text, names.iter().map(String::as_str));
         let fix = near.map(|near| format!("did you mean `{near}`?")).unwrap_or_default();
         ("must be a zone of the IANA time zone database, such as Europe/Berlin".to_owned(), fix)

@@ -16,7 +16,7 @@ use crate::{
     rules,
     schema::Schema,
     secret,
-    validate::{Complaint, validate},
+    validate::{Complaint, Complaints, validate},
 };
 
 /// A file with its name, which is relative to the root of its source.
@@ -132,38 +132,26 @@ impl Parsed {
         if read.is_broken {
             self.broken_files.insert(file.to_owned());
         }
-        let mut problems = read.problems;
+        let mut found = Findings { problems: read.problems, left_out: read.left_out };
         for root in read.documents {
-            self.read_document(file, root, &mut problems);
+            match items_of(root) {
+                Ok(items) => items.into_iter().for_each(|item| self.read_object(file, item, &mut found)),
+                Err(root) => self.read_object(file, root, &mut found),
+            }
         }
-        problems.sort();
-        problems.dedup();
-        let left_out = read.left_out + problems.len().saturating_sub(PROBLEMS_MAX);
-        if left_out > 0 {
-            problems.truncate(PROBLEMS_MAX);
-            let message = format!("{left_out} more problems in this file are not listed");
-            let line = problems.last().map_or(0, |problem| problem.line);
-            problems.push(Problem::error(file, "TooManyProblems", message).at(line + 1, 1));
-        }
-        problems.extend(read.end);
-        self.problems.append(&mut problems);
+        self.problems.extend(found.finish(file));
+        self.problems.extend(read.end);
     }
 
-    fn read_document(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
-        match items_of(root) {
-            Ok(items) => items.into_iter().for_each(|item| self.read_object(file, item, problems)),
-            Err(root) => self.read_object(file, root, problems),
-        }
-    }
-
-    fn read_object(&mut self, file: &str, root: Node, problems: &mut Vec<Problem>) {
+    fn read_object(&mut self, file: &str, root: Node, findings: &mut Findings) {
         let header = match header::read(&root) {
             Ok(header) => header,
             Err(header::Refusal { complaints, is_foreign }) => {
                 if !is_foreign {
                     self.broken_files.insert(file.to_owned());
                 }
-                problems.extend(complaints.into_iter().map(|complaint| complaint.problem(file, None)));
+                findings.left_out += complaints.left_out;
+                findings.extend(complaints.list.into_iter().map(|complaint| complaint.problem(file, None)));
                 return;
             }
         };
@@ -171,16 +159,19 @@ impl Parsed {
         let key = header.key;
         let mut complaints = header.complaints;
         let spec = read_spec(&key, &root, &mut complaints);
-        let mut found: Vec<Fault> = complaints
+        let is_whole = complaints.left_out == 0;
+        findings.left_out += complaints.left_out;
+        let mut faults: Vec<Fault> = complaints
+            .list
             .into_iter()
             .map(|complaint| {
                 let sites = complaint.sites.clone().unwrap_or_else(|| vec![complaint.path.clone()]);
                 Fault { sites, problem: complaint.problem(file, Some(&key)) }
             })
             .collect();
-        found.sort_by(|a, b| a.problem.cmp(&b.problem));
-        problems.extend(found.iter().map(|fault| fault.problem.clone()));
-        found.retain(|fault| fault.problem.is_error());
+        faults.sort_by(|a, b| a.problem.cmp(&b.problem));
+        findings.extend(faults.iter().map(|fault| fault.problem.clone()));
+        faults.retain(|fault| fault.problem.is_error());
         let manifest = spec.map(|spec| Manifest {
             key: key.clone(),
             metadata: header.metadata,
@@ -188,15 +179,50 @@ impl Parsed {
             origin: origin.clone(),
             root: Some(root),
         });
-        match (found.first(), manifest) {
+        match (faults.first(), manifest) {
             (None, Some(manifest)) => self.manifests.push(Arc::new(manifest)),
             (Some(first), manifest) => {
                 let problem = first.problem.clone();
-                let readable = manifest.map(|manifest| Readable { manifest, faults: found });
+                // Whoever has more to say than is listed was not accepted before either.
+                let manifest = manifest.filter(|_| is_whole && findings.left_out == 0);
+                let readable = manifest.map(|manifest| Readable { manifest, faults });
                 self.rejected.push(Rejected { key, origin, problem, readable });
             }
             (None, None) => {}
         }
+    }
+}
+
+/// The problems of one file: the first of them, and how many more there are.
+struct Findings {
+    problems: Vec<Problem>,
+    left_out: usize,
+}
+
+impl Findings {
+    /// Adds problems. Of very many the first are kept, so that no file needs more memory than its text.
+    fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+        if self.problems.len() > 4 * PROBLEMS_MAX {
+            self.keep_first();
+        }
+    }
+
+    fn keep_first(&mut self) {
+        self.problems.sort();
+        self.problems.dedup();
+        self.left_out += self.problems.len().saturating_sub(PROBLEMS_MAX);
+        self.problems.truncate(PROBLEMS_MAX);
+    }
+
+    fn finish(mut self, file: &str) -> Vec<Problem> {
+        self.keep_first();
+        if self.left_out > 0 {
+            let message = format!("{} more problems in this file are not listed", self.left_out);
+            let line = self.problems.last().map_or(0, |problem| problem.line);
+            self.problems.push(Problem::error(file, "TooManyProblems", message).at(line + 1, 1));
+        }
+        self.problems
     }
 }
 
@@ -231,7 +257,7 @@ impl Complaint {
 
 /// Checks the spec, first its structure and, when that is fine, its rules. What the types can hold is returned even
 /// if it was refused.
-fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> Option<ResourceSpec> {
+fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Complaints) -> Option<ResourceSpec> {
     if let Some(sops) = secret::sops_block(root) {
         let (message, fix) =
             ("the document is still encrypted with SOPS", "decrypt it before Horizon reads it");
@@ -243,11 +269,11 @@ fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> O
         return None;
     };
     let structural = validate(spec, Schema::of(key.kind), "spec");
-    let is_sound = structural.iter().all(|complaint| complaint.severity != Severity::Error);
-    complaints.extend(structural);
+    let is_sound = structural.list.iter().all(|complaint| complaint.severity != Severity::Error);
+    complaints.append(structural);
     let json = without_nulls(spec.to_json());
     if is_sound {
-        complaints.extend(cel::check(key.kind, &json).into_iter().map(|violation| violation.at(root)));
+        cel::check(key.kind, &json).into_iter().for_each(|violation| complaints.push(violation.at(root)));
     }
     let read = match ResourceSpec::from_json(key.kind, json) {
         Ok(read) => read,
@@ -260,7 +286,7 @@ fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Vec<Complaint>) -> O
         }
     };
     if is_sound {
-        complaints.extend(rules::check(&read).into_iter().map(|violation| violation.at(root)));
+        rules::check(&read).into_iter().for_each(|violation| complaints.push(violation.at(root)));
     }
     Some(read)
 }

@@ -7,6 +7,7 @@ use horizon_api::problem::{Severity, printable};
 use crate::{
     formats,
     node::{Entry, Node, Place, Value},
+    parse::PROBLEMS_MAX,
     schema::{ListType, Schema, Type},
     secret::Secret,
 };
@@ -37,15 +38,38 @@ const SERVER_FIELDS: [&str; 7] = [
     "deletionTimestamp",
 ];
 
+/// What a check has to say about a document.
+#[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    pub list: Vec<Complaint>,
+    /// How many more there are than anybody reads.
+    pub left_out: usize,
+}
+
+impl Complaints {
+    pub(crate) fn push(&mut self, complaint: Complaint) {
+        if self.list.len() < PROBLEMS_MAX {
+            self.list.push(complaint);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    pub(crate) fn append(&mut self, other: Self) {
+        other.list.into_iter().for_each(|complaint| self.push(complaint));
+        self.left_out += other.left_out;
+    }
+}
+
 /// Checks a tree against a schema.
-pub(crate) fn validate(node: &Node, schema: &Schema, path: &str) -> Vec<Complaint> {
+pub(crate) fn validate(node: &Node, schema: &Schema, path: &str) -> Complaints {
     let mut check = Check::default();
     check.value(node, schema, path);
     check.complaints
 }
 
 /// Checks `metadata`: fields that only the server writes are ignored with a warning.
-pub(crate) fn validate_metadata(node: &Node) -> Vec<Complaint> {
+pub(crate) fn validate_metadata(node: &Node) -> Complaints {
     let mut check = Check::default();
     let mut written = node.clone();
     if let Value::Map(entries) = &mut written.value {
@@ -68,7 +92,7 @@ pub(crate) fn validate_metadata(node: &Node) -> Vec<Complaint> {
 
 #[derive(Default)]
 struct Check {
-    complaints: Vec<Complaint>,
+    complaints: Complaints,
 }
 
 impl Check {
@@ -218,8 +242,8 @@ impl Check {
         }
         if is_plain && is_boolean_word(text) {
             let message = format!("Kubernetes reads the word `{text}` as a boolean");
-            self.add(node.place, path, "BooleanWord", message, "put it in quotes");
-            self.complaints.iter_mut().last().into_iter().for_each(|c| c.severity = Severity::Warning);
+            let complaint = Complaint::error(node.place, path, "BooleanWord", message, "put it in quotes");
+            self.complaints.push(Complaint { severity: Severity::Warning, ..complaint });
         }
     }
 
@@ -284,8 +308,9 @@ impl Check {
 
     fn server_field(&mut self, entry: &Entry) {
         let path = join("metadata", &entry.key);
-        self.add(entry.place, &path, "Ignored", "is written by the server and ignored here", "remove it");
-        self.complaints.iter_mut().last().into_iter().for_each(|c| c.severity = Severity::Warning);
+        let (message, fix) = ("is written by the server and ignored here", "remove it");
+        let complaint = Complaint::error(entry.place, &path, "Ignored", message, fix);
+        self.complaints.push(Complaint { severity: Severity::Warning, ..complaint });
     }
 
     fn metadata_key(&mut self, field: &str, entry: &Entry) {
@@ -363,6 +388,9 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or_default()
 }
 
+/// Letters that a person gets wrong in a word.
+const DISTANCE_MAX: usize = 2;
+
 /// Returns the known word that a person probably meant: one that begins so, one that is the beginning of it, or one
 /// that is spelt nearly so.
 pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
@@ -374,8 +402,10 @@ pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clo
     if let Some(word) = known.clone().find(begins) {
         return Some(word);
     }
+    // A word of another length is further away than counts, and a long text is no word at all.
     let (distance, word) = known
+        .filter(|word| word.len().abs_diff(lower.len()) <= 2 * DISTANCE_MAX)
         .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase()), word))
         .min_by_key(|(distance, _)| *distance)?;
-    (distance <= 2.min(text.chars().count() / 2)).then_some(word)
+    (distance <= DISTANCE_MAX.min(text.chars().count() / 2)).then_some(word)
 }

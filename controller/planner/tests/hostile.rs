@@ -139,6 +139,28 @@ fn hostile(bytes: usize) -> Vec<(String, Vec<u8>)> {
     for piece in ["a:", "-", "- a:", "?", "a: b", "#", "\"", "|"] {
         texts.push((format!("stairs of {piece:?}"), stairs(piece, bytes)));
     }
+    texts.push(("a thousand fields that nobody knows".into(), {
+        let fields = numbered(bytes, |n| format!("{}q{n}: 1", if n == 0 { "{" } else { ", " }));
+        [
+            b"apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: u}\nspec: ".as_slice(),
+            &fields,
+            b"}\n",
+        ]
+        .concat()
+    }));
+    texts.push(("zones that do not exist".into(), numbered(bytes, |n| {
+        format!("---\napiVersion: horizon.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {{name: p{n}}}\nspec: {{networkRef: {{name: o}}, action: Allow, from: [{{any: true}}], rules: [{{to: [{{any: true}}]}}], windows: [{{days: [Mon], start: \"08:00\", end: \"09:00\", timeZone: Europe/Nowhere{n}}}]}}\n")
+    })));
+    texts.push(("rules of which every part breaks a rule".into(), {
+        let selectors = vec!["{network: elsewhere}"; 64].join(", ");
+        numbered(bytes, |n| {
+            if n % 64 == 0 {
+                format!("---\napiVersion: horizon.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {{name: p{n}}}\nspec:\n  networkRef: {{name: o}}\n  action: Allow\n  from: [{{any: true}}]\n  rules:\n  - {{to: [{selectors}]}}\n")
+            } else {
+                format!("  - {{to: [{selectors}]}}\n")
+            }
+        })
+    }));
     texts.push(("different keys".into(), numbered(bytes, |n| format!("k{n}: v\n"))));
     texts.push((
         "keys in flow".into(),

@@ -25,22 +25,44 @@ pub(super) fn items(
     let (Some(list), Some(items)) = (list, schema.and_then(|schema| schema.items.as_deref())) else {
         return vec![];
     };
+    let rest = without(value, field);
     let ask = |items: &[Json]| {
         let items = Json::Array(items.to_vec());
-        if field.is_empty() { run(&items) } else { run(&with(value, field, items)) }
+        if field.is_empty() { run(&items) } else { run(&with(&rest, field, items)) }
     };
     if ask(&[]).is_err() {
         return vec![];
     }
-    let (mut kept, mut breaking): (Vec<Json>, _) = (Vec::new(), Vec::new());
+    let (mut kept, mut breaking) = (Vec::new(), Vec::new());
+    let mut blame = |path: String, sentence: String| breaking.push((path, sentence));
     for (index, item) in list.iter().enumerate() {
-        kept.push(item.clone());
-        let Err(sentence) = ask(&kept) else { continue };
-        kept.pop();
-        let holds = |item: Json| ask(&[kept.as_slice(), &[item]].concat()).is_ok();
+        let Err(sentence) = ask(std::slice::from_ref(item)) else {
+            kept.push((index, item));
+            continue;
+        };
+        let holds = |item: Json| ask(&[item]).is_ok();
         let parts = if reason == Reason::FieldValueDuplicate { vec![] } else { parts(item, items, &holds) };
         let paths = if parts.is_empty() { vec![String::new()] } else { parts };
-        breaking.extend(paths.into_iter().map(|part| (format!("[{index}]{part}"), sentence.clone())));
+        paths.into_iter().for_each(|part| blame(format!("[{index}]{part}"), sentence.clone()));
+    }
+    together(&kept, &ask).into_iter().for_each(|(index, sentence)| blame(format!("[{index}]"), sentence));
+    breaking
+}
+
+/// Returns the items, each fine by itself, that break the rule beside those before them.
+fn together(items: &[(usize, &Json)], ask: &dyn Fn(&[Json]) -> Result<(), String>) -> Vec<(usize, String)> {
+    let all: Vec<Json> = items.iter().map(|(_, item)| (*item).clone()).collect();
+    if ask(&all).is_ok() {
+        return vec![];
+    }
+    let mut breaking = Vec::new();
+    let mut kept: Vec<Json> = Vec::new();
+    for ((index, _), item) in items.iter().zip(all) {
+        kept.push(item);
+        if let Err(sentence) = ask(&kept) {
+            kept.pop();
+            breaking.push((*index, sentence));
+        }
     }
     breaking
 }

@@ -10,7 +10,7 @@ use horizon_api::{
 
 use crate::{
     node::{Node, Place, Value},
-    validate::{Complaint, nearest, validate_metadata},
+    validate::{Complaint, Complaints, nearest, validate_metadata},
 };
 
 /// Which object a document is about. Complaints may still refuse it.
@@ -18,13 +18,13 @@ use crate::{
 pub(super) struct Header {
     pub key: ObjectKey,
     pub metadata: Metadata,
-    pub complaints: Vec<Complaint>,
+    pub complaints: Complaints,
 }
 
 /// A document of which nobody knows which object it is about.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub complaints: Vec<Complaint>,
+    pub complaints: Complaints,
     /// It belongs to another program, and is no mistake.
     pub is_foreign: bool,
 }
@@ -38,13 +38,13 @@ pub(super) fn read(root: &Node) -> Result<Header, Refusal> {
         return Err(Refusal::of(Complaint::error(root.place, "", "Type", message, fix)));
     };
     let kind = read_kind(root)?;
-    let mut complaints = Vec::new();
+    let mut complaints = Complaints::default();
     check_top_level(root, &mut complaints);
     let Some(node) = root.field("metadata") else {
         let fix = "add `metadata: {name: …}`";
         return Err(Refusal::of(Complaint::error(root.place, "", "Required", "`metadata` is required", fix)));
     };
-    complaints.extend(validate_metadata(node));
+    complaints.append(validate_metadata(node));
     let text = |field: &str| node.field(field).and_then(Node::text);
     let name = text("name").filter(|name| name.parse::<Name>().is_ok());
     let namespace = match node.field("namespace") {
@@ -103,10 +103,11 @@ fn wrong_version(root: &Node, version: &str, is_our_kind: bool) -> Refusal {
     }
     let message = format!("`{version}` is not Horizon's, so the document is left alone");
     let complaint = Complaint::error(place, "apiVersion", "Foreign", message, "");
-    Refusal { complaints: vec![Complaint { severity: Severity::Info, ..complaint }], is_foreign: true }
+    let info = Complaint { severity: Severity::Info, ..complaint };
+    Refusal { is_foreign: true, ..Refusal::of(info) }
 }
 
-fn check_top_level(root: &Node, complaints: &mut Vec<Complaint>) {
+fn check_top_level(root: &Node, complaints: &mut Complaints) {
     for entry in root.entries() {
         let name = entry.key.as_str();
         if TOP_LEVEL.contains(&name) || name == "sops" {
@@ -131,7 +132,8 @@ fn texts(map: Option<&Node>) -> BTreeMap<String, String> {
 
 impl Refusal {
     fn of(complaint: Complaint) -> Self {
-        Self { complaints: vec![complaint], is_foreign: false }
+        let complaints = Complaints { list: vec![complaint], left_out: 0 };
+        Self { complaints, is_foreign: false }
     }
 }
 
