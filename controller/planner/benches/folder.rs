@@ -9,8 +9,7 @@ use divan::{Bencher, counter::BytesCount};
 use horizon_planner::{
     compile::{Input, SourceSnapshot, compile},
     manifest::{Parsed, parse_folder},
-    parse,
-    status::statuses,
+    parse, status,
 };
 
 /// Numbers of objects, about a kilobyte each.
@@ -56,7 +55,7 @@ fn compile_again(bencher: Bencher<'_, '_>, objects: usize) {
 fn conditions(bencher: Bencher<'_, '_>, objects: usize) {
     let input = Input { sources: vec![source(objects, false)], ..Input::default() };
     let compiled = compile(&input, NOW);
-    bencher.bench(|| statuses(&compiled, &[].into(), &[].into(), NOW));
+    bencher.bench(|| status::changed(&compiled, &[].into(), &[].into(), NOW));
 }
 
 /// Unix seconds.

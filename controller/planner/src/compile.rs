@@ -52,7 +52,7 @@ pub const API_SOURCE: &str = "api";
 #[derive(Clone, Debug, Default)]
 pub struct Input {
     /// What is in force.
-    pub previous: Vec<Committed>,
+    pub previous: Vec<Arc<Committed>>,
     pub sources: Vec<SourceSnapshot>,
     pub facts: Facts,
     pub allocations: Allocations,
@@ -126,8 +126,9 @@ pub enum StaleReason {
 /// One revision, before it is committed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compiled {
-    /// What is in force with it, each with its conditions as far as they do not depend on gateways.
-    pub objects: BTreeMap<ObjectKey, Committed>,
+    /// What is in force with it, each with its conditions as far as they do not depend on gateways. What did not change
+    /// is the same allocation as in [`Input::previous`].
+    pub objects: BTreeMap<ObjectKey, Arc<Committed>>,
     pub pruned: Vec<ObjectKey>,
     /// In the order of files.
     pub problems: Vec<Problem>,
@@ -216,7 +217,7 @@ fn pool_exhausted(world: &World<'_>, exhausted: &Exhausted) -> Option<Problem> {
 
 /// Returns every key that was revoked or belongs to something without access, unless something has access with it.
 fn revoked(world: &World<'_>, facts: &Facts, effective: &Effective) -> BTreeSet<PublicKey> {
-    let device_key = |committed: &&Committed| match &committed.spec {
+    let device_key = |committed: &Committed| match &committed.spec {
         ResourceSpec::Device(spec) => spec.public_key,
         ResourceSpec::Network(_)
         | ResourceSpec::Server(_)
@@ -231,7 +232,8 @@ fn revoked(world: &World<'_>, facts: &Facts, effective: &Effective) -> BTreeSet<
     };
     // A key that a device had before, whether the device is gone or has another key.
     let former = world.members.values().filter_map(|member| member.last_good);
-    let former = world.pruned.iter().copied().chain(former).filter_map(|committed| device_key(&committed));
+    let pruned = world.pruned.iter().copied();
+    let former = pruned.chain(former).filter_map(|committed| device_key(committed));
     let of_devices = |is_active: bool| {
         let devices = effective.devices.values();
         devices.filter(move |d| (d.standing == Standing::Active) == is_active).filter_map(|d| d.public_key)

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use horizon_api::{
     condition::Condition,
     resource::{Kind, ObjectKey, ResourceSpec},
+    section::NetworkId,
     wire::cfg::Nack,
 };
 use jiff::Timestamp;
@@ -31,40 +32,55 @@ pub enum Answer {
     Refused(Nack),
 }
 
-/// Returns the conditions of every object in force. A server without a report never connected.
-pub fn statuses(
+/// Returns the conditions of the objects in force of which something else is to be said than before. A server without a
+/// report never connected.
+pub fn changed(
     compiled: &Compiled,
     gateways: &BTreeMap<ObjectKey, GatewayReport>,
     previous: &BTreeMap<ObjectKey, Vec<Condition>>,
     now: i64,
 ) -> BTreeMap<ObjectKey, Vec<Condition>> {
-    let statuses = Statuses { compiled, gateways, now };
-    compiled
-        .objects
-        .iter()
-        .map(|(key, object)| {
-            let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
-            let conditions = statuses.of(key, object).into_iter();
-            (key.clone(), conditions.map(|c| c.at_generation(object.generation).since(earlier)).collect())
-        })
-        .collect()
+    let statuses = Statuses::new(compiled, gateways, now);
+    let mut changed = BTreeMap::new();
+    for (key, object) in &compiled.objects {
+        let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
+        let conditions = statuses.of(key, object).into_iter();
+        let conditions: Vec<_> =
+            conditions.map(|c| c.at_generation(object.generation).since(earlier)).collect();
+        if conditions != earlier {
+            changed.insert(key.clone(), conditions);
+        }
+    }
+    changed
 }
 
 /// Returns the servers whose gateways must run something because of an object in force.
 pub fn targets(compiled: &Compiled, key: &ObjectKey) -> Vec<ObjectKey> {
     let Some(object) = compiled.objects.get(key) else { return vec![] };
     let (gateways, now) = (&BTreeMap::new(), 0);
-    let statuses = Statuses { compiled, gateways, now };
+    let statuses = Statuses::new(compiled, gateways, now);
     statuses.targets(key, &object.spec).into_iter().flatten().cloned().collect()
 }
 
 struct Statuses<'a> {
     compiled: &'a Compiled,
     gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
+    /// The servers that carry each network.
+    carriers: BTreeMap<&'a NetworkId, Vec<&'a ObjectKey>>,
     now: i64,
 }
 
-impl Statuses<'_> {
+impl<'a> Statuses<'a> {
+    fn new(compiled: &'a Compiled, gateways: &'a BTreeMap<ObjectKey, GatewayReport>, now: i64) -> Self {
+        let mut carriers: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (key, server) in &compiled.effective.servers {
+            for network in &server.networks {
+                carriers.entry(network).or_default().push(key);
+            }
+        }
+        Self { compiled, gateways, carriers, now }
+    }
+
     fn of(&self, key: &ObjectKey, object: &Committed) -> Vec<Condition> {
         let mut conditions = object.conditions.clone();
         if key.kind == Kind::Server {
@@ -140,9 +156,8 @@ impl Statuses<'_> {
     fn targets(&self, key: &ObjectKey, spec: &ResourceSpec) -> Option<Vec<&ObjectKey>> {
         let network = match spec {
             ResourceSpec::Server(_) => {
-                return Some(
-                    self.compiled.effective.servers.keys().filter(|server| *server == key).collect(),
-                );
+                let server = self.compiled.effective.servers.get_key_value(key);
+                return Some(server.map(|(server, _)| server).into_iter().collect());
             }
             ResourceSpec::Network(_) => crate::conflict::network_id(key),
             ResourceSpec::AccessPolicy(spec) => {
@@ -157,8 +172,7 @@ impl Statuses<'_> {
             | ResourceSpec::Admin(_)
             | ResourceSpec::AlertRule(_) => return None,
         };
-        let servers = self.compiled.effective.servers.iter();
-        Some(servers.filter(|(_, server)| server.networks.contains(&network)).map(|(key, _)| key).collect())
+        Some(self.carriers.get(&network).cloned().unwrap_or_default())
     }
 
     /// Sums up: the first thing that stands in the way.

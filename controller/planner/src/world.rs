@@ -1,6 +1,9 @@
 //! All sources and the last good objects merged to one world: who declares what, what stays, what goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     problem::{Problem, Severity},
@@ -19,7 +22,7 @@ use crate::{
 pub(crate) struct World<'a> {
     pub members: BTreeMap<ObjectKey, Member<'a>>,
     /// What goes, in the order of its keys.
-    pub pruned: Vec<&'a Committed>,
+    pub pruned: Vec<&'a Arc<Committed>>,
     pub problems: Vec<Problem>,
     /// What admins took out of force, as far as it is in effect.
     pub holds: BTreeMap<&'a ObjectKey, &'a Hold>,
@@ -33,7 +36,7 @@ pub(crate) struct Member<'a> {
     pub owner: Owner,
     /// Its text, unless it is the last good that is in force.
     pub manifest: Option<&'a Manifest>,
-    pub last_good: Option<&'a Committed>,
+    pub last_good: Option<&'a Arc<Committed>>,
     pub stale: Option<Stale>,
 }
 
@@ -42,7 +45,7 @@ pub(crate) struct Member<'a> {
 struct Claims<'a> {
     manifests: Vec<(&'a SourceSnapshot, &'a Manifest)>,
     rejected: Vec<(&'a SourceSnapshot, &'a Rejected)>,
-    last_good: Option<&'a Committed>,
+    last_good: Option<&'a Arc<Committed>>,
 }
 
 impl<'a> World<'a> {
@@ -107,7 +110,7 @@ impl<'a> World<'a> {
     }
 
     /// Returns an object that goes.
-    pub(crate) fn pruned(&self, key: &ObjectKey) -> Option<&'a Committed> {
+    pub(crate) fn pruned(&self, key: &ObjectKey) -> Option<&'a Arc<Committed>> {
         let found = self.pruned.binary_search_by(|committed| committed.key.cmp(key));
         found.ok().map(|place| self.pruned[place])
     }
@@ -136,7 +139,7 @@ impl<'a> World<'a> {
         let chosen = match manifests.as_slice() {
             [] => return self.decide_without_text(input, key, &rejected, last_good),
             [only] => Some(*only),
-            several => established_among(several, last_good),
+            several => established_among(several, last_good.map(Arc::as_ref)),
         };
         // A copy elsewhere does not take over because of a mistake in the text that is in force.
         let kept = last_good.and_then(|committed| {
@@ -186,7 +189,7 @@ impl<'a> World<'a> {
         input: &Input,
         key: &ObjectKey,
         rejected: &[(&SourceSnapshot, &Rejected)],
-        last_good: Option<&'a Committed>,
+        last_good: Option<&'a Arc<Committed>>,
     ) {
         let Some(committed) = last_good else { return };
         let stale = match rejected.first() {
@@ -223,7 +226,11 @@ impl<'a> Claims<'a> {
 }
 
 impl<'a> Member<'a> {
-    fn declared(source: &SourceSnapshot, manifest: &'a Manifest, last_good: Option<&'a Committed>) -> Self {
+    fn declared(
+        source: &SourceSnapshot,
+        manifest: &'a Manifest,
+        last_good: Option<&'a Arc<Committed>>,
+    ) -> Self {
         Self {
             metadata: &manifest.metadata,
             spec: &manifest.spec,
@@ -234,11 +241,11 @@ impl<'a> Member<'a> {
         }
     }
 
-    fn kept(committed: &'a Committed, stale: Stale) -> Self {
+    fn kept(committed: &'a Arc<Committed>, stale: Stale) -> Self {
         Self { stale: Some(stale), ..Self::of(committed) }
     }
 
-    fn of(committed: &'a Committed) -> Self {
+    fn of(committed: &'a Arc<Committed>) -> Self {
         Self {
             metadata: &committed.metadata,
             spec: &committed.spec,

@@ -14,7 +14,7 @@ use horizon_api::{
 use horizon_planner::{
     compile::{Compiled, Standing},
     manifest::Manifest,
-    status::{Answer, GatewayReport, statuses},
+    status::{Answer, GatewayReport, changed},
 };
 use world::{Folder, Memory, addresses, codes, condition, config, key};
 
@@ -266,7 +266,7 @@ fn a_grant_is_for_the_gateways_that_carry_its_networks() {
 
 fn ready(compiled: &Compiled, report: Option<GatewayReport>, object: &str) -> String {
     let reports = report.map(|report| (key("Server/gw-1"), report)).into_iter().collect();
-    let statuses = statuses(compiled, &reports, &BTreeMap::new(), 0);
+    let statuses = changed(compiled, &reports, &BTreeMap::new(), 0);
     let conditions = &statuses[&key(object)];
     let ready = conditions.iter().find(|condition| condition.kind == "Ready").expect("always there");
     format!("{:?} {}", ready.status, ready.reason)

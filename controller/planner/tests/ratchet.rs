@@ -38,6 +38,7 @@ fn committed() -> Committed {
 }
 
 fn compiled(text: &str, previous: Vec<Committed>) -> Compiled {
+    let previous = previous.into_iter().map(std::sync::Arc::new).collect();
     let parsed = parse_folder(&[("a.yaml", text.as_bytes())]).into();
     let source = SourceSnapshot { source: "files".into(), parsed, is_complete: true };
     compile(&Input { previous, sources: vec![source], ..Input::default() }, 0)

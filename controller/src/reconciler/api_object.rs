@@ -58,7 +58,7 @@ impl Reconciler {
             stale: None,
         };
         let before_any = horizon_api::assignment::Version::default();
-        stored_object(&committed, uid, before_any)
+        stored_object(&committed, &[], uid, before_any)
     }
 
     /// Returns a name that nothing has: the wanted one, or with a number behind it.

@@ -1,13 +1,10 @@
 //! What a compilation changes against what is in force, and whether that is worth a revision.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::{
     assignment::{Assignment, Provisional, Version},
+    condition::Condition,
     key::PublicKey,
     resource::ObjectKey,
     section::{ContentHash, EncodedSection},
@@ -45,7 +42,6 @@ struct Wanted {
     previous: Option<ContentHash>,
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct OwnedAddress {
     pub(super) network: String,
     pub(super) owner: ObjectKey,
@@ -65,7 +61,6 @@ impl Change {
             .iter()
             .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
         let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
-        let (old, new) = (owned(&state.allocations), owned(&compiled.allocations));
         let has_made =
             |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
         let declared = compiled.effective.token_hashes().filter(|(_, hash)| hash.is_some());
@@ -74,8 +69,8 @@ impl Change {
             changed: changed.map(|(key, _)| key.clone()).collect(),
             deleted: deleted.cloned().collect(),
             withdrawn: withdrawn.cloned().collect(),
-            allocated: new.difference(&old).cloned().collect(),
-            released: old.difference(&new).cloned().collect(),
+            allocated: only_in(&compiled.allocations, &state.allocations),
+            released: only_in(&state.allocations, &compiled.allocations),
             assigned: vec![],
             unassigned: vec![],
         };
@@ -170,12 +165,19 @@ impl Change {
     pub(super) fn objects(
         &self,
         compiled: &Compiled,
+        conditions: &BTreeMap<ObjectKey, Vec<Condition>>,
         uids: &BTreeMap<&ObjectKey, &Uid>,
         version: Version,
     ) -> anyhow::Result<Vec<store::Object>> {
-        let objects =
-            self.changed.iter().filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
-        objects.map(|(object, uid)| stored_object(object, uid, version)).collect()
+        let changed = self.changed.iter();
+        let objects = changed.filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
+        objects
+            .map(|(object, uid)| {
+                // What was said of it stands until something else is said.
+                let conditions = conditions.get(&object.key).unwrap_or(&object.conditions);
+                stored_object(object, conditions, uid, version)
+            })
+            .collect()
     }
 
     pub(super) fn sections(&self) -> Vec<store::Section> {
@@ -189,23 +191,26 @@ impl Change {
 }
 
 /// Conditions and staleness are no change of the object.
-fn is_same(old: &Committed, new: &Committed) -> bool {
-    old.spec == new.spec
-        && old.metadata == new.metadata
-        && old.owner == new.owner
-        && old.generation == new.generation
+fn is_same(old: &Arc<Committed>, new: &Arc<Committed>) -> bool {
+    Arc::ptr_eq(old, new)
+        || (old.spec == new.spec
+            && old.metadata == new.metadata
+            && old.owner == new.owner
+            && old.generation == new.generation)
 }
 
-fn owned(allocations: &Allocations) -> BTreeSet<OwnedAddress> {
-    let one = |network: &str, owner: &ObjectKey, address| OwnedAddress {
-        network: network.to_owned(),
-        owner: owner.clone(),
-        address,
-    };
-    allocations
-        .iter()
-        .flat_map(|(network, owner, addresses)| {
-            addresses.iter().map(move |a| one(network.as_str(), owner, *a))
-        })
-        .collect()
+/// Returns the addresses that are in one and not in the other.
+fn only_in(one: &Allocations, other: &Allocations) -> Vec<OwnedAddress> {
+    let mut only = Vec::new();
+    for (network, owner, addresses) in one.iter() {
+        let others = other.of(network, owner);
+        for address in addresses.iter().filter(|address| !others.contains(address)) {
+            only.push(OwnedAddress {
+                network: network.as_str().to_owned(),
+                owner: owner.clone(),
+                address: *address,
+            });
+        }
+    }
+    only
 }

@@ -1,13 +1,16 @@
 //! From what is known to a committed revision: compile, one transaction, publish.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use horizon_api::{
     assignment::Version,
     cbor,
     condition::Condition,
-    resource::{ObjectKey, TokenHash},
+    resource::{ObjectKey, ResourceSpec, TokenHash},
 };
 use horizon_node::clock;
 use horizon_planner::{
@@ -15,7 +18,7 @@ use horizon_planner::{
     status,
 };
 use serde_json::json;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 use uuid::Uuid;
 
 use super::{
@@ -97,6 +100,7 @@ impl Reconciler {
                 guard.armed = None;
             }
             self.keep_guard(guard).await?;
+            self.state.committed.clone_from(&compiled.objects);
             self.state.compiled = compiled;
         } else {
             self.commit(compiled, change, cause).await?;
@@ -141,15 +145,16 @@ impl Reconciler {
         let restored = self.restored();
         let all_uids: BTreeMap<_, _> = self.state.uids.iter().chain(&uids).collect();
         let summary = change.summary();
+        let hash = hash_of(&compiled, &mut self.state.text_hashes);
         let commit = CommitRevision {
             revision: Revision {
                 number: i64::try_from(version.revision)?,
                 epoch: i64::try_from(version.epoch)?,
-                hash: hash_of(&compiled).as_bytes().to_vec(),
+                hash: hash.as_bytes().to_vec(),
                 created_at: clock::unix_ms(),
                 summary: summary.clone(),
             },
-            objects: change.objects(&compiled, &all_uids, version)?,
+            objects: change.objects(&compiled, &self.state.conditions, &all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
             withdrawn: uid_list(&change.withdrawn, &self.state.uids),
             released: allocations(&change.released, &all_uids),
@@ -195,13 +200,8 @@ impl Reconciler {
             state.uids.remove(key);
             state.facts.servers.remove(key);
         }
-        let mut committed = compiled.objects.clone();
-        for (key, object) in &mut committed {
-            if let Some(old) = state.committed.get(key) {
-                object.conditions.clone_from(&old.conditions);
-            }
-        }
-        state.committed = committed;
+        state.committed.clone_from(&compiled.objects);
+        state.conditions.retain(|key, _| compiled.objects.contains_key(key));
         state.allocations = compiled.allocations.clone();
         state.assignments.retain(|server, _| !change.unassigned.contains(server));
         state.assignments.extend(signed);
@@ -210,25 +210,17 @@ impl Reconciler {
 
     /// Writes the conditions that are not what they were. An idle hour writes nothing.
     pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
-        let previous: BTreeMap<ObjectKey, Vec<Condition>> = self
-            .state
-            .committed
-            .iter()
-            .map(|(key, object)| (key.clone(), object.conditions.clone()))
-            .collect();
         let reports = self.state.gateway_reports();
-        let statuses = status::statuses(&self.state.compiled, &reports, &previous, clock::unix_s());
-        let (mut stored, mut changed) = (Vec::new(), Vec::new());
-        for (key, conditions) in statuses {
-            let (Some(object), Some(uid)) = (self.state.committed.get(&key), self.state.uids.get(&key))
+        let previous = &self.state.conditions;
+        let changed = status::changed(&self.state.compiled, &reports, previous, clock::unix_s());
+        let mut stored = Vec::new();
+        for (key, conditions) in &changed {
+            let Some(uid) = self.state.uids.get(key).filter(|_| self.state.committed.contains_key(key))
             else {
                 continue;
             };
-            if object.conditions != conditions {
-                let text = serde_json::to_string(&conditions)?;
-                stored.push(ObjectConditions { uid: uid.uid.clone(), conditions: text });
-                changed.push((key, conditions));
-            }
+            let conditions = serde_json::to_string(&conditions)?;
+            stored.push(ObjectConditions { uid: uid.uid.clone(), conditions });
         }
         if changed.is_empty() {
             return Ok(());
@@ -236,11 +228,7 @@ impl Reconciler {
         // What the store did not take is still to be written: it stays different here too.
         self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
-        for (key, conditions) in changed {
-            if let Some(object) = self.state.committed.get_mut(&key) {
-                object.conditions = conditions;
-            }
-        }
+        self.state.conditions.extend(changed);
         Ok(())
     }
 }
@@ -287,6 +275,7 @@ fn stored_assignments(
 /// Writes an object as the store keeps it.
 pub(super) fn stored_object(
     object: &Committed,
+    conditions: &[Condition],
     uid: &Uid,
     version: Version,
 ) -> anyhow::Result<store::Object> {
@@ -305,26 +294,33 @@ pub(super) fn stored_object(
         source: object.owner.source.clone(),
         locator: object.owner.origin.file.clone(),
         spec: serde_json::to_string(&text)?,
-        conditions: serde_json::to_string(&object.conditions)?,
+        conditions: serde_json::to_string(conditions)?,
         created_at: uid.created_at_ms,
         revision: i64::try_from(version.revision)?,
     })
 }
 
+/// Hashes of texts, each with the object whose text it is: what did not change is not hashed again.
+pub(super) type TextHashes = BTreeMap<ObjectKey, (Arc<Committed>, blake3::Hash)>;
+
 /// The content of a revision: equal inputs give equal hashes, whatever their order was.
-fn hash_of(compiled: &Compiled) -> blake3::Hash {
+fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {
+    known.retain(|key, (object, _)| compiled.objects.get(key).is_some_and(|new| Arc::ptr_eq(new, object)));
     let mut hasher = blake3::Hasher::new();
     for (key, object) in &compiled.objects {
-        hasher.update(key.to_string().as_bytes());
-        match serde_json::to_vec(&object.spec) {
-            Ok(spec) => drop(hasher.update(&spec)),
-            Err(error) => warn!(object = %key, %error, "an object is left out of the revision's hash"),
-        }
+        let (_, hash) =
+            known.entry(key.clone()).or_insert_with(|| (Arc::clone(object), text_hash(key, &object.spec)));
+        hasher.update(hash.as_bytes());
     }
-    for sections in compiled.sections.values() {
-        for section in sections {
-            hasher.update(section.header.hash.as_bytes());
-        }
+    for section in compiled.sections.values().flatten() {
+        hasher.update(section.header.hash.as_bytes());
     }
+    hasher.finalize()
+}
+
+fn text_hash(key: &ObjectKey, spec: &ResourceSpec) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(key.to_string().as_bytes());
+    hasher.update(spec.canonical_json().as_bytes());
     hasher.finalize()
 }

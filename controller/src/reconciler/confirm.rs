@@ -1,6 +1,6 @@
 //! Commit-confirmed: a change that nobody confirms in time is taken back, and its texts stay back.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use horizon_api::{
@@ -98,7 +98,7 @@ impl Reconciler {
         let Some(armed) = &mut guard.armed else { return Ok(guard) };
         // What logins and invitations make is nobody's edit.
         let is_declared = |key: &ObjectKey| {
-            let owner = |object: &Committed| object.owner.source != API_SOURCE;
+            let owner = |object: &Arc<Committed>| object.owner.source != API_SOURCE;
             compiled.objects.get(key).or_else(|| self.state.committed.get(key)).is_some_and(owner)
         };
         if change.touched().any(is_declared) {
@@ -169,8 +169,8 @@ impl State {
             !before.added.contains(&object.key) && !before.objects.contains_key(&object.key)
         });
         for (key, object) in &before.objects {
-            let current = self.committed.get(key);
-            input.previous.push(old_object(key.clone(), object, current)?);
+            let current = self.committed.get(key).map(Arc::as_ref);
+            input.previous.push(Arc::new(old_object(key.clone(), object, current)?));
         }
         for key in before.keys() {
             let now = self.committed.get(key).map(|object| &object.spec);

@@ -315,14 +315,14 @@ async fn store_that_refuses_is_no_final_answer() {
 async fn conditions_that_were_not_stored_are_stored_later() {
     let mut world = World::start(&[NETWORK, ALICE]).await;
     let key = ObjectKey::new(Kind::User, "default", "alice");
-    world.reconciler.state.committed.get_mut(&key).unwrap().conditions.clear();
+    world.reconciler.state.conditions.get_mut(&key).unwrap().clear();
 
     let locked = Store::lock_out(world.folder.path());
     let refused = world.reconciler.refresh_conditions().await;
-    let meanwhile = world.reconciler.state.committed[&key].conditions.len();
+    let meanwhile = world.reconciler.state.conditions[&key].len();
     drop(locked);
     world.reconciler.refresh_conditions().await.unwrap();
 
     assert!(refused.is_err() && meanwhile == 0);
-    assert!(!world.reconciler.state.committed[&key].conditions.is_empty());
+    assert!(!world.reconciler.state.conditions[&key].is_empty());
 }

@@ -6,6 +6,7 @@ use anyhow::Context;
 use horizon_api::{
     assignment::{Assignment, Version},
     cbor,
+    condition::Condition,
     key::PublicKey,
     problem::Problem,
     resource::{Kind, Metadata, ObjectKey, ResourceSpec},
@@ -22,6 +23,7 @@ use horizon_planner::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    compile::TextHashes,
     gateways::Gateway,
     guard::{self, Guard},
     last_seen::LastSeen,
@@ -41,7 +43,10 @@ pub struct Advertised {
 
 pub(super) struct State {
     pub(super) version: Version,
-    pub(super) committed: BTreeMap<ObjectKey, Committed>,
+    pub(super) committed: BTreeMap<ObjectKey, Arc<Committed>>,
+    pub(super) text_hashes: TextHashes,
+    /// What is said of each, as the store has it: what the compiler found, and what gateways answered.
+    pub(super) conditions: BTreeMap<ObjectKey, Vec<Condition>>,
     /// The store's names of objects, and when each was first accepted (unix milliseconds).
     pub(super) uids: BTreeMap<ObjectKey, Uid>,
     pub(super) allocations: Allocations,
@@ -147,6 +152,8 @@ impl State {
         Self {
             version,
             committed: BTreeMap::new(),
+            text_hashes: TextHashes::new(),
+            conditions: BTreeMap::new(),
             uids: BTreeMap::new(),
             allocations: Allocations::default(),
             facts: Facts::default(),
@@ -192,7 +199,8 @@ impl State {
         self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
         // Revision 0 is an object that a login made and no revision has taken in: the crash came in between.
         if object.revision > 0 {
-            self.committed.insert(key, committed);
+            self.conditions.insert(key.clone(), committed.conditions.clone());
+            self.committed.insert(key, Arc::new(committed));
         }
         Ok(())
     }

@@ -176,7 +176,7 @@ impl Reconciler {
             source: object.owner.source.clone(),
             place: object.owner.origin.to_string(),
             generation: object.generation,
-            conditions: object.conditions.clone(),
+            conditions: self.state.conditions.get(key).cloned().unwrap_or_default(),
             gateways: words.collect(),
         })
     }

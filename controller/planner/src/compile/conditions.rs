@@ -1,6 +1,6 @@
 //! What can be said about each object before any gateway answers.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use horizon_api::{
     condition::Condition,
@@ -23,7 +23,7 @@ pub(super) fn objects(
     effective: &Effective,
     failures: &[Failure],
     now: i64,
-) -> BTreeMap<ObjectKey, Committed> {
+) -> BTreeMap<ObjectKey, Arc<Committed>> {
     let mut missing: BTreeMap<&ObjectKey, &Problem> = BTreeMap::new();
     for problem in unresolved {
         if let Some(key) = &problem.object {
@@ -47,18 +47,36 @@ pub(super) fn objects(
             ];
             let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
             let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));
-            let committed = Committed {
-                key: key.clone(),
-                metadata: member.metadata.clone(),
-                spec: member.spec.clone(),
-                owner: member.owner.clone(),
-                generation,
-                conditions: conditions.collect(),
-                stale: member.stale.clone(),
-            };
-            (key.clone(), committed)
+            (key.clone(), committed(key, member, generation, conditions.collect()))
         })
         .collect()
+}
+
+fn committed(
+    key: &ObjectKey,
+    member: &Member<'_>,
+    generation: i64,
+    conditions: Vec<Condition>,
+) -> Arc<Committed> {
+    let is_as_it_was = |old: &&Arc<Committed>| {
+        old.generation == generation
+            && old.conditions == conditions
+            && old.stale == member.stale
+            && old.owner == member.owner
+            && old.metadata == *member.metadata
+    };
+    if let Some(old) = member.last_good.filter(is_as_it_was) {
+        return Arc::clone(old);
+    }
+    Arc::new(Committed {
+        key: key.clone(),
+        metadata: member.metadata.clone(),
+        spec: member.spec.clone(),
+        owner: member.owner.clone(),
+        generation,
+        conditions,
+        stale: member.stale.clone(),
+    })
 }
 
 fn generation(member: &Member<'_>) -> i64 {

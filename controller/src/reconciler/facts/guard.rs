@@ -34,7 +34,7 @@ impl World {
     }
 
     fn condition(&self, object: &str, kind: &str) -> Option<String> {
-        let conditions = &self.reconciler.state.committed[&key(object)].conditions;
+        let conditions = &self.reconciler.state.conditions[&key(object)];
         conditions.iter().find(|c| c.kind == kind).map(|c| format!("{} {}", c.reason, c.message))
     }
 
