@@ -21,9 +21,14 @@ pub const SESSION_LIFE: Duration = Duration::from_secs(12 * 60 * 60);
 pub const SESSION_IDLE: Duration = Duration::from_secs(30 * 60);
 
 /// A store that takes longer than this to answer counts as away.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// A reconciler may be in the middle of a change of a large folder, on a slow disk.
+const RECONCILER_PATIENCE: Duration = Duration::from_secs(30);
+/// A plan reads whole folders, and compiles several times.
+const PLAN_PATIENCE: Duration = Duration::from_secs(120);
 
-/// Where the answer to a command goes. A dropped reply is answered as "unavailable".
+/// Where the answer to a command goes. A dropped reply is answered as "unavailable"; one that is closed is of somebody
+/// who has given up.
 pub type Reply<T> = oneshot::Sender<Result<T, Refusal>>;
 
 /// One request to the store's owner.
@@ -84,9 +89,50 @@ pub enum Refusal {
     Unavailable(ApiError),
 }
 
+/// What is asked of whom: how long to wait, and what may be true when nobody has answered until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Of the store's owner.
+    Store,
+    /// Of the reconciler, which begins nothing of it for somebody who has given up.
+    Answer,
+    /// As [`Wish::Answer`], and takes long by itself.
+    Plan,
+    /// Of the reconciler, which does it whether anybody still waits or not.
+    Deed,
+}
+
+impl Wish {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Store => STORE_PATIENCE,
+            Self::Answer | Self::Deed => RECONCILER_PATIENCE,
+            Self::Plan => PLAN_PATIENCE,
+        }
+    }
+
+    fn unanswered(self) -> Failure {
+        match self {
+            Self::Store => Failure::NoAnswer,
+            Self::Answer | Self::Plan => Failure::NotDone,
+            Self::Deed => Failure::MayBeDone,
+        }
+    }
+}
+
 /// Sends a command and waits for its answer, for as long as anybody should.
 pub(crate) async fn ask<T>(
     commands: &mpsc::Sender<Command>,
+    wish: Wish,
+    command: impl FnOnce(Reply<T>) -> Command,
+) -> Result<T, Failure> {
+    ask_within(commands, wish, wish.patience(), command).await
+}
+
+async fn ask_within<T>(
+    commands: &mpsc::Sender<Command>,
+    wish: Wish,
+    patience: Duration,
     command: impl FnOnce(Reply<T>) -> Command,
 ) -> Result<T, Failure> {
     let (reply, answer) = oneshot::channel();
@@ -94,9 +140,38 @@ pub(crate) async fn ask<T>(
         mpsc::error::TrySendError::Full(_) => Failure::Busy,
         mpsc::error::TrySendError::Closed(_) => Failure::NoAnswer,
     })?;
-    match timeout(ANSWER_PATIENCE, answer).await {
+    match timeout(patience, answer).await {
         Ok(Ok(Ok(value))) => Ok(value),
         Ok(Ok(Err(refusal))) => Err(Failure::Refused(refusal)),
-        Ok(Err(_)) | Err(_) => Err(Failure::NoAnswer),
+        Ok(Err(_)) => Err(Failure::NoAnswer),
+        Err(_) => Err(wish.unanswered()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_gives_up_hears_whether_it_may_be_done_and_is_seen_to_be_gone() {
+        let (commands, mut queue) = mpsc::channel(2);
+        let confirm = |reply| Command::Confirm { reply };
+        let request = || InviteRequest {
+            kind: horizon_api::http::InviteKind::User,
+            namespace: "default".into(),
+            name: "alice".into(),
+        };
+        let invite = |reply| Command::Invite { request: request(), reply };
+
+        let deed = ask_within(&commands, Wish::Deed, Duration::ZERO, confirm).await;
+        let answer = ask_within(&commands, Wish::Answer, Duration::ZERO, invite).await;
+
+        assert!(matches!(deed, Err(Failure::MayBeDone)));
+        assert!(matches!(answer, Err(Failure::NotDone)));
+        assert!(matches!(queue.recv().await, Some(Command::Confirm { reply }) if reply.is_closed()));
+        assert!(matches!(queue.recv().await, Some(Command::Invite { reply, .. }) if reply.is_closed()));
+        assert_eq!(Failure::MayBeDone.into_response().status(), 503);
     }
 }

@@ -15,7 +15,12 @@ use horizon_api::http::{
 };
 
 use crate::{
-    AppState, Command, Shared, command::ask, console::finish, failure::Failure, health, input::Input,
+    AppState, Command, Shared,
+    command::{Wish, ask},
+    console::finish,
+    failure::Failure,
+    health,
+    input::Input,
     secret::Secret,
 };
 
@@ -38,7 +43,7 @@ pub fn control_router(state: AppState) -> Router {
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Json<StatusReport> {
-    let settled = ask(&shared.state.commands, |reply| Command::Settle { reply }).await;
+    let settled = ask(&shared.state.commands, Wish::Store, |reply| Command::Settle { reply }).await;
     let mut readiness = health::readiness(&shared).await;
     if settled.is_err() {
         readiness.ready = false;
@@ -52,7 +57,8 @@ async fn invite(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<InviteRequest>,
 ) -> Result<(StatusCode, Json<InviteAnswer>), Failure> {
-    let answer = ask(&shared.state.commands, |reply| Command::Invite { request, reply }).await?;
+    let answer =
+        ask(&shared.state.commands, Wish::Answer, |reply| Command::Invite { request, reply }).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }
 
@@ -60,13 +66,14 @@ async fn policy(
     State(shared): State<Arc<Shared>>,
     Input(question): Input<PolicyQuestion>,
 ) -> Result<Json<PolicyAnswer>, Failure> {
-    Ok(Json(ask(&shared.state.commands, |reply| Command::Policy { question, reply }).await?))
+    Ok(Json(ask(&shared.state.commands, Wish::Answer, |reply| Command::Policy { question, reply }).await?))
 }
 
 async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, Json<SignInLink>), Failure> {
     let secret = Secret::generate().map_err(|_| Failure::NoAnswer)?;
     let code = secret.hash();
-    let expires_at = ask(&shared.state.commands, |reply| Command::MintSignIn { code, reply }).await?;
+    let expires_at =
+        ask(&shared.state.commands, Wish::Store, |reply| Command::MintSignIn { code, reply }).await?;
     let url = format!("{}/sign-in#code={}", shared.state.console_url, secret.reveal());
     Ok((StatusCode::CREATED, Json(SignInLink { url, expires_at })))
 }
@@ -75,44 +82,44 @@ async fn plan(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<PlanRequest>,
 ) -> Result<Json<PlanAnswer>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Plan { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Plan, |reply| Command::Plan { request, reply }).await.map(Json)
 }
 
 async fn approve(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<ApproveRequest>,
 ) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Approve { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Approve { request, reply }).await.map(Json)
 }
 
 async fn hold(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<HoldRequest>,
 ) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Hold { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Hold { request, reply }).await.map(Json)
 }
 
 async fn release(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<ReleaseRequest>,
 ) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Release { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Release { request, reply }).await.map(Json)
 }
 
 async fn arm(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<ArmRequest>,
 ) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Arm { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Arm { request, reply }).await.map(Json)
 }
 
 async fn confirm(State(shared): State<Arc<Shared>>) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Confirm { reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Confirm { reply }).await.map(Json)
 }
 
 async fn object(
     State(shared): State<Arc<Shared>>,
     Input(request): Input<ObjectRequest>,
 ) -> Result<Json<ObjectReport>, Failure> {
-    ask(&shared.state.commands, |reply| Command::Object { request, reply }).await.map(Json)
+    ask(&shared.state.commands, Wish::Answer, |reply| Command::Object { request, reply }).await.map(Json)
 }

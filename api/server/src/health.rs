@@ -12,7 +12,10 @@ use axum::{
 };
 use horizon_api::http::Readiness;
 
-use crate::{Command, Shared, command::ask};
+use crate::{
+    Command, Shared,
+    command::{Wish, ask},
+};
 
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
@@ -27,7 +30,7 @@ pub(crate) async fn readiness(shared: &Shared) -> Readiness {
     if shared.state.view.borrow().revision == 0 {
         reasons.push("No revision is committed yet.".to_owned());
     }
-    match ask(&shared.state.commands, |reply| Command::CheckReady { reply }).await {
+    match ask(&shared.state.commands, Wish::Store, |reply| Command::CheckReady { reply }).await {
         Ok(more) => reasons.extend(more),
         Err(_) => reasons.push("The controller's store did not answer.".to_owned()),
     }

@@ -15,8 +15,13 @@ use axum::{
 use horizon_api::http::{ApiError, CSRF_HEADER, SessionAnswer, SessionRequest};
 
 use crate::{
-    Command, Refusal, SESSION_LIFE, SecretHash, Session, Shared, command::ask, failure::Failure,
-    input::Input, origin, secret::Secret, serve::Peer,
+    Command, Refusal, SESSION_LIFE, SecretHash, Session, Shared,
+    command::{Wish, ask},
+    failure::Failure,
+    input::Input,
+    origin,
+    secret::Secret,
+    serve::Peer,
 };
 
 const COOKIE: &str = "__Host-horizon";
@@ -62,7 +67,7 @@ impl FromRequestParts<Arc<Shared>> for SignedIn {
 
 /// Finds a live session and notes that it was used.
 pub(crate) async fn lookup(shared: &Shared, session: SecretHash) -> Result<Option<Session>, Failure> {
-    ask(&shared.state.commands, |reply| Command::LookupSession { session, reply }).await
+    ask(&shared.state.commands, Wish::Store, |reply| Command::LookupSession { session, reply }).await
 }
 
 async fn who(State(shared): State<Arc<Shared>>, caller: SignedIn) -> Json<SessionAnswer> {
@@ -80,8 +85,13 @@ async fn sign_in(
     let code = Secret::parse(&request.code).ok_or_else(not_a_code)?;
     let secret = Secret::generate().map_err(|_| Failure::NoAnswer)?;
     let (code, hash) = (code.hash(), secret.hash());
-    let session =
-        ask(&shared.state.commands, |reply| Command::TakeSignIn { code, session: hash, from, reply }).await?;
+    let session = ask(&shared.state.commands, Wish::Store, |reply| Command::TakeSignIn {
+        code,
+        session: hash,
+        from,
+        reply,
+    })
+    .await?;
     let cookie = set_cookie(secret.reveal(), SESSION_LIFE.as_secs());
     let answer = SignedIn { session, secret }.answer(&shared);
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(answer)).into_response())
@@ -89,7 +99,7 @@ async fn sign_in(
 
 async fn sign_out(State(shared): State<Arc<Shared>>, caller: SignedIn) -> Result<Response, Failure> {
     let session = caller.hash();
-    ask(&shared.state.commands, |reply| Command::SignOut { session, reply }).await?;
+    ask(&shared.state.commands, Wish::Store, |reply| Command::SignOut { session, reply }).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, set_cookie("", 0))]).into_response())
 }
 

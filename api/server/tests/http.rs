@@ -58,7 +58,9 @@ async fn nothing_is_shown_without_a_session() {
         check_error(&forged, 401, "SignedOut");
     }
     check_error(&fixture.call(Call::get("/v1/nothing")).await, 404, "NoSuchCall");
-    check_error(&fixture.call(Call::post("/v1/view", "{}")).await, 405, "WrongMethod");
+    let wrong = fixture.call(Call::post("/v1/view", "{}")).await;
+    check_error(&wrong, 405, "WrongMethod");
+    assert_eq!(wrong.header("allow"), Some("GET,HEAD"));
 }
 
 #[tokio::test]
