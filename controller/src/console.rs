@@ -1,5 +1,7 @@
 //! Answers the HTTP face's commands: sessions from the store, invitations from the reconciler.
 
+mod plans;
+
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::http::{ApiError, View};
@@ -7,7 +9,7 @@ use horizon_api_server::{
     Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
 };
 use horizon_node::clock;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use crate::{
@@ -15,6 +17,10 @@ use crate::{
     reconciler::STALLED,
     store::{self, NewLink, Store, TakeLink},
 };
+
+use plans::Plans;
+#[cfg(test)]
+pub(crate) use plans::read_folders;
 
 /// Who may sign in until admins are declared: the operator of the host.
 const SUBJECT: &str = "operator";
@@ -30,24 +36,25 @@ impl Console {
     /// Runs until nobody can send commands any more.
     pub async fn run(self, mut commands: mpsc::Receiver<Command>) {
         let mut idle = IdleSessions::default();
+        let plans = Plans::new(self.events.clone());
         while let Some(command) = commands.recv().await {
-            self.handle(command, &mut idle).await;
+            self.handle(command, &mut idle, &plans).await;
         }
     }
 
     /// An answer that nobody waits for any more is dropped.
-    async fn handle(&self, command: Command, idle: &mut IdleSessions) {
+    async fn handle(&self, command: Command, idle: &mut IdleSessions, plans: &Plans) {
         match command {
-            Command::Invite { request, reply } => self.pass(|to| Event::Invite(request, to), reply).await,
-            Command::Plan { request, reply } => self.pass(|to| Event::Plan(request, to), reply).await,
-            Command::Approve { request, reply } => self.pass(|to| Event::Approve(request, to), reply).await,
-            Command::Hold { request, reply } => self.pass(|to| Event::Hold(request, to), reply).await,
-            Command::Release { request, reply } => self.pass(|to| Event::Release(request, to), reply).await,
-            Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply).await,
-            Command::Confirm { reply } => self.pass(Event::Confirm, reply).await,
-            Command::Settle { reply } => self.pass(Event::Settle, reply).await,
-            Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply).await,
-            Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply).await,
+            Command::Invite { request, reply } => self.pass(|to| Event::Invite(request, to), reply),
+            Command::Plan { request, reply } => plans.begin(request, reply),
+            Command::Approve { request, reply } => self.pass(|to| Event::Approve(request, to), reply),
+            Command::Hold { request, reply } => self.pass(|to| Event::Hold(request, to), reply),
+            Command::Release { request, reply } => self.pass(|to| Event::Release(request, to), reply),
+            Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply),
+            Command::Confirm { reply } => self.pass(Event::Confirm, reply),
+            Command::Settle { reply } => self.pass(Event::Settle, reply),
+            Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply),
+            Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply),
             Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),
             Command::TakeSignIn { code, session, from, reply } => {
                 drop(reply.send(self.take(&code, &session, from.map(|address| address.ip())).await));
@@ -63,15 +70,12 @@ impl Console {
         }
     }
 
-    /// Passes a request on to the reconciler, which may be busy with a commit; sessions must not wait for it.
-    async fn pass<T: Send + 'static>(&self, event: impl FnOnce(Answer<T>) -> Event, reply: Reply<T>) {
-        let (sender, answer) = oneshot::channel();
-        if self.events.send(event(sender)).await.is_ok() {
-            tokio::spawn(async move {
-                if let Ok(answer) = answer.await {
-                    drop(reply.send(answer));
-                }
-            });
+    /// Passes a request on to the reconciler, which may be busy with a commit; sessions must not wait for it. It
+    /// answers by itself, and sees when nobody waits any more.
+    fn pass<T>(&self, event: impl FnOnce(Answer<T>) -> Event, reply: Reply<T>) {
+        match self.events.try_reserve() {
+            Ok(slot) => slot.send(event(reply)),
+            Err(_) => drop(reply.send(Err(busy("the controller is busy")))),
         }
     }
 
@@ -159,6 +163,10 @@ fn opened(session: &store::Session) -> Session {
     Session { subject: session.subject.clone(), expires_at }
 }
 
+fn busy(message: &str) -> Refusal {
+    Refusal::Unavailable(ApiError::new("Busy", message, "try again in a moment"))
+}
+
 fn refuse(error: &store::StoreError) -> Refusal {
     error!(%error, "the store does not answer the console");
     Refusal::Unavailable(ApiError::new(
@@ -170,4 +178,51 @@ fn refuse(error: &store::StoreError) -> Refusal {
 
 fn millis(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use horizon_api::http::PlanRequest;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn code<T>(answer: Result<T, Refusal>) -> Option<String> {
+        match answer.err()? {
+            Refusal::Invalid(error)
+            | Refusal::Denied(error)
+            | Refusal::Missing(error)
+            | Refusal::Conflict(error)
+            | Refusal::Unavailable(error) => Some(error.code),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_said_at_once_and_sessions_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        // Nobody takes events out, and the only place is taken.
+        let (events, _inbox) = mpsc::channel(1);
+        events.try_send(Event::SignInRefused { remote: None }).ok().unwrap();
+        let (_view, views) = watch::channel(Arc::default());
+        let (commands, inbox) = mpsc::channel(64);
+        let console = tokio::spawn(Console { store, events, views }.run(inbox));
+
+        let (reply, confirmed) = oneshot::channel();
+        commands.send(Command::Confirm { reply }).await.ok().unwrap();
+        let mut plans = Vec::new();
+        for _ in 0..5 {
+            let (reply, planned) = oneshot::channel();
+            let request = PlanRequest { folders: vec![] };
+            commands.send(Command::Plan { request, reply }).await.ok().unwrap();
+            plans.push(planned);
+        }
+        let (reply, looked_up) = oneshot::channel();
+        commands.send(Command::LookupSession { session: SecretHash([1; 32]), reply }).await.ok().unwrap();
+
+        assert_eq!(code(confirmed.await.unwrap()).as_deref(), Some("Busy"));
+        assert_eq!(looked_up.await.unwrap().ok(), Some(None));
+        assert_eq!(code(plans.pop().unwrap().await.unwrap()).as_deref(), Some("Busy"));
+        console.abort();
+    }
 }

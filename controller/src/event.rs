@@ -37,8 +37,8 @@ pub enum Event {
     SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.
     Invite(http::InviteRequest, Answer<http::InviteAnswer>),
-    /// An operator asks what a change does.
-    Plan(http::PlanRequest, Answer<http::PlanAnswer>),
+    /// An operator asks what a change does: these folders in place of the controller's own, or its own as they are.
+    Plan(Vec<ReadFolder>, Answer<http::PlanAnswer>),
     /// An operator lets a plan pass.
     Approve(http::ApproveRequest, Answer<http::Done>),
     /// An operator takes an object out of force.
@@ -55,6 +55,13 @@ pub enum Event {
     Object(http::ObjectRequest, Answer<http::ObjectReport>),
     /// An operator asks who may reach what.
     Policy(http::PolicyQuestion, Answer<http::PolicyAnswer>),
+}
+
+/// A folder that was read for a plan.
+pub struct ReadFolder {
+    pub path: String,
+    pub scan: FolderScan,
+    pub parsed: Parsed,
 }
 
 /// Where the answer to an operator goes.

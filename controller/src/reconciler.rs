@@ -148,8 +148,11 @@ impl Reconciler {
             Event::Report(report) => self.report(report).await,
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
-            Event::Invite(request, reply) => drop(reply.send(self.invite(request).await)),
-            Event::Plan(request, reply) => drop(reply.send(self.plan(request).await)),
+            Event::Invite(request, reply) => {
+                let invited = self.invite(request, &reply).await;
+                drop(reply.send(invited));
+            }
+            Event::Plan(folders, reply) => self.begin_plan(folders, reply),
             Event::Object(request, reply) => drop(reply.send(self.object(&request.object))),
             Event::Approve(request, reply) => {
                 let done = self.approve(&request).await;

@@ -128,7 +128,9 @@ impl World {
 
     async fn invite(&mut self, kind: InviteKind, name: &str) -> Result<Token, String> {
         let request = InviteRequest { kind, namespace: "default".into(), name: name.into() };
-        let answer = self.reconciler.invite(request).await.map_err(|refusal| format!("{refusal:?}"))?;
+        let (reply, _waiting) = tokio::sync::oneshot::channel();
+        let invited = self.reconciler.invite(request, &reply).await;
+        let answer = invited.map_err(|refusal| format!("{refusal:?}"))?;
         Ok(answer.join.parse::<JoinString>().unwrap().token)
     }
 
@@ -240,6 +242,24 @@ async fn invitation_that_is_over_is_pruned() {
     assert_eq!((before, keys(&world)), (1, 0));
     assert!(world.reconciler.state.digests.is_empty());
     assert_eq!(world.reconciler.store.load().await.unwrap().issued_keys, []);
+}
+
+#[tokio::test]
+async fn invitation_that_nobody_waits_for_is_not_made() {
+    let made_key = registration_key("gw", "generate: {}");
+    let mut world = World::start(&[NETWORK, ALICE, SERVER, &made_key]).await;
+    let revision = world.reconciler.state.version.revision;
+
+    for (kind, name) in [(InviteKind::Server, "gw"), (InviteKind::User, "alice")] {
+        let request = InviteRequest { kind, namespace: "default".into(), name: name.into() };
+        let (reply, waiting) = tokio::sync::oneshot::channel();
+        drop(waiting);
+        world.reconciler.handle(Event::Invite(request, reply)).await;
+    }
+
+    assert_eq!(world.reconciler.state.version.revision, revision);
+    assert_eq!(world.reconciler.store.load().await.unwrap().issued_keys, []);
+    assert!(world.invite(InviteKind::Server, "gw").await.is_ok());
 }
 
 #[tokio::test]

@@ -12,26 +12,35 @@ use horizon_planner::compile::Standing;
 use serde_json::json;
 use tracing::error;
 
-use super::Reconciler;
-use crate::store::{AuditEntry, IssueOutcome, IssuedKey};
+use super::{Reconciler, verb::cannot_write};
+use crate::{
+    event::Answer,
+    store::{AuditEntry, IssueOutcome, IssuedKey},
+};
 
 /// A link for a person that nothing declares is good for a day and one device.
 const INVITATION_S: i64 = 24 * 3600;
 
 impl Reconciler {
-    pub(super) async fn invite(&mut self, request: InviteRequest) -> Result<InviteAnswer, Refusal> {
-        if !self.state.has_read_all {
-            let error =
-                ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
-            return Err(Refusal::Unavailable(error));
-        }
+    /// Makes an invitation, and none for somebody who does not wait for it any more: it is shown once.
+    pub(super) async fn invite(
+        &mut self,
+        request: InviteRequest,
+        reply: &Answer<InviteAnswer>,
+    ) -> Result<InviteAnswer, Refusal> {
+        self.check_read()?;
+        check_wanted(reply)?;
         match request.kind {
-            InviteKind::Server => self.invite_server(&request).await,
-            InviteKind::User => self.invite_user(&request).await,
+            InviteKind::Server => self.invite_server(&request, reply).await,
+            InviteKind::User => self.invite_user(&request, reply).await,
         }
     }
 
-    async fn invite_server(&mut self, request: &InviteRequest) -> Result<InviteAnswer, Refusal> {
+    async fn invite_server(
+        &mut self,
+        request: &InviteRequest,
+        reply: &Answer<InviteAnswer>,
+    ) -> Result<InviteAnswer, Refusal> {
         let server = ObjectKey::new(Kind::Server, &request.namespace, &request.name);
         let Some(effective) = self.state.compiled.effective.servers.get(&server) else {
             return Err(self.missing(&server));
@@ -55,7 +64,7 @@ impl Reconciler {
             let hint = "use that token, or declare a key with `generate: {}`";
             return Err(Refusal::Conflict(ApiError::new("DeclaredByHash", message, hint)));
         }
-        self.issue(&key, TokenKind::Registration).await?.ok_or_else(|| {
+        self.issue(&key, TokenKind::Registration, reply).await?.ok_or_else(|| {
             let message = format!("the token of {key} was shown already");
             let hint =
                 "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
@@ -63,7 +72,11 @@ impl Reconciler {
         })
     }
 
-    async fn invite_user(&mut self, request: &InviteRequest) -> Result<InviteAnswer, Refusal> {
+    async fn invite_user(
+        &mut self,
+        request: &InviteRequest,
+        reply: &Answer<InviteAnswer>,
+    ) -> Result<InviteAnswer, Refusal> {
         let user = ObjectKey::new(Kind::User, &request.namespace, &request.name);
         let Some(effective) = self.state.compiled.effective.users.get(&user) else {
             return Err(self.missing(&user));
@@ -78,12 +91,12 @@ impl Reconciler {
             })
             .collect();
         for key in unshown {
-            if let Some(answer) = self.issue(&key, TokenKind::Personal).await? {
+            if let Some(answer) = self.issue(&key, TokenKind::Personal, reply).await? {
                 return Ok(answer);
             }
         }
         let key = self.make_personal_key(&user).await?;
-        self.issue(&key, TokenKind::Personal).await?.ok_or_else(|| unavailable("the key was taken"))
+        self.issue(&key, TokenKind::Personal, reply).await?.ok_or_else(|| unavailable("the key was taken"))
     }
 
     /// Makes a key of the API's own, for all networks of the realm.
@@ -122,9 +135,7 @@ impl Reconciler {
         self.keep(draft, uid);
         self.recompile_or_log("invite").await;
         // The draft stays: the next invitation takes it.
-        if self.state.stalled.is_some() {
-            return Err(unavailable("the controller cannot write its store"));
-        }
+        self.check_committed()?;
         Ok(key)
     }
 
@@ -133,7 +144,10 @@ impl Reconciler {
         &mut self,
         key: &ObjectKey,
         token_kind: TokenKind,
+        reply: &Answer<InviteAnswer>,
     ) -> Result<Option<InviteAnswer>, Refusal> {
+        // A change of a large folder may have come in between.
+        check_wanted(reply)?;
         let uid = self.state.uids.get(key).map(|uid| uid.uid.clone());
         let uid = uid.ok_or_else(|| unavailable("the key is not committed yet"))?;
         let token = Token::generate(token_kind, &random::bytes());
@@ -148,7 +162,7 @@ impl Reconciler {
         let issue = IssuedKey { uid: uid.clone(), digest: digest.clone() };
         let outcome = self.store.issue_key(issue, audit).await.map_err(|error| {
             error!(%error, "the store refuses an invitation");
-            unavailable("the controller cannot write its store")
+            cannot_write()
         })?;
         if outcome == IssueOutcome::AlreadyIssued {
             return Ok(None);
@@ -178,6 +192,11 @@ impl Reconciler {
         };
         Refusal::Missing(ApiError::new("NotFound", format!("there is no {key}"), hint))
     }
+}
+
+/// Nobody reads what it says.
+fn check_wanted(reply: &Answer<InviteAnswer>) -> Result<(), Refusal> {
+    if reply.is_closed() { Err(unavailable("nobody waits for the invitation any more")) } else { Ok(()) }
 }
 
 fn check_usable(key: &ObjectKey, standing: Standing) -> Result<(), Refusal> {

@@ -193,7 +193,7 @@ impl Reconciler {
         Err(Refusal::Unavailable(error))
     }
 
-    fn check_committed(&self) -> Result<(), Refusal> {
+    pub(super) fn check_committed(&self) -> Result<(), Refusal> {
         if self.state.stalled.is_some() { Err(cannot_write()) } else { Ok(()) }
     }
 

@@ -2,12 +2,13 @@
 
 use horizon_api::{
     assignment::Assignment,
-    http::{ApproveRequest, ArmRequest, ChangeKind, HoldRequest, PlanRequest, ReleaseRequest},
+    http::{ApproveRequest, ArmRequest, ChangeKind, HoldRequest, ReleaseRequest},
     section::Section,
 };
 use horizon_api_server::Refusal;
 
 use super::*;
+use crate::console::read_folders;
 
 const POLICY: &str = "kind: AccessPolicy\nmetadata: {name: web}\nspec: {networkRef: {name: office}, action: Allow, \
                       from: [{user: alice}], rules: [{to: [{network: office}], protocol: Tcp, ports: [\"80\"]}]}";
@@ -239,11 +240,14 @@ async fn a_plan_says_what_another_folder_would_do_and_does_nothing() {
     let document = |object: &str| format!("apiVersion: horizon.dev/v1alpha1\n{object}\n");
     let other = [document(NETWORK), document(&user("bob")), document(&POLICY.replace("alice", "bob"))];
     std::fs::write(folder.path().join("a.yaml"), other.join("---\n")).unwrap();
-    let ask = |folders: &[&str]| PlanRequest { folders: folders.iter().map(|f| (*f).to_owned()).collect() };
+    let ask = |folders: &[&str]| {
+        let folders: Vec<_> = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        world.reconciler.plan(read_folders(&folders))
+    };
 
-    let answer = world.reconciler.plan(ask(&[folder.path().to_str().unwrap()])).await.unwrap();
-    let nothing = world.reconciler.plan(ask(&[])).await.unwrap();
-    let two = world.reconciler.plan(ask(&["/a", "/b"])).await;
+    let answer = ask(&[folder.path().to_str().unwrap()]).unwrap().answer();
+    let nothing = ask(&[]).unwrap().answer();
+    let two = ask(&["/a", "/b"]);
 
     let shown: Vec<_> = answer.objects.iter().map(|o| (o.object.to_string(), o.change)).collect();
     assert_eq!(
