@@ -24,6 +24,7 @@ use uuid::Uuid;
 use super::{
     Reconciler,
     change::{Change, OwnedAddress},
+    guard::Guard,
     next,
     state::{Assigned, State, StoredText, Uid},
 };
@@ -95,7 +96,7 @@ impl Reconciler {
         let keeps = self.state.guard.provisional().is_some() && !self.state.is_reverting;
         let change = Change::between(&self.state, &compiled, &self.identity, keeps);
         if change.is_empty() {
-            let mut guard = self.state.guard.after(&compiled, clock::unix_ms());
+            let mut guard = Guard::after(&self.state, &compiled, clock::unix_ms());
             if self.state.is_reverting {
                 guard.armed = None;
             }

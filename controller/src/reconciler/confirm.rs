@@ -91,7 +91,7 @@ impl Reconciler {
         version: Version,
     ) -> anyhow::Result<Guard> {
         let now_ms = clock::unix_ms();
-        let mut guard = self.state.guard.after(compiled, now_ms);
+        let mut guard = Guard::after(&self.state, compiled, now_ms);
         if self.state.is_reverting {
             guard.armed = None;
         }

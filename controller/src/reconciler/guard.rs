@@ -7,10 +7,10 @@ use horizon_api::{resource::ObjectKey, section::ContentHash};
 use horizon_planner::{
     compile::Compiled,
     hold::{Hold, Holds},
-    plan::PlanHash,
+    plan::{Plan, PlanHash},
 };
 
-use super::before::Before;
+use super::{before::Before, state::State};
 use crate::store;
 
 #[derive(Clone, Default, PartialEq)]
@@ -26,7 +26,14 @@ pub(super) struct KnownPlan {
     pub(super) breach: String,
     pub(super) message: String,
     pub(super) held_at_ms: i64,
-    pub(super) approved_by: Option<String>,
+    pub(super) approval: Option<Approval>,
+}
+
+/// What a person let pass: these objects, as long as their texts say what they said then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Approval {
+    pub(super) by: String,
+    pub(super) texts: BTreeMap<ObjectKey, ContentHash>,
 }
 
 /// The next change must be confirmed, or the one in force.
@@ -50,12 +57,9 @@ impl Guard {
     pub(super) fn from_stored(stored: store::Guard) -> anyhow::Result<Self> {
         let plans = stored.plans.into_iter().map(|plan| {
             let hash: [u8; 32] = plan.hash.as_slice().try_into().context("read the hash of a plan")?;
-            let known = KnownPlan {
-                breach: plan.breach,
-                message: plan.message,
-                held_at_ms: plan.held_at,
-                approved_by: Some(plan.approved_by).filter(|by| !by.is_empty()),
-            };
+            let approval = Approval::from_stored(plan.approved_by, &plan.texts)?;
+            let (breach, message, held_at_ms) = (plan.breach, plan.message, plan.held_at);
+            let known = KnownPlan { breach, message, held_at_ms, approval };
             Ok((PlanHash::from_bytes(hash), known))
         });
         let reverted = stored.reverted.into_iter().map(|reverted| {
@@ -70,42 +74,73 @@ impl Guard {
     }
 
     pub(super) fn to_stored(&self) -> anyhow::Result<store::Guard> {
-        let plans = self.plans.iter().map(|(hash, plan)| store::Plan {
-            hash: hash.as_bytes().to_vec(),
-            breach: plan.breach.clone(),
-            message: plan.message.clone(),
-            held_at: plan.held_at_ms,
-            approved_by: plan.approved_by.clone().unwrap_or_default(),
+        let plans = self.plans.iter().map(|(hash, plan)| {
+            let texts = plan.approval.as_ref().map(|approval| serde_json::to_string(&approval.texts));
+            Ok(store::Plan {
+                hash: hash.as_bytes().to_vec(),
+                breach: plan.breach.clone(),
+                message: plan.message.clone(),
+                held_at: plan.held_at_ms,
+                approved_by: plan.approval.as_ref().map(|approval| approval.by.clone()).unwrap_or_default(),
+                texts: texts.transpose()?.unwrap_or_default(),
+            })
         });
         let reverted = self.reverted.iter().map(|(object, text)| store::Reverted {
             object: object.to_string(),
             text: text.as_bytes().to_vec(),
         });
         Ok(store::Guard {
-            plans: plans.collect(),
+            plans: plans.collect::<anyhow::Result<_>>()?,
             reverted: reverted.collect(),
             armed: self.armed.as_ref().map(Armed::to_stored).transpose()?,
         })
     }
 
     pub(super) fn approved(&self) -> BTreeSet<PlanHash> {
-        self.plans.iter().filter(|(_, plan)| plan.approved_by.is_some()).map(|(hash, _)| *hash).collect()
+        self.plans.iter().filter(|(_, plan)| plan.approval.is_some()).map(|(hash, _)| *hash).collect()
     }
 
     /// Returns what there is once a compilation is in force: what it holds back, and what is still taken back.
-    /// An approval that it made use of is spent.
-    pub(super) fn after(&self, compiled: &Compiled, now_ms: i64) -> Self {
-        let plans = compiled.plans.iter().map(|plan| {
-            let held_at_ms = self.plans.get(&plan.hash).map_or(now_ms, |known| known.held_at_ms);
+    /// An approval stays until all that it is for is in force, which may take another one for the same objects.
+    pub(super) fn after(state: &State, compiled: &Compiled, now_ms: i64) -> Self {
+        let old = &state.guard;
+        let waiting = compiled.plans.iter().map(|plan| {
+            let held_at_ms = old.plans.get(&plan.hash).map_or(now_ms, |known| known.held_at_ms);
             let (breach, message) = (plan.breach.as_str().to_owned(), plan.message.clone());
-            (plan.hash, KnownPlan { breach, message, held_at_ms, approved_by: None })
+            (plan.hash, KnownPlan { breach, message, held_at_ms, approval: None })
         });
-        Self { plans: plans.collect(), reverted: compiled.reverted.clone(), armed: self.armed.clone() }
+        let is_needed = |approval: &Approval| {
+            let waits = |key| compiled.objects.get(key).is_some_and(|object| object.stale.is_some());
+            approval.texts.keys().any(waits) && state.said(approval.texts.keys()) == approval.texts
+        };
+        let approved = old.plans.iter().filter(|(_, plan)| plan.approval.as_ref().is_some_and(is_needed));
+        let approved = approved.map(|(hash, plan)| (*hash, plan.clone()));
+        Self {
+            plans: waiting.chain(approved).collect(),
+            reverted: compiled.reverted.clone(),
+            armed: old.armed.clone(),
+        }
     }
 
     pub(super) fn provisional(&self) -> Option<&Provisional> {
         self.armed.as_ref()?.provisional.as_ref()
     }
+}
+
+impl Approval {
+    fn from_stored(by: String, texts: &str) -> anyhow::Result<Option<Self>> {
+        if by.is_empty() {
+            return Ok(None);
+        }
+        // One of a version that did not keep the texts is spent.
+        let texts = if texts.is_empty() { "{}" } else { texts };
+        Ok(Some(Self { by, texts: serde_json::from_str(texts).context("read what was approved")? }))
+    }
+}
+
+/// Returns a plan that keeps back what another one would have let pass.
+pub(super) fn still_waits<'a>(plans: &'a [Plan], passed: &Plan) -> Option<&'a Plan> {
+    plans.iter().find(|plan| plan.causes.keys().any(|key| passed.causes.contains_key(key)))
 }
 
 impl Armed {

@@ -19,6 +19,7 @@ use horizon_planner::{
     hold::Holds,
     manifest::{Manifest, Origin, Parsed},
     node::Place,
+    plan::text_hash,
 };
 use serde::{Deserialize, Serialize};
 
@@ -310,6 +311,21 @@ impl State {
         let note = SourceNote { reason, files: scan.files.len(), commit, was_read: true, is_complete };
         let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };
         (snapshot, note)
+    }
+
+    /// Returns what the texts of these objects say now, or that there is none, by hash.
+    pub(super) fn said<'a>(
+        &self,
+        keys: impl Iterator<Item = &'a ObjectKey>,
+    ) -> BTreeMap<ObjectKey, ContentHash> {
+        let mut said: BTreeMap<_, _> = keys.map(|key| (key.clone(), text_hash(None))).collect();
+        let manifests = self.sources.values().flat_map(|source| &source.parsed.manifests);
+        for manifest in manifests.map(Arc::as_ref).chain(self.api_objects.values()) {
+            if let Some(text) = said.get_mut(&manifest.key) {
+                *text = text_hash(Some(&manifest.spec));
+            }
+        }
+        said
     }
 
     /// Returns every source with what it says, the API's own among them.

@@ -16,7 +16,7 @@ use tracing::error;
 
 use super::{
     Reconciler,
-    guard::{Guard, KnownPlan},
+    guard::{self, Approval, Guard, KnownPlan},
 };
 use crate::store::{self, AuditEntry};
 
@@ -38,7 +38,7 @@ impl Reconciler {
             breach: plan.breach.as_str().to_owned(),
             message: plan.message.clone(),
             held_at_ms: guard.plans.get(&plan.hash).map_or_else(clock::unix_ms, |known| known.held_at_ms),
-            approved_by: Some(OPERATOR.to_owned()),
+            approval: Some(Approval { by: OPERATOR.to_owned(), texts: self.state.said(plan.causes.keys()) }),
         };
         guard.plans.insert(plan.hash, known);
         let objects: Vec<_> = plan.causes.keys().map(ToString::to_string).collect();
@@ -46,7 +46,13 @@ impl Reconciler {
         self.set_guard(guard, audit("approve", "", detail)).await?;
         self.recompile_or_log("approve").await;
         self.check_committed()?;
-        Ok(self.done(format!("approved: {}", plan.message)))
+        Ok(self.done(match guard::still_waits(&self.state.compiled.plans, &plan) {
+            None => format!("approved: {}", plan.message),
+            Some(other) => {
+                let (passed, other) = (&plan.message, other.sentence());
+                format!("noted: {passed}; the same objects wait for another approval: {other}")
+            }
+        }))
     }
 
     fn waiting_plan(&self, hash: &str) -> Result<Plan, Refusal> {

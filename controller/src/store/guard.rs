@@ -20,6 +20,8 @@ pub struct Plan {
     pub held_at: i64,
     /// Empty until a person lets it pass.
     pub approved_by: String,
+    /// What the texts said that were approved: JSON that the reconciler wrote, empty as long as `approved_by` is.
+    pub texts: String,
 }
 
 /// A text that was taken back.
@@ -46,13 +48,15 @@ pub(super) fn replace(statements: &mut Statements, guard: Guard) -> Result<()> {
     statements.execute("DELETE FROM plans", vec![])?;
     for plan in guard.plans {
         statements.execute(
-            "INSERT INTO plans (hash, breach, message, held_at, approved_by) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO plans (hash, breach, message, held_at, approved_by, texts)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             vec![
                 plan.hash.into(),
                 plan.breach.into(),
                 plan.message.into(),
                 plan.held_at.into(),
                 plan.approved_by.into(),
+                plan.texts.into(),
             ],
         )?;
     }
@@ -82,7 +86,7 @@ pub(super) fn replace(statements: &mut Statements, guard: Guard) -> Result<()> {
 }
 
 pub(super) fn load(statements: &mut Statements) -> Result<Guard> {
-    let plans = "SELECT hash, breach, message, held_at, approved_by FROM plans ORDER BY hash";
+    let plans = "SELECT hash, breach, message, held_at, approved_by, texts FROM plans ORDER BY hash";
     let reverted = "SELECT object, text FROM reverted ORDER BY object";
     let armed = "SELECT armed_by, armed_at, within, revision, revert_at, before FROM armed";
     Ok(Guard {
@@ -100,6 +104,7 @@ fn plan(row: &Row<'_>) -> Result<Plan> {
         message: row.text(2)?,
         held_at: row.integer(3)?,
         approved_by: row.text(4)?,
+        texts: row.text(5)?,
     })
 }
 

@@ -97,6 +97,86 @@ async fn a_prune_waits_while_another_edit_commits_and_passes_by_its_hash() {
     assert_eq!(world.reconciler.store.load().await.unwrap().guard, crate::store::Guard::default());
 }
 
+fn device(name: &str, public: PublicKey) -> String {
+    format!(
+        "kind: Device\nmetadata: {{name: {name}}}\nspec: {{userRef: {{name: {name}}}, \
+         networkRefs: [{{name: office}}], publicKey: \"{public}\"}}"
+    )
+}
+
+/// Eight people, each with a device and a policy of their own, which are the last eight.
+fn people() -> Vec<String> {
+    let names: Vec<_> = (0..8).map(|number| format!("u{number}")).collect();
+    let users = names.iter().map(|name| user(name));
+    let devices = names.iter().zip(10..).map(|(name, seed)| device(name, node(seed)));
+    let policies =
+        names.iter().map(|name| POLICY.replace("name: web", &format!("name: {name}")).replace("alice", name));
+    let others = [NETWORK.to_owned(), SERVER.to_owned(), registration_key("gw", "generate: {}")];
+    others.into_iter().chain(users).chain(devices).chain(policies).collect()
+}
+
+fn borrowed(objects: &[String]) -> Vec<&str> {
+    objects.iter().map(String::as_str).collect()
+}
+
+impl World {
+    async fn approve(&mut self, hash: &str) -> Result<String, Refusal> {
+        let request = ApproveRequest { hash: hash.to_owned() };
+        self.reconciler.approve(&request).await.map(|done| done.message)
+    }
+
+    /// The breaches that wait, with their hashes.
+    fn waiting(&self) -> Vec<(&'static str, String)> {
+        let plans = &self.reconciler.state.compiled.plans;
+        plans.iter().map(|plan| (plan.breach.as_str(), plan.hash.short())).collect()
+    }
+}
+
+#[tokio::test]
+async fn a_prune_that_takes_access_passes_by_two_approvals_over_a_restart() {
+    let all = people();
+    let mut world = World::start(&borrowed(&all)).await;
+
+    let few = &all[..all.len() - 7];
+    world.write(&borrowed(few)).await;
+    let (breach, prune) = world.waiting().remove(0);
+    assert_eq!(breach, "Prune");
+    let said = world.approve(&prune).await.unwrap();
+    let (breach, loss) = world.waiting().remove(0);
+    assert_eq!(breach, "AccessLoss");
+    assert!(said.starts_with("noted: 7 of 27 objects") && said.contains(&loss), "{said}");
+    assert!(world.has("AccessPolicy/u7"));
+    let mut world = world.restart().await;
+    world.write(&borrowed(few)).await;
+    world.write(&borrowed(few)).await;
+    assert_eq!(world.waiting(), [("AccessLoss", loss.clone())]);
+    let said = world.approve(&loss).await.unwrap();
+
+    assert!(said.starts_with("approved: "), "{said}");
+    assert!(!world.has("AccessPolicy/u7") && world.has("AccessPolicy/u0"));
+    assert_eq!(world.reconciler.store.load().await.unwrap().guard, crate::store::Guard::default());
+
+    // Both are spent: the same again is asked for again.
+    world.write(&borrowed(&all)).await;
+    world.write(&borrowed(few)).await;
+    assert_eq!(world.waiting(), [("Prune", prune)]);
+}
+
+#[tokio::test]
+async fn an_approval_is_forgotten_when_the_texts_say_something_else() {
+    let all = people();
+    let mut world = World::start(&borrowed(&all)).await;
+    let few = &all[..all.len() - 7];
+    world.write(&borrowed(few)).await;
+    let prune = world.waiting().remove(0).1;
+    world.approve(&prune).await.unwrap();
+
+    world.write(&borrowed(&all[..all.len() - 6])).await;
+    world.write(&borrowed(few)).await;
+
+    assert_eq!(world.waiting(), [("Prune", prune)]);
+}
+
 #[tokio::test]
 async fn a_held_user_is_cut_off_and_comes_back_by_time() {
     let own = token(TokenKind::Registration, 1);
