@@ -6,6 +6,7 @@
 
 mod git;
 mod ignore;
+mod mounts;
 mod name;
 mod read;
 mod shelf;
@@ -18,7 +19,9 @@ mod facts;
 use std::path::Path;
 use std::sync::Arc;
 
+use mounts::Mounts;
 use shelf::Shelf;
+use walk::{Links, Walked};
 pub use watch::{Detections, FolderWatch, Watch, watch};
 
 /// Bytes of all manifests together: 100,000 objects with their comments.
@@ -124,12 +127,20 @@ impl FolderScan {
 
 /// Looks at a folder once. `had_manifests`: something is in force that came from it. Blocks.
 pub fn scan(root: &Path, had_manifests: bool) -> FolderScan {
-    scan_again(root, had_manifests, &mut Shelf::default())
+    scan_again(root, had_manifests, &mut Memory::default()).0
 }
 
-/// Looks at a folder, and reads what is not on the shelf.
-fn scan_again(root: &Path, had_manifests: bool, shelf: &mut Shelf) -> FolderScan {
-    let mut scan = walk::walk(root, shelf);
+/// What is remembered from one look to the next.
+#[derive(Debug, Default)]
+struct Memory {
+    shelf: Shelf,
+    mounts: Mounts,
+}
+
+/// Looks at a folder, and reads what is not on the shelf. The links tell later whether the look was of one moment.
+fn scan_again(root: &Path, had_manifests: bool, memory: &mut Memory) -> (FolderScan, Links) {
+    let Walked { mut scan, links, devices } = walk::walk(root, &mut memory.shelf);
+    memory.mounts.judge(&mut scan, &devices);
     scan.sort();
-    scan.doubted(had_manifests)
+    (scan.doubted(had_manifests), links)
 }

@@ -8,6 +8,8 @@ use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::read::Stamp;
+
 /// A work tree's own folder, and the one that it shares with others of the same repository.
 #[derive(Debug)]
 pub(super) struct Checkout {
@@ -36,6 +38,11 @@ impl Checkout {
     pub(super) fn lock(&self) -> Option<PathBuf> {
         let lock = self.own.join("index.lock");
         lock.symlink_metadata().is_ok().then_some(lock)
+    }
+
+    /// Returns what changes whenever Git has changed files.
+    pub(super) fn index(&self) -> Option<Stamp> {
+        self.own.join("index").metadata().ok().map(|found| Stamp::of(&found))
     }
 
     /// Returns the id of the commit that is checked out.

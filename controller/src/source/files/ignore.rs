@@ -18,14 +18,33 @@ pub(super) struct Ignores {
     folders: Vec<Gitignore>,
 }
 
+/// Why the rules of a folder cannot be known.
+#[derive(Debug)]
+pub(super) enum Unknown {
+    /// Nobody knows what is in the folder at all.
+    Folder(std::io::Error),
+    Rules(String),
+}
+
 impl Ignores {
     /// Takes in the rules of a folder, until [`Ignores::leave`].
     ///
     /// # Errors
     /// Why they cannot be known. Nothing was taken in, and nothing of the folder may be read: what somebody wanted
     /// to keep out must not come into force because of a mistake.
-    pub(super) fn enter(&mut self, folder: &Path, path: &str, patience: &mut Patience) -> Result<(), String> {
-        self.folders.push(rules(&folder.join(NAME), path, patience)?);
+    pub(super) fn enter(
+        &mut self,
+        folder: &Path,
+        path: &str,
+        patience: &mut Patience,
+    ) -> Result<(), Unknown> {
+        let file = folder.join(NAME);
+        let rules = match file.try_exists() {
+            Ok(true) => rules(&file, path, patience).map_err(Unknown::Rules)?,
+            Ok(false) => Gitignore::empty(),
+            Err(error) => return Err(Unknown::Folder(error)),
+        };
+        self.folders.push(rules);
         Ok(())
     }
 
@@ -41,9 +60,6 @@ impl Ignores {
 }
 
 fn rules(file: &Path, path: &str, patience: &mut Patience) -> Result<Gitignore, String> {
-    if !file.try_exists().map_err(|error| error.to_string())? {
-        return Ok(Gitignore::empty());
-    }
     let content = read(file, BYTES_MAX, patience).map_err(|unread| match unread {
         Unread::NotAFile => "it is not a regular file".to_owned(),
         Unread::KeptChanging => "it kept changing while it was read".to_owned(),

@@ -7,15 +7,36 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::ignore::{self, Ignores};
+use super::ignore::{self, Ignores, Unknown};
+use super::mounts::Devices;
 use super::read::{Patience, Unread, read};
 use super::shelf::Shelf;
 use super::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, TREE_BYTES_MAX, name};
 
-pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> FolderScan {
+/// What one walk saw.
+pub(super) struct Walked {
+    pub(super) scan: FolderScan,
+    pub(super) links: Links,
+    pub(super) devices: Devices,
+}
+
+/// Links that were followed, and where each led.
+#[derive(Debug, Default)]
+pub(super) struct Links(Vec<(PathBuf, PathBuf)>);
+
+impl Links {
+    /// Tells whether one of them was swapped since: what was seen is partly of before, and partly of after.
+    pub(super) fn lead_elsewhere(&self) -> bool {
+        self.0.iter().any(|(link, real)| link.canonicalize().ok().as_ref() != Some(real))
+    }
+}
+
+pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> Walked {
     let mut walk = Walk {
         root: PathBuf::new(),
         scan: FolderScan::default(),
+        links: Links::default(),
+        devices: Devices::new(),
         shelf,
         seen: BTreeSet::new(),
         bytes_left: TREE_BYTES_MAX,
@@ -28,7 +49,7 @@ pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> FolderScan {
         Ok((metadata, real_root)) if metadata.is_dir() => {
             walk.seen.insert(identity(&metadata));
             walk.root = real_root.clone();
-            walk.folder(&real_root, "", 0);
+            walk.folder(&real_root, "", &metadata, 0);
         }
         Ok(_) => walk.scan.missed("", Incomplete::RootNotAFolder, "it is not a folder"),
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -36,13 +57,15 @@ pub(super) fn walk(root: &Path, shelf: &mut Shelf) -> FolderScan {
         }
         Err(error) => walk.scan.missed("", Incomplete::RootUnreadable, lower(&error)),
     }
-    walk.scan
+    Walked { scan: walk.scan, links: walk.links, devices: walk.devices }
 }
 
 struct Walk<'a> {
     /// The root without links.
     root: PathBuf,
     scan: FolderScan,
+    links: Links,
+    devices: Devices,
     shelf: &'a mut Shelf,
     /// What was visited, by device and inode: a second name of the same thing adds nothing.
     seen: BTreeSet<(u64, u64)>,
@@ -55,7 +78,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn folder(&mut self, folder: &Path, path: &str, depth: usize) {
+    fn folder(&mut self, folder: &Path, path: &str, metadata: &Metadata, depth: usize) {
         if depth > DEPTH_MAX {
             let message = format!("folders are nested deeper than {DEPTH_MAX}");
             return self.scan.missed(path, Incomplete::TooDeep, message);
@@ -64,10 +87,15 @@ impl Walk<'_> {
             return self.full(path, "folders");
         }
         self.folders_left -= 1;
-        if let Err(reason) = self.ignores.enter(folder, path, &mut self.patience) {
-            let message = format!("{reason}; nothing of its folder is read until it is right");
-            return self.scan.missed(&join(path, ignore::NAME), Incomplete::IgnoreUnreadable, message);
+        match self.ignores.enter(folder, path, &mut self.patience) {
+            Ok(()) => {}
+            Err(Unknown::Folder(error)) => return self.closed(path, &error),
+            Err(Unknown::Rules(reason)) => {
+                let message = format!("{reason}; nothing of its folder is read until it is right");
+                return self.scan.missed(&join(path, ignore::NAME), Incomplete::IgnoreUnreadable, message);
+            }
         }
+        self.devices.insert(path.to_owned(), metadata.dev());
         self.entries(folder, path, depth);
         self.ignores.leave();
     }
@@ -77,13 +105,7 @@ impl Walk<'_> {
         let is_ignored = |name: &str, kind: FileType| ignores.is_ignored(&join(path, name), kind.is_dir());
         let (entries, left_out) = match entries(folder, is_ignored) {
             Ok(entries) => entries,
-            Err(error) => {
-                let reason = match path {
-                    "" => Incomplete::RootUnreadable,
-                    _ => Incomplete::FolderUnreadable,
-                };
-                return self.scan.missed(path, reason, lower(&error));
-            }
+            Err(error) => return self.closed(path, &error),
         };
         for (name, kind) in entries {
             if self.is_full {
@@ -102,6 +124,11 @@ impl Walk<'_> {
         }
     }
 
+    fn closed(&mut self, path: &str, error: &std::io::Error) {
+        let reason = if path.is_empty() { Incomplete::RootUnreadable } else { Incomplete::FolderUnreadable };
+        self.scan.missed(path, reason, lower(error));
+    }
+
     /// Too many are a mistake of another kind, such as a wrong root: the first are read, and one problem names the rest.
     fn full(&mut self, path: &str, what: &str) {
         if !self.is_full {
@@ -111,8 +138,8 @@ impl Walk<'_> {
         }
     }
 
-    fn entry(&mut self, real: &Path, path: &str, kind: FileType, depth: usize) {
-        let (real, metadata) = match resolve(real, kind) {
+    fn entry(&mut self, place: &Path, path: &str, kind: FileType, depth: usize) {
+        let (real, metadata) = match resolve(place, kind) {
             Ok(resolved) => resolved,
             // It may have been a folder: a release that is being swapped, a mount that is not there.
             Err(_) if kind.is_symlink() && !name::is_manifest(path) => {
@@ -123,9 +150,12 @@ impl Walk<'_> {
         if !real.starts_with(&self.root) {
             return self.link_out(path, &metadata);
         }
+        if kind.is_symlink() && (metadata.is_dir() || name::is_manifest(path)) {
+            self.links.0.push((place.to_owned(), real.clone()));
+        }
         if metadata.is_dir() {
             if self.seen.insert(identity(&metadata)) {
-                self.folder(&real, path, depth + 1);
+                self.folder(&real, path, &metadata, depth + 1);
             }
         } else if name::is_manifest(path) && self.seen.insert(identity(&metadata)) {
             self.manifest(&real, path, &metadata);

@@ -3,22 +3,24 @@
 //! Events of the kernel are only a hint: they are lost when a queue overflows, when the root is replaced, on
 //! network file systems. So an event says "look", never what to look for; the root's parent is watched too,
 //! and what is watched is compared with what is there before each look. After an event a file with the times that it
-//! had is not read again; the regular look reads everything, so that no clock can hide a change.
+//! had is not read again; the regular look reads everything, so that no clock can hide a change. A look during which
+//! the folder changed is repeated: half of a change says of the other half that it is gone.
+
+mod filter;
+mod lookout;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use tokio::sync::{Notify, watch as channel};
+use tokio::sync::watch as channel;
 use tokio::task::JoinError;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::{debug, error, warn};
+use tracing::{debug, error};
 
-use super::git::Checkout;
-use super::walk::identity;
-use super::{FolderScan, Incomplete, Shelf, scan_again};
+use super::{FolderScan, Incomplete};
+use lookout::{Hint, Lookout, Sight};
 
 /// How to watch a folder.
 #[derive(Debug, Clone)]
@@ -73,14 +75,8 @@ enum Cause {
 
 /// Looks at the folder, and returns once that is done; then keeps watching it.
 pub async fn watch(options: Watch) -> Result<FolderWatch, JoinError> {
-    let hint = Arc::new(Notify::new());
-    let lookout = Lookout {
-        root: options.root.clone(),
-        had_manifests: options.had_manifests,
-        hint: Arc::clone(&hint),
-        armed: None,
-        shelf: Shelf::default(),
-    };
+    let hint = Arc::new(Hint::default());
+    let lookout = Lookout::new(options.root.clone(), options.had_manifests, Arc::clone(&hint));
     let detections = Arc::new(Detections::default());
     let (sender, scans) = channel::channel(Arc::default());
     let task = Task { options, hint, detections: Arc::clone(&detections), sender };
@@ -98,7 +94,7 @@ pub async fn watch(options: Watch) -> Result<FolderWatch, JoinError> {
 
 struct Task {
     options: Watch,
-    hint: Arc<Notify>,
+    hint: Arc<Hint>,
     detections: Arc<Detections>,
     sender: channel::Sender<Arc<FolderScan>>,
 }
@@ -122,20 +118,29 @@ impl Task {
         Ok(())
     }
 
-    /// Looks at the folder while Git leaves it alone. When Git never does, the last look stands, and says so.
+    /// Looks at the folder while everybody leaves it alone. When Git never does, the last look stands, and says so; when
+    /// others never do, the folder is taken as it is found.
     async fn look(&self, mut lookout: Lookout, cause: Cause) -> Result<(Lookout, FolderScan), JoinError> {
         let latest = Instant::now() + self.options.git_max;
+        let mut torn = 0;
         loop {
             let (back, sight) = lookout.look(cause).await?;
             lookout = back;
             self.detections.scans.fetch_add(1, Ordering::Relaxed);
             match sight {
-                Sight::Whole(scan) => return Ok((lookout, scan)),
-                Sight::Half { lock } if Instant::now() >= latest => {
+                Sight::Torn(_) if torn < TORN_MAX => {
+                    torn += 1;
+                    self.settled().await;
+                }
+                Sight::Whole(scan) | Sight::Torn(scan) => {
+                    lookout.had_manifests |= scan.has_manifests();
+                    return Ok((lookout, scan));
+                }
+                Sight::Locked { lock } if Instant::now() >= latest => {
                     let last = FolderScan::clone(&self.sender.borrow());
                     return Ok((lookout, last.held_by_git(&lock)));
                 }
-                Sight::Half { .. } => tokio::time::sleep(self.options.settle).await,
+                Sight::Locked { .. } => tokio::time::sleep(self.options.settle).await,
             }
         }
     }
@@ -143,7 +148,7 @@ impl Task {
     /// Waits for a reason to look; `None` when nobody listens any more.
     async fn next_cause(&self) -> Option<Cause> {
         tokio::select! {
-            () = self.hint.notified() => {
+            () = self.hint.raised.notified() => {
                 self.settled().await;
                 Some(Cause::Event)
             }
@@ -156,7 +161,7 @@ impl Task {
         let latest = Instant::now() + self.options.settle_max;
         loop {
             let quiet = (Instant::now() + self.options.settle).min(latest);
-            let is_quiet = timeout_at(quiet, self.hint.notified()).await.is_err();
+            let is_quiet = timeout_at(quiet, self.hint.raised.notified()).await.is_err();
             if is_quiet || Instant::now() >= latest {
                 return;
             }
@@ -164,36 +169,8 @@ impl Task {
     }
 }
 
-/// What looks at the folder; it goes to a blocking thread and back.
-struct Lookout {
-    root: PathBuf,
-    had_manifests: bool,
-    hint: Arc<Notify>,
-    armed: Option<Armed>,
-    shelf: Shelf,
-}
-
-/// What one look saw.
-enum Sight {
-    Whole(FolderScan),
-    /// Git changed the files meanwhile.
-    Half {
-        lock: PathBuf,
-    },
-}
-
-struct Armed {
-    place: Place,
-    // Watches as long as it lives.
-    _watcher: RecommendedWatcher,
-}
-
-/// Where the root leads, and what is there.
-#[derive(Debug, PartialEq, Eq)]
-struct Place {
-    real_root: Option<PathBuf>,
-    identity: Option<(u64, u64)>,
-}
+/// Looks again after one during which the folder changed: whoever still changes it then does so all the time.
+const TORN_MAX: u32 = 3;
 
 impl FolderScan {
     /// Says that the folder may be something else by now.
@@ -205,153 +182,5 @@ impl FolderScan {
         self.sort();
         self.incomplete = Some(Incomplete::GitAtWork);
         self
-    }
-}
-
-impl Lookout {
-    async fn look(mut self, cause: Cause) -> Result<(Self, Sight), JoinError> {
-        tokio::task::spawn_blocking(move || {
-            // Armed first: what is written before is seen by the scan, what is written after raises an event.
-            self.arm();
-            let sight = self.see(cause);
-            (self, sight)
-        })
-        .await
-    }
-
-    fn see(&mut self, cause: Cause) -> Sight {
-        let checkout = Checkout::around(&self.root);
-        let lock = || checkout.as_ref().and_then(Checkout::lock);
-        let commit = || checkout.as_ref().and_then(Checkout::commit);
-        if let Some(lock) = lock() {
-            return Sight::Half { lock };
-        }
-        let before = commit();
-        self.shelf.begin(cause == Cause::Event);
-        let scan = scan_again(&self.root, self.had_manifests, &mut self.shelf);
-        self.shelf.end();
-        if let Some(lock) = lock() {
-            return Sight::Half { lock };
-        }
-        self.had_manifests |= scan.has_manifests();
-        Sight::Whole(FolderScan { commit: before, ..scan })
-    }
-
-    fn arm(&mut self) {
-        let place = place(&self.root);
-        if self.armed.as_ref().is_some_and(|armed| armed.place == place) {
-            return;
-        }
-        self.armed = match self.watcher(&place) {
-            Ok(watcher) => Some(Armed { place, _watcher: watcher }),
-            Err(error) => {
-                warn!(root = %self.root.display(), %error, "folder not watched, only looked at regularly");
-                None
-            }
-        };
-    }
-
-    fn watcher(&self, place: &Place) -> notify::Result<RecommendedWatcher> {
-        let hint = Arc::clone(&self.hint);
-        let root = absolute(&self.root);
-        let real_root = place.real_root.clone();
-        let filter = Filter { root: root.clone(), real_root: real_root.clone() };
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            if event.map_or(true, |event| filter.is_hint(&event)) {
-                hint.notify_one();
-            }
-        })?;
-        let mut parents: Vec<&Path> = [Some(root.as_path()), real_root.as_deref()]
-            .into_iter()
-            .flatten()
-            .filter_map(Path::parent)
-            .collect();
-        parents.dedup();
-        for parent in parents.into_iter().filter(|parent| parent.is_dir()) {
-            watcher.watch(parent, RecursiveMode::NonRecursive)?;
-        }
-        if let Some(real_root) = &real_root {
-            watcher.watch(real_root, RecursiveMode::Recursive)?;
-        }
-        Ok(watcher)
-    }
-}
-
-fn place(root: &Path) -> Place {
-    let real_root = root.canonicalize().ok().filter(|root| root.is_dir());
-    let identity = real_root.as_ref().and_then(|root| root.metadata().ok()).map(|found| identity(&found));
-    Place { real_root, identity }
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// Which events are worth a look: not our own reading, and not what happens beside the root.
-struct Filter {
-    root: PathBuf,
-    real_root: Option<PathBuf>,
-}
-
-impl Filter {
-    fn is_hint(&self, event: &notify::Event) -> bool {
-        if matches!(event.kind, EventKind::Access(_)) {
-            return false;
-        }
-        event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(|path| self.concerns(path))
-    }
-
-    fn concerns(&self, path: &Path) -> bool {
-        let inside = self.real_root.as_ref().and_then(|root| path.strip_prefix(root).ok());
-        match inside.or_else(|| path.strip_prefix(&self.root).ok()) {
-            // Git's own files change when it looks at itself; these say that it changed what is checked out.
-            Some(inside) if inside.starts_with(".git") => {
-                [".git", ".git/HEAD", ".git/index", ".git/packed-refs"]
-                    .iter()
-                    .any(|path| inside == Path::new(path))
-                    || inside.starts_with(".git/refs/heads")
-            }
-            Some(_) => true,
-            None => false,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::{Path, PathBuf};
-
-    use notify::event::{AccessKind, CreateKind, Flag};
-    use notify::{Event, EventKind};
-
-    use super::Filter;
-
-    #[track_caller]
-    fn check(kind: EventKind, path: &str, expected: bool) {
-        let filter = Filter { root: "/etc/horizon".into(), real_root: Some("/srv/git/5".into()) };
-        let event = Event::new(kind).add_path(PathBuf::from(path));
-        assert_eq!(filter.is_hint(&event), expected, "{path}");
-    }
-
-    #[test]
-    fn only_changes_of_the_root_and_inside_it_are_hints() {
-        let created = EventKind::Create(CreateKind::Any);
-        check(created, "/srv/git/5/a.yaml", true);
-        check(created, "/srv/git/5/..data", true);
-        check(created, "/srv/git/5", true);
-        check(created, "/etc/horizon", true);
-        check(created, "/etc/passwd", false);
-        check(created, "/srv/git/6", false);
-        check(created, "/srv/git/5/.git/index.lock", false);
-        check(created, "/srv/git/5/.git/objects/5f/0718", false);
-        check(created, "/srv/git/5/.git/index", true);
-        check(created, "/srv/git/5/.git/refs/heads/main", true);
-        check(EventKind::Access(AccessKind::Any), "/srv/git/5/a.yaml", false);
-    }
-
-    #[test]
-    fn overflow_is_a_hint() {
-        let filter = Filter { root: Path::new("/a").into(), real_root: None };
-        assert!(filter.is_hint(&Event::new(EventKind::Other).set_flag(Flag::Rescan)));
     }
 }
