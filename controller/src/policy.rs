@@ -52,7 +52,7 @@ async fn ask(args: &WhyArgs) -> anyhow::Result<PolicyAnswer> {
 }
 
 fn compute(args: &WhyArgs, question: &Question) -> anyhow::Result<PolicyAnswer> {
-    let Folders { contents, unread } = Folders::read(&args.manifests);
+    let Folders { contents, unread, .. } = Folders::read(&args.manifests);
     if let Some(problem) = unread.first().filter(|_| contents.is_empty()) {
         return Err(Failure::Usage(problem.to_string()).into());
     }

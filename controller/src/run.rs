@@ -109,7 +109,7 @@ async fn wait_for_end(store: &Store, tasks: &mut Tasks, served: &mut Tasks) -> a
         _ = interrupt.recv() => Ok(()),
         ended = tasks.ended() => Err(ended),
         ended = served.ended() => Err(ended),
-        () = store.broken() => anyhow::bail!("a thread of the store ended"),
+        () = store.broken() => anyhow::bail!("a thread of the store ended: the log says why; start the controller again"),
     }
 }
 

@@ -27,16 +27,20 @@ pub enum StoreError {
     )]
     TooNew { database: i64, binary: i64 },
     #[error(
-        "migration {version} in the database differs from this program's: it was made by a different build"
+        "migration {version} in the database differs from this program's: start the build that made it, or restore a backup"
     )]
     MigrationChanged { version: i64 },
     #[error("the store is busy: its queue is full, try again")]
     Busy,
-    #[error("the store has stopped")]
+    #[error("the store has stopped: the controller's log says why, start it again")]
     Stopped,
-    #[error("revision {number} is already committed with other content")]
+    #[error(
+        "revision {number} is already committed with other content: restart the controller, it reads what is in force"
+    )]
     RevisionTaken { number: i64 },
-    #[error("revision {number} does not follow revision {last}")]
+    #[error(
+        "revision {number} does not follow revision {last}: restart the controller, it reads what is in force"
+    )]
     RevisionGap { number: i64, last: i64 },
     #[error("the store's epoch is {stored}, not {given}: it was restored, compile again")]
     EpochChanged { stored: i64, given: i64 },
