@@ -14,7 +14,7 @@ use tracing::error;
 
 use crate::{
     event::{Answer, Event},
-    reconciler::STALLED,
+    reconciler::{STALLED, UNREVERTED},
     store::{self, NewLink, Store, TakeLink},
 };
 
@@ -132,12 +132,16 @@ impl Console {
     /// Why what is asked of the controller may not be done, beside what everybody can see in the view.
     async fn reasons(&self) -> Vec<String> {
         let view = Arc::clone(&self.views.borrow());
-        let stalled = view.problems.iter().find(|problem| problem.code == STALLED);
-        let stalled = stalled.map(|problem| format!("nothing can be committed: {}", problem.message));
+        let reason = |code: &str, what: &str| {
+            let problem = view.problems.iter().find(|problem| problem.code == code)?;
+            Some(format!("{what}: {}", problem.message))
+        };
+        let stalled = reason(STALLED, "nothing can be committed");
+        let unreverted = reason(UNREVERTED, "a change that nobody confirmed cannot be taken back");
         let trouble = self.store.trouble().map(|error| format!("the store cannot write: {error}"));
         let unread =
             self.store.recent_events(0).await.err().map(|error| format!("the store cannot read: {error}"));
-        stalled.or(trouble).into_iter().chain(unread).collect()
+        stalled.or(trouble).into_iter().chain(unreverted).chain(unread).collect()
     }
 }
 

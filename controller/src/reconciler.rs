@@ -18,6 +18,8 @@ mod login;
 mod plan;
 mod refusal;
 mod refusal_limit;
+mod retry;
+mod revocation;
 mod state;
 mod verb;
 mod view;
@@ -36,9 +38,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::error;
 
 use refusal_limit::RefusalLimit;
+use retry::Retry;
 pub use state::Advertised;
 use state::State;
-pub use view::STALLED;
+pub use view::{STALLED, UNREVERTED};
 
 use crate::{
     event::{Answer, Event},
@@ -69,6 +72,7 @@ pub struct Reconciler {
     advertised: Advertised,
     state: State,
     refusals: RefusalLimit,
+    retry: Retry,
     snapshots: watch::Sender<Arc<Snapshot>>,
     views: watch::Sender<Arc<View>>,
     view_is_due: bool,
@@ -102,6 +106,7 @@ impl Reconciler {
             advertised,
             state,
             refusals: RefusalLimit::default(),
+            retry: Retry::default(),
             snapshots,
             views,
             view_is_due: true,
@@ -195,8 +200,9 @@ impl Reconciler {
     async fn wake(&mut self) {
         self.save_last_seen().await;
         self.revert_if_due().await;
-        let is_time = self.state.next_wake.is_some_and(|at| at <= clock::unix_s());
-        if is_time || self.state.stalled.is_some() {
+        let now = clock::unix_s();
+        let is_time = self.state.next_wake.is_some_and(|at| at <= now);
+        if (is_time || self.state.stalled.is_some()) && self.retry.is_due(now) {
             self.view_is_due = true;
             self.recompile_or_log("time").await;
         }
@@ -211,11 +217,15 @@ impl Reconciler {
     /// A store that refuses keeps the old revision in force; [`Reconciler::wake`] tries again.
     async fn recompile_or_log(&mut self, cause: &str) {
         match self.recompile(cause).await {
-            Ok(()) => self.state.stalled = None,
+            Ok(()) => {
+                self.state.stalled = None;
+                self.retry.handle_success();
+            }
             Err(error) => {
                 let reason = format!("{error:#}");
                 error!(%reason, "nothing was committed; the old revision stays in force");
                 self.state.stalled = Some(reason);
+                self.retry.handle_failure(clock::unix_s());
             }
         }
     }

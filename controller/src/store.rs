@@ -216,10 +216,11 @@ impl Store {
         self.parts.writer.write(work).await
     }
 
-    /// Writes what is between texts and their effect.
-    pub async fn set_guard(&self, guard: Guard, audits: Vec<AuditEntry>) -> Result<()> {
+    /// Writes what is between texts and their effect, and what is revoked for good by that.
+    pub async fn set_guard(&self, guard: Guard, revoked: Vec<Revoke>, audits: Vec<AuditEntry>) -> Result<()> {
         let work = move |statements: &mut Statements| {
             guard::replace(statements, guard)?;
+            revoked.iter().try_for_each(|revoke| revocation::revoke(statements, revoke))?;
             audits.iter().try_for_each(|audit| audit::append(statements, audit))
         };
         self.parts.writer.write(work).await
@@ -229,19 +230,6 @@ impl Store {
     pub async fn see(&self, seen: Vec<Seen>) -> Result<()> {
         let work =
             move |statements: &mut Statements| seen.iter().try_for_each(|one| binding::see(statements, one));
-        self.parts.writer.write(work).await
-    }
-
-    /// Revokes a public key; the first revocation of a key stands.
-    pub async fn revoke(&self, revoke: Revoke, audit: AuditEntry) -> Result<Revocation> {
-        let work = move |statements: &mut Statements| {
-            if let Some(first) = revocation::find(statements, &revoke.public_key)? {
-                return Ok(first);
-            }
-            let revocation = revocation::insert(statements, &revoke)?;
-            audit::append(statements, &audit)?;
-            Ok(revocation)
-        };
         self.parts.writer.write(work).await
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use horizon_api::resource::ObjectKey;
+use horizon_api::{key::PublicKey, resource::ObjectKey};
 use serde::{Deserialize, Serialize};
 
-use super::change::Change;
+use super::{
+    change::Change,
+    state::{State, public_key},
+};
 use crate::store;
 
 /// The `before` column of the store.
@@ -17,6 +20,9 @@ pub(super) struct Before {
     pub(super) added: BTreeSet<ObjectKey>,
     /// Addresses that were given back: network, owner, address.
     pub(super) released: BTreeSet<(String, ObjectKey, std::net::IpAddr)>,
+    /// Keys of devices that are gone, and that are revoked for good when that is confirmed.
+    #[serde(default)]
+    pub(super) revoked: BTreeSet<PublicKey>,
 }
 
 /// An object as the store had it, with what goes with it when it is deleted.
@@ -83,27 +89,38 @@ impl Before {
     pub(super) fn keys(&self) -> impl Iterator<Item = &ObjectKey> {
         self.objects.keys().chain(&self.added)
     }
+}
 
-    /// Returns what the store lost of the objects that are not there any more.
-    pub(super) fn restored(&self, is_deleted: impl Fn(&ObjectKey) -> bool) -> store::Restored {
-        let mut restored = store::Restored::default();
-        for (_, object) in self.objects.iter().filter(|(key, _)| is_deleted(key)) {
-            restored.bindings.extend(object.binding.as_ref().map(|binding| store::Binding {
-                owner: object.uid.clone(),
-                kind: if binding.is_server { store::NodeKind::Server } else { store::NodeKind::Device },
-                public_key: binding.public_key.clone(),
-                bound_at: binding.bound_at,
-                last_seen_at: binding.last_seen_at,
-                evidence: binding.evidence.clone(),
-            }));
-            if let Some(OldToken { digest, uses }) = object.token.clone() {
-                restored
-                    .issued_keys
-                    .push(store::IssuedKey { uid: object.uid.clone(), digest: digest.clone() });
-                restored.token_uses.push(store::TokenUses { digest, uses });
-            }
+impl State {
+    /// Returns what an object had before the change, and has no more: under its uid of now, or the one that it gets
+    /// back.
+    pub(super) fn lost(&self, before: &Before, key: &ObjectKey, object: &OldObject) -> store::Restored {
+        let uid = self.uids.get(key).map_or(&object.uid, |uid| &uid.uid);
+        let mut lost = store::Restored::default();
+        let binding = object.binding.as_ref().filter(|binding| self.is_unbound(before, key, binding));
+        lost.bindings.extend(binding.map(|binding| store::Binding {
+            owner: uid.clone(),
+            kind: if binding.is_server { store::NodeKind::Server } else { store::NodeKind::Device },
+            public_key: binding.public_key.clone(),
+            bound_at: binding.bound_at,
+            last_seen_at: binding.last_seen_at,
+            evidence: binding.evidence.clone(),
+        }));
+        if let Some(OldToken { digest, uses }) =
+            object.token.clone().filter(|_| !self.digests.contains_key(uid))
+        {
+            lost.issued_keys.push(store::IssuedKey { uid: uid.clone(), digest: digest.clone() });
+            lost.token_uses.push(store::TokenUses { digest, uses });
         }
-        restored
+        lost
+    }
+
+    /// Of devices only the store knows; it leaves what is bound as it is.
+    fn is_unbound(&self, before: &Before, key: &ObjectKey, binding: &OldBinding) -> bool {
+        let Some(public) = public_key(&binding.public_key).filter(|_| binding.is_server) else { return true };
+        let mut servers = self.facts.servers.iter();
+        // A Server that only the change had goes again, with what is bound to it.
+        !servers.any(|(server, bound)| server == key || (*bound == public && !before.added.contains(server)))
     }
 }
 

@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::{
     assignment::{Assignment, Provisional, Version},
-    condition::Condition,
     key::PublicKey,
     resource::ObjectKey,
     section::{ContentHash, EncodedSection},
@@ -31,6 +30,9 @@ pub(super) struct Change {
     /// Servers that must run something else, or the same for good.
     assigned: Vec<Wanted>,
     pub(super) unassigned: Vec<ObjectKey>,
+    /// Keys of devices that are gone, and of devices that are there again.
+    pub(super) revoked: Vec<PublicKey>,
+    pub(super) lifted: Vec<PublicKey>,
 }
 
 /// What a server must run.
@@ -73,6 +75,8 @@ impl Change {
             released: only_in(&state.allocations, &compiled.allocations),
             assigned: vec![],
             unassigned: vec![],
+            revoked: state.newly_revoked(compiled, keeps_provisional),
+            lifted: state.newly_lifted(compiled),
         };
         change.compare_assignments(state, compiled, identity, keeps_provisional);
         change
@@ -129,6 +133,8 @@ impl Change {
             && self.released.is_empty()
             && self.assigned.is_empty()
             && self.unassigned.is_empty()
+            && self.revoked.is_empty()
+            && self.lifted.is_empty()
     }
 
     pub(super) fn summary(&self) -> String {
@@ -162,22 +168,21 @@ impl Change {
         self.assigned.iter().map(sign).collect()
     }
 
+    /// Writes the objects with the conditions that they had: what gateways say of a change is known later.
     pub(super) fn objects(
         &self,
+        state: &State,
         compiled: &Compiled,
-        conditions: &BTreeMap<ObjectKey, Vec<Condition>>,
         uids: &BTreeMap<&ObjectKey, &Uid>,
         version: Version,
     ) -> anyhow::Result<Vec<store::Object>> {
         let changed = self.changed.iter();
         let objects = changed.filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
-        objects
-            .map(|(object, uid)| {
-                // What was said of it stands until something else is said.
-                let conditions = conditions.get(&object.key).unwrap_or(&object.conditions);
-                stored_object(object, conditions, uid, version)
-            })
-            .collect()
+        let stored = objects.map(|(object, uid)| {
+            let conditions = state.conditions.get(&object.key).unwrap_or(&object.conditions);
+            stored_object(object, conditions, uid, version)
+        });
+        stored.collect()
     }
 
     pub(super) fn sections(&self) -> Vec<store::Section> {

@@ -1,9 +1,6 @@
 //! From what is known to a committed revision: compile, one transaction, publish.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use horizon_api::{
@@ -18,6 +15,10 @@ use horizon_planner::{
     status,
 };
 use serde_json::json;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    task::block_in_place,
+};
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -25,15 +26,15 @@ use super::{
     Reconciler,
     change::{Change, OwnedAddress},
     guard::Guard,
-    next,
+    next, revocation,
     state::{Assigned, State, StoredText, Uid},
 };
-use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision, Revoke};
+use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision};
 
 impl Reconciler {
     /// Works out who may do what from the last commit, before any source was read. Nothing is committed.
     pub(super) fn foresee(&mut self) {
-        match self.compile() {
+        match off_worker(|| self.compile()) {
             Ok(compiled) => self.state.compiled = compiled,
             Err(error) => error!(reason = %format!("{error:#}"), "what was in force cannot be worked out"),
         }
@@ -87,14 +88,13 @@ impl Reconciler {
     /// # Errors
     /// When the store refuses: then nothing has changed.
     pub(super) async fn recompile(&mut self, cause: &str) -> anyhow::Result<()> {
-        let compiled = self.compile()?;
+        let compiled = off_worker(|| self.compile())?;
         if !self.state.has_read_all {
             self.state.compiled = compiled;
             return Ok(());
         }
-        self.revoke_former(&compiled).await?;
         let keeps = self.state.guard.provisional().is_some() && !self.state.is_reverting;
-        let change = Change::between(&self.state, &compiled, &self.identity, keeps);
+        let change = off_worker(|| Change::between(&self.state, &compiled, &self.identity, keeps));
         if change.is_empty() {
             let mut guard = Guard::after(&self.state, &compiled, clock::unix_ms());
             if self.state.is_reverting {
@@ -110,39 +110,15 @@ impl Reconciler {
         self.refresh_conditions().await
     }
 
-    /// Keys of devices that are gone are remembered for ever, before the commit that forgets the devices.
-    async fn revoke_former(&mut self, compiled: &Compiled) -> anyhow::Result<()> {
-        let of_devices: BTreeSet<_> =
-            compiled.effective.devices.values().filter_map(|d| d.public_key).collect();
-        let new: Vec<_> = compiled
-            .revoked
-            .iter()
-            .filter(|key| !of_devices.contains(key) && !self.state.facts.revoked.contains(key))
-            .copied()
-            .collect();
-        for key in new {
-            let now = clock::unix_ms();
-            let reason = "the device is gone or has another key".to_owned();
-            let revoke = Revoke { public_key: key.as_bytes().to_vec(), owner: key.to_string(), reason, now };
-            let audit = AuditEntry {
-                at: now,
-                actor: "controller".into(),
-                action: "revoke".into(),
-                object: key.to_string(),
-                detail: json!({}),
-            };
-            self.store.revoke(revoke, audit).await.context("store a revocation")?;
-            self.state.facts.revoked.insert(key);
-        }
-        Ok(())
-    }
-
     async fn commit(&mut self, compiled: Compiled, change: Change, cause: &str) -> anyhow::Result<()> {
         let version = next(self.state.version);
         let guard = self.guard_of(&compiled, &change, version).await?;
         let revert_at_ms = guard.provisional().map(|provisional| provisional.revert_at_ms);
         let signed = change.sign(version, &self.identity, revert_at_ms);
         let uids = new_uids(&self.state, &compiled);
+        // A change that may be taken back revokes nothing for good.
+        let revoked =
+            if guard.provisional().is_some() { vec![] } else { revocation::revoke(&change.revoked) };
         let restored = self.restored();
         let all_uids: BTreeMap<_, _> = self.state.uids.iter().chain(&uids).collect();
         let summary = change.summary();
@@ -155,7 +131,7 @@ impl Reconciler {
                 created_at: clock::unix_ms(),
                 summary: summary.clone(),
             },
-            objects: change.objects(&compiled, &self.state.conditions, &all_uids, version)?,
+            objects: change.objects(&self.state, &compiled, &all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
             withdrawn: uid_list(&change.withdrawn, &self.state.uids),
             released: allocations(&change.released, &all_uids),
@@ -163,6 +139,8 @@ impl Reconciler {
             sections: change.sections(),
             assignments: stored_assignments(&signed, &all_uids),
             unassigned: uid_list(&change.unassigned, &self.state.uids),
+            revoked,
+            lifted: revocation::revoke(&change.lifted),
             restored: restored.clone(),
             guard: guard.to_stored()?,
             audit: AuditEntry {
@@ -193,6 +171,7 @@ impl Reconciler {
     ) {
         let state = &mut self.state;
         state.version = version;
+        state.adopt_revocations(&compiled, &change.revoked);
         state.uids.extend(uids);
         for key in change.deleted.iter().chain(&change.withdrawn) {
             state.forget_token(key);
@@ -213,7 +192,8 @@ impl Reconciler {
     pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
         let reports = self.state.gateway_reports();
         let previous = &self.state.conditions;
-        let changed = status::changed(&self.state.compiled, &reports, previous, clock::unix_s());
+        let changed =
+            off_worker(|| status::changed(&self.state.compiled, &reports, previous, clock::unix_s()));
         let mut stored = Vec::new();
         for (key, conditions) in &changed {
             let Some(uid) = self.state.uids.get(key).filter(|_| self.state.committed.contains_key(key))
@@ -303,6 +283,14 @@ pub(super) fn stored_object(
 
 /// Hashes of texts, each with the object whose text it is: what did not change is not hashed again.
 pub(super) type TextHashes = BTreeMap<ObjectKey, (Arc<Committed>, blake3::Hash)>;
+
+/// Runs what takes long for a large folder, without keeping others from this thread where there is another one.
+fn off_worker<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
+        _ => work(),
+    }
+}
 
 /// The content of a revision: equal inputs give equal hashes, whatever their order was.
 fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {

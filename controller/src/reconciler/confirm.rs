@@ -46,7 +46,7 @@ impl Reconciler {
         let within_ms = i64::try_from(request.within * 1000).unwrap_or(i64::MAX);
         let armed = Armed { by: OPERATOR.into(), at_ms: clock::unix_ms(), within_ms, provisional: None };
         let guard = Guard { armed: Some(armed), ..self.state.guard.clone() };
-        self.set_guard(guard, audit("arm", "", json!({ "within_s": request.within }))).await?;
+        self.set_guard(guard, vec![], audit("arm", "", json!({ "within_s": request.within }))).await?;
         let within = request.within;
         Ok(self.done(format!("the next change must be confirmed within {within} s, or it is taken back")))
     }
@@ -58,8 +58,11 @@ impl Reconciler {
         };
         let revision = armed.provisional.as_ref().map(|provisional| provisional.revision);
         let guard = Guard { armed: None, ..self.state.guard.clone() };
-        self.set_guard(guard, audit("confirm", "", json!({ "revision": revision }))).await?;
+        let revoked = self.state.confirmed_revocations();
+        self.set_guard(guard, revoked, audit("confirm", "", json!({ "revision": revision }))).await?;
+        self.state.unreverted = None;
         self.recompile_or_log("confirm").await;
+        self.check_committed()?;
         Ok(self.done(match revision {
             Some(revision) => format!("revision {revision} stays"),
             None => "nothing had changed; the next change needs no confirmation".to_owned(),
@@ -69,17 +72,27 @@ impl Reconciler {
     /// Takes the change back when its time is over. Until the store agrees, it is tried again.
     pub(super) async fn revert_if_due(&mut self) {
         let is_due = |provisional: &Provisional| provisional.revert_at_ms <= clock::unix_ms();
-        if !self.state.has_read_all || !self.state.guard.provisional().is_some_and(is_due) {
+        let is_due = self.state.guard.provisional().is_some_and(is_due);
+        if !self.state.has_read_all || !is_due || !self.retry.is_due(clock::unix_s()) {
             return;
         }
         warn!("a change was not confirmed in time and is taken back");
         self.state.is_reverting = true;
         let outcome = self.recompile("revert").await;
         self.state.is_reverting = false;
-        match outcome {
-            Ok(()) => self.publish_view(),
-            Err(error) => error!(reason = %format!("{error:#}"), "the change is not taken back yet"),
-        }
+        self.state.unreverted = match outcome {
+            Ok(()) => {
+                self.retry.handle_success();
+                None
+            }
+            Err(error) => {
+                let reason = format!("{error:#}");
+                error!(%reason, "the change is not taken back yet");
+                self.retry.handle_failure(clock::unix_s());
+                Some(reason)
+            }
+        };
+        self.publish_view();
     }
 
     /// Returns what is between texts and their effect once a change is in force. One that an operator armed is
@@ -111,14 +124,26 @@ impl Reconciler {
             });
             provisional.before.extend(&stored, change, is_declared);
         }
+        if let Some(provisional) = &mut armed.provisional {
+            provisional.before.revoked.extend(&change.revoked);
+        }
         Ok(guard)
     }
 
-    /// Returns what the store gets back of objects that a change had deleted.
+    /// Returns what the store gets back of what objects lost by a change.
     pub(super) fn restored(&self) -> store::Restored {
-        let provisional = self.state.guard.provisional().filter(|_| self.state.is_reverting);
-        let is_deleted = |key: &ObjectKey| !self.state.committed.contains_key(key);
-        provisional.map(|provisional| provisional.before.restored(is_deleted)).unwrap_or_default()
+        let mut restored = store::Restored::default();
+        let Some(provisional) = self.state.guard.provisional().filter(|_| self.state.is_reverting) else {
+            return restored;
+        };
+        let before = &provisional.before;
+        for (key, object) in &before.objects {
+            let lost = self.state.lost(before, key, object);
+            restored.bindings.extend(lost.bindings);
+            restored.issued_keys.extend(lost.issued_keys);
+            restored.token_uses.extend(lost.token_uses);
+        }
+        restored
     }
 
     /// Takes in what the store got back.
@@ -139,12 +164,17 @@ impl Reconciler {
         }
     }
 
-    pub(super) async fn set_guard(&mut self, guard: Guard, audit: store::AuditEntry) -> Result<(), Refusal> {
+    pub(super) async fn set_guard(
+        &mut self,
+        guard: Guard,
+        revoked: Vec<store::Revoke>,
+        audit: store::AuditEntry,
+    ) -> Result<(), Refusal> {
         let stored = guard.to_stored().map_err(|error| {
             error!(reason = %format!("{error:#}"), "the guard cannot be written");
             cannot_write()
         })?;
-        self.store.set_guard(stored, vec![audit]).await.map_err(|error| {
+        self.store.set_guard(stored, revoked, vec![audit]).await.map_err(|error| {
             error!(%error, "the store refuses the guard");
             cannot_write()
         })?;
@@ -180,11 +210,10 @@ impl State {
             }
             input.reverted.insert(key.clone(), text_hash(now));
         }
-        let restored = before.restored(|key| !self.committed.contains_key(key));
         for (key, object) in &before.objects {
-            let binding = restored.bindings.iter().find(|binding| binding.owner == object.uid);
-            let is_server = |binding: &&store::Binding| binding.kind == store::NodeKind::Server;
-            let bound = binding.filter(is_server).and_then(|binding| public_key(&binding.public_key));
+            let lost = self.lost(before, key, object).bindings.into_iter();
+            let mut of_server = lost.filter(|binding| binding.kind == store::NodeKind::Server);
+            let bound = of_server.find_map(|binding| public_key(&binding.public_key));
             input.facts.servers.extend(bound.map(|bound| (key.clone(), bound)));
         }
         for (network, owner, address) in &before.released {

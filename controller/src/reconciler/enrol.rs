@@ -243,8 +243,11 @@ pub(super) fn store_refuses(error: &crate::store::StoreError) -> Refusal {
     cannot_write()
 }
 
+/// What nodes and operators are told alike.
+pub(super) const CANNOT_WRITE: &str = "the controller cannot write its store";
+
 fn cannot_write() -> Refusal {
-    Refusal::new(RefusalCode::Busy, "the controller cannot write its store", "try again; see its log")
+    Refusal::new(RefusalCode::Busy, CANNOT_WRITE, "try again; see its log")
 }
 
 /// An exhausted key may still answer a retry: the store knows.
@@ -299,9 +302,11 @@ pub(super) fn refusal_of(outcome: &UseOutcome) -> Refusal {
             "this node's key belongs to something else already",
             "remove its data folder and enrol again",
         ),
-        UseOutcome::Revoked => {
-            (RefusalCode::Revoked, "this node's key was revoked", "ask an administrator of this network")
-        }
+        UseOutcome::Revoked => (
+            RefusalCode::Revoked,
+            "this node's key was revoked",
+            "ask an administrator to declare its Device again; or stop its agent, remove `device.key` from the agent's data folder, and sign in again",
+        ),
         UseOutcome::Bound | UseOutcome::AlreadyBound { .. } => {
             (RefusalCode::Busy, "the controller was interrupted", "try again")
         }

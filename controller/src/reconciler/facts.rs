@@ -15,7 +15,7 @@ use horizon_api::{
 use horizon_node::clock;
 use horizon_planner::manifest::parse_folder;
 
-use super::{Advertised, Parts, Published, Reconciler};
+use super::{Advertised, Parts, Published, Reconciler, retry::Retry};
 use crate::{
     event::{AttachRequest, Event, JoinRequest, LoginRequest, RefreshRequest, ServerName},
     identity::ControllerIdentity,
@@ -322,6 +322,7 @@ async fn store_that_refuses_is_no_final_answer() {
     let refresh = world.reconciler.refresh(&RefreshRequest { device: node(2) });
     let trouble = world.reconciler.store.trouble();
     drop(locked);
+    world.reconciler.retry = Retry::default();
     world.reconciler.wake().await;
 
     check_refused(join, RefusalCode::Busy);
@@ -329,6 +330,22 @@ async fn store_that_refuses_is_no_final_answer() {
     check_refused(refresh, RefusalCode::Busy);
     assert!(trouble.is_some() && world.reconciler.store.trouble().is_none());
     assert!(world.join(&own, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_edit_of_metadata_leaves_the_conditions_that_the_store_has() {
+    let mut world = World::start(&[NETWORK, ALICE, SERVER, &registration_key("gw", "generate: {}")]).await;
+    let conditions = async |world: &World| {
+        let objects = world.reconciler.store.load().await.unwrap().objects;
+        objects.into_iter().find(|object| object.kind == "Server").unwrap().conditions
+    };
+    let before = conditions(&world).await;
+
+    let labelled = SERVER.replace("{name: gw}\nspec", "{name: gw, labels: {a: b}}\nspec");
+    world.declare(&[NETWORK, ALICE, &labelled, &registration_key("gw", "generate: {}")]).await;
+
+    assert!(before.contains("Programmed") || before.contains("Ready"), "{before}");
+    assert_eq!(conditions(&world).await, before);
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What a change would do: the folders as they are, or others in their place, against what is in force.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     http::{ApiError, ChangeKind, EffectView, HeldPlan, ObjectChange, Place, PlanAnswer},
@@ -126,7 +129,7 @@ impl State {
     }
 }
 
-fn object_changes(previous: &[Committed], passed: &Compiled) -> Vec<ObjectChange> {
+fn object_changes(previous: &[Arc<Committed>], passed: &Compiled) -> Vec<ObjectChange> {
     let committed: BTreeMap<_, _> = previous.iter().map(|object| (&object.key, object)).collect();
     let now = passed.objects.iter().filter_map(|(key, object)| {
         let change = match committed.get(key) {

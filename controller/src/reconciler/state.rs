@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) next_wake: Option<i64>,
     /// Why the last compilation was not committed.
     pub(super) stalled: Option<String>,
+    /// Why a change that nobody confirmed is still in force.
+    pub(super) unreverted: Option<String>,
     /// Why nodes will soon not believe this controller any more.
     pub(super) delegation_warning: Option<String>,
     pub(super) started_at_ms: i64,
@@ -139,6 +141,8 @@ impl State {
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         state.holds = guard::holds(stored.holds)?;
         state.guard = Guard::from_stored(stored.guard)?;
+        let held_back = state.held_back();
+        state.facts.revoked.extend(held_back);
         for source in sources {
             let unread =
                 SourceSnapshot { source: source.clone(), parsed: Arc::default(), is_complete: false };
@@ -174,6 +178,7 @@ impl State {
             events: Vec::new(),
             next_wake: None,
             stalled: None,
+            unreverted: None,
             delegation_warning: None,
             started_at_ms: now_ms,
         }

@@ -16,6 +16,7 @@ use tracing::error;
 
 use super::{
     Reconciler,
+    enrol::CANNOT_WRITE,
     guard::{self, Approval, Guard, KnownPlan},
 };
 use crate::store::{self, AuditEntry};
@@ -43,7 +44,7 @@ impl Reconciler {
         guard.plans.insert(plan.hash, known);
         let objects: Vec<_> = plan.causes.keys().map(ToString::to_string).collect();
         let detail = json!({ "hash": plan.hash.to_string(), "message": plan.message, "objects": objects });
-        self.set_guard(guard, audit("approve", "", detail)).await?;
+        self.set_guard(guard, vec![], audit("approve", "", detail)).await?;
         self.recompile_or_log("approve").await;
         self.check_committed()?;
         Ok(self.done(match guard::still_waits(&self.state.compiled.plans, &plan) {
@@ -62,7 +63,11 @@ impl Reconciler {
                 Ok(true) => return Ok(plan.clone()),
                 Ok(false) => {}
                 Err(error) => {
-                    return Err(Refusal::Invalid(ApiError::new("NoHash", error.to_string(), "")));
+                    return Err(Refusal::Invalid(ApiError::new(
+                        "NoHash",
+                        error.to_string(),
+                        "copy it from `horizon-controller plan`",
+                    )));
                 }
             }
         }
@@ -195,8 +200,9 @@ impl Reconciler {
         if self.state.has_read_all {
             return Ok(());
         }
-        let error = ApiError::new("NotReady", "the controller has not read its manifests yet", "try again");
-        Err(Refusal::Unavailable(error))
+        let message = "the controller has not read its manifests yet";
+        let hint = "try again in a moment; `horizon-controller status` says which folder is not read";
+        Err(Refusal::Unavailable(ApiError::new("NotReady", message, hint)))
     }
 
     pub(super) fn check_committed(&self) -> Result<(), Refusal> {
@@ -211,7 +217,7 @@ impl Reconciler {
                 actor: "reconciler".into(),
                 ..audit("hold-back", "", json!({ "hash": hash.to_string(), "message": plan.message }))
             });
-            self.store.set_guard(guard.to_stored()?, audits.collect()).await?;
+            self.store.set_guard(guard.to_stored()?, vec![], audits.collect()).await?;
             self.state.guard = guard;
         }
         Ok(())
@@ -230,8 +236,7 @@ pub(super) fn audit(action: &str, object: &str, detail: Json) -> AuditEntry {
 }
 
 pub(super) fn cannot_write() -> Refusal {
-    let message = "the controller cannot write its store";
-    Refusal::Unavailable(ApiError::new("Unavailable", message, "try again; see the controller's log"))
+    Refusal::Unavailable(ApiError::new("Unavailable", CANNOT_WRITE, "try again; see the controller's log"))
 }
 
 fn refuse_write(error: &store::StoreError) -> Refusal {

@@ -19,6 +19,8 @@ pub(super) const EVENTS_SHOWN: i64 = 50;
 
 /// The code of the problem that nothing can be committed.
 pub const STALLED: &str = "Stalled";
+/// The code of the problem that a change which nobody confirmed cannot be taken back.
+pub const UNREVERTED: &str = "NotTakenBack";
 
 pub(super) fn view(state: &State) -> View {
     let servers =
@@ -29,6 +31,10 @@ pub(super) fn view(state: &State) -> View {
     problems.extend(state.stalled.as_ref().map(|reason| {
         Problem::error("", STALLED, reason.clone())
             .fix("the old revision stays in force; see the controller's log")
+    }));
+    problems.extend(state.unreverted.as_ref().map(|reason| {
+        Problem::error("", UNREVERTED, reason.clone())
+            .fix("it is tried again and again; see the controller's log, or keep the change with `horizon-controller confirm`")
     }));
     problems.extend(state.delegation_warning.as_ref().map(|reason| {
         Problem::error("", "Delegation", reason.clone())

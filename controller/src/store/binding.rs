@@ -36,6 +36,16 @@ pub struct Seen {
     pub at: i64,
 }
 
+/// Binds a node again as it was, unless its owner or its key is bound by now.
+pub(super) fn restore(statements: &mut Statements, binding: Binding) -> Result<()> {
+    if of_owner(statements, &binding.owner)?.is_some()
+        || of_public_key(statements, &binding.public_key)?.is_some()
+    {
+        return Ok(());
+    }
+    put(statements, binding)
+}
+
 /// Binds a node. The same node again, with the same key, brings newer evidence.
 pub(super) fn put(statements: &mut Statements, binding: Binding) -> Result<()> {
     statements.execute(

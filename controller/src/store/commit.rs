@@ -10,6 +10,7 @@ use super::key::{self, IssuedKey, TokenUses};
 use super::meta;
 use super::object::{self, Object};
 use super::revision::{self, Revision};
+use super::revocation::{self, Revoke};
 use super::section::{self, Section};
 use super::statement::Statements;
 
@@ -29,14 +30,17 @@ pub struct CommitRevision {
     pub assignments: Vec<Assignment>,
     /// Uids of servers that have nothing to run any more.
     pub unassigned: Vec<String>,
-    /// What objects had that a reverted revision deleted, and that are among `objects` again.
+    /// Keys that no node may have any more, and those that were revoked for a reason that is gone.
+    pub revoked: Vec<Revoke>,
+    pub lifted: Vec<Revoke>,
+    /// What objects had before a revision that is taken back.
     pub restored: Restored,
     /// What is between texts and their effect once this is in force.
     pub guard: Guard,
     pub audit: AuditEntry,
 }
 
-/// Facts of objects that are there again.
+/// Facts of objects, by the uids that they have now. What an object has by now stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Restored {
     pub bindings: Vec<Binding>,
@@ -67,6 +71,8 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
         object::put(statements, object)?;
     }
     restore(statements, commit.restored)?;
+    commit.revoked.iter().try_for_each(|revoke| revocation::revoke(statements, revoke))?;
+    commit.lifted.iter().try_for_each(|revoke| revocation::lift(statements, revoke))?;
     for allocation in commit.released {
         allocation::delete(statements, allocation)?;
     }
@@ -106,7 +112,7 @@ fn is_committed(statements: &mut Statements, wanted: &Revision) -> Result<bool> 
 
 fn restore(statements: &mut Statements, restored: Restored) -> Result<()> {
     for binding in restored.bindings {
-        binding::put(statements, binding)?;
+        binding::restore(statements, binding)?;
     }
     for key in &restored.issued_keys {
         key::issue(statements, key)?;

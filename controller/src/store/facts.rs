@@ -76,6 +76,8 @@ pub(super) fn commit(number: i64) -> CommitRevision {
         sections: vec![],
         assignments: vec![],
         unassigned: vec![],
+        revoked: vec![],
+        lifted: vec![],
         restored: Restored::default(),
         guard: Guard::default(),
         audit: audit(),
@@ -332,7 +334,7 @@ async fn server_without_a_gateway_has_no_assignment_after_a_restart() {
 }
 
 #[tokio::test]
-async fn first_revocation_of_a_key_stands() {
+async fn first_revocation_of_a_key_stands_until_its_own_reason_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
     let revoke = |key: u8, reason: &str| Revoke {
@@ -342,14 +344,20 @@ async fn first_revocation_of_a_key_stands() {
         now: 5,
     };
 
-    let first = store.revoke(revoke(1, "lost"), audit()).await.unwrap();
-    let again = store.revoke(revoke(1, "stolen"), audit()).await.unwrap();
-    let second = store.revoke(revoke(2, "lost"), audit()).await.unwrap();
+    let shown = async || {
+        let revocations = store.load().await.unwrap().revocations.into_iter();
+        revocations.map(|r| (r.number, r.public_key[0], r.reason)).collect::<Vec<_>>()
+    };
 
-    assert_eq!(first, again);
-    assert_eq!((first.number, second.number), (1, 2));
-    assert_eq!(store.load().await.unwrap().revocations, [first, second]);
-    assert_eq!(store.audit_length().await, 2);
+    let revoked = vec![revoke(1, "lost"), revoke(1, "stolen"), revoke(2, "lost")];
+    store.commit_revision(CommitRevision { revoked, ..commit(1) }).await.unwrap();
+    assert_eq!(shown().await, [(1, 1, "lost".to_owned()), (2, 2, "lost".to_owned())]);
+
+    let lifted = vec![revoke(1, "stolen"), revoke(2, "lost")];
+    store.commit_revision(CommitRevision { lifted, ..commit(2) }).await.unwrap();
+    assert_eq!(shown().await, [(1, 1, "lost".to_owned())]);
+    // Two commits, two revocations and the end of one.
+    assert_eq!(store.audit_length().await, 5);
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Public keys that are refused everywhere, numbered in the order they were revoked.
 
-use super::error::{Result, StoreError};
+use serde_json::json;
+
+use super::audit::{self, AuditEntry};
+use super::error::Result;
 use super::statement::{Row, Statements};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,7 +15,7 @@ pub struct Revocation {
     pub revoked_at: i64,
 }
 
-/// A revocation to be made; its number is given by the store.
+/// A revocation to be made, whose number is given by the store, or to be ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revoke {
     pub public_key: Vec<u8>,
@@ -21,8 +24,12 @@ pub struct Revoke {
     pub now: i64,
 }
 
-/// Revokes a key. The number must not be wasted on one that is revoked: look with [`find`] first.
-pub(super) fn insert(statements: &mut Statements, revoke: &Revoke) -> Result<Revocation> {
+/// Revokes a key; the first revocation of a key stands.
+pub(super) fn revoke(statements: &mut Statements, revoke: &Revoke) -> Result<()> {
+    // A number must not be wasted on one that is revoked.
+    if find(statements, &revoke.public_key)?.is_some() {
+        return Ok(());
+    }
     statements.execute(
         "INSERT INTO revocations (public_key, owner, reason, revoked_at) VALUES (?1, ?2, ?3, ?4)",
         vec![
@@ -32,8 +39,26 @@ pub(super) fn insert(statements: &mut Statements, revoke: &Revoke) -> Result<Rev
             revoke.now.into(),
         ],
     )?;
-    find(statements, &revoke.public_key)?
-        .ok_or_else(|| StoreError::Misuse("a revocation that was stored is not there".into()))
+    audit::append(statements, &entry("revoke", revoke))
+}
+
+/// Ends what was revoked for this reason, and for no other.
+pub(super) fn lift(statements: &mut Statements, revoke: &Revoke) -> Result<()> {
+    let lifted = statements.execute(
+        "DELETE FROM revocations WHERE public_key = ?1 AND reason = ?2",
+        vec![revoke.public_key.as_slice().into(), revoke.reason.as_str().into()],
+    )?;
+    if lifted == 0 { Ok(()) } else { audit::append(statements, &entry("end-revocation", revoke)) }
+}
+
+fn entry(action: &str, revoke: &Revoke) -> AuditEntry {
+    AuditEntry {
+        at: revoke.now,
+        actor: "controller".into(),
+        action: action.into(),
+        object: revoke.owner.clone(),
+        detail: json!({ "reason": revoke.reason }),
+    }
 }
 
 pub(super) fn find(statements: &mut Statements, public_key: &[u8]) -> Result<Option<Revocation>> {

@@ -8,7 +8,7 @@ use horizon_api::{
 use horizon_api_server::Refusal;
 
 use super::*;
-use crate::console::read_folders;
+use crate::{console::read_folders, reconciler::UNREVERTED};
 
 const POLICY: &str = "kind: AccessPolicy\nmetadata: {name: web}\nspec: {networkRef: {name: office}, action: Allow, \
                       from: [{user: alice}], rules: [{to: [{network: office}], protocol: Tcp, ports: [\"80\"]}]}";
@@ -310,6 +310,139 @@ async fn a_change_that_is_confirmed_stays_and_its_gateway_is_told() {
     assert!(provisional.provisional.is_some() && confirmed.provisional.is_none());
     assert_eq!(confirmed.sections, provisional.sections);
     assert!(world.spec("AccessPolicy/web").contains("81"));
+}
+
+/// A laptop of alice, which signed in with the key that its manifest names: the last of the objects.
+async fn laptop() -> (World, [String; 5]) {
+    let laptop = device("laptop", node(2)).replace("userRef: {name: laptop}", "userRef: {name: alice}");
+    let key = registration_key("gw", "generate: {}");
+    let objects = [NETWORK.to_owned(), ALICE.to_owned(), SERVER.to_owned(), key, laptop];
+    let mut world = World::start(&borrowed(&objects)).await;
+    let gateway = world.invite(InviteKind::Server, "gw").await.unwrap();
+    world.join(&gateway, 1).await.unwrap();
+    world.login_again().await.unwrap();
+    (world, objects)
+}
+
+impl World {
+    async fn revocations(&self) -> usize {
+        self.reconciler.store.load().await.unwrap().revocations.len()
+    }
+
+    async fn login_again(&mut self) -> Result<(), String> {
+        let link = self.invite(InviteKind::User, "alice").await?;
+        self.login(&link, 2).await.map(drop).map_err(|refusal| refusal.message)
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_a_change_removed_signs_in_again_once_that_is_taken_back() {
+    let (mut world, objects) = laptop().await;
+    let without = borrowed(&objects[..4]);
+    world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
+
+    world.declare(&without).await;
+    let (during, stored) = (world.revoked("Server/gw"), world.revocations().await);
+    let mut world = world.restart().await;
+    world.declare(&without).await;
+    let after_restart = world.revoked("Server/gw");
+    world.let_time_pass().await;
+
+    assert_eq!((during, after_restart, stored), (1, 1, 0));
+    assert_eq!((world.revoked("Server/gw"), world.revocations().await), (0, 0));
+    assert_eq!(world.login_again().await, Ok(()));
+    // The text still says so, and passes once somebody wants it.
+    let (_, reverted) = world.waiting().remove(0);
+    world.approve(&reverted).await.unwrap();
+    assert_eq!((world.revoked("Server/gw"), world.revocations().await), (1, 1));
+    assert!(!world.has("Device/laptop"));
+}
+
+#[tokio::test]
+async fn a_confirmed_change_revokes_for_good() {
+    let (mut world, objects) = laptop().await;
+    let without = borrowed(&objects[..4]);
+    world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
+    world.declare(&without).await;
+    let before = world.revocations().await;
+
+    world.reconciler.confirm().await.unwrap();
+
+    assert_eq!((before, world.revocations().await, world.revoked("Server/gw")), (0, 1, 1));
+    assert_eq!(world.login_again().await, Err("this node's key was revoked".into()));
+}
+
+#[tokio::test]
+async fn a_device_that_is_declared_again_signs_in_again() {
+    let (mut world, objects) = laptop().await;
+    world.declare(&borrowed(&objects[..4])).await;
+    let gone = (world.revocations().await, world.login_again().await);
+    world.declare(&borrowed(&objects)).await;
+
+    assert_eq!(gone, (1, Err("this node's key was revoked".into())));
+    assert_eq!((world.revocations().await, world.revoked("Server/gw")), (0, 0));
+    assert_eq!(world.login_again().await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_token_that_a_change_withdrew_is_good_again_once_that_is_taken_back() {
+    let made_key = registration_key("gw", "generate: {}");
+    let mut world = World::start(&[NETWORK, SERVER, &made_key]).await;
+    let made = world.invite(InviteKind::Server, "gw").await.unwrap();
+    world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
+
+    let own = token(TokenKind::Registration, 1);
+    world.declare(&[NETWORK, SERVER, &registration_key("gw", &hash(&own))]).await;
+    check_refused(world.join(&made, 1).await, RefusalCode::UnknownKey);
+    world.let_time_pass().await;
+
+    assert!(world.join(&made, 1).await.is_ok());
+    let stored = world.reconciler.store.load().await.unwrap();
+    assert_eq!((stored.issued_keys.len(), stored.token_uses.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_was_declared_again_meanwhile_has_its_gateway_once_that_is_taken_back() {
+    let own = token(TokenKind::Registration, 1);
+    let key_text = registration_key("gw", &hash(&own));
+    let mut world = World::start(&[NETWORK, SERVER, &key_text]).await;
+    world.join(&own, 1).await.unwrap();
+    let uid = |world: &World| world.reconciler.state.uids[&key("Server/gw")].uid.clone();
+    let old = uid(&world);
+
+    world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
+    world.declare(&[NETWORK, &key_text]).await;
+    world.declare(&[NETWORK, SERVER, &key_text]).await;
+    let again = uid(&world);
+    world.let_time_pass().await;
+
+    assert!(old != again && uid(&world) == again);
+    let stored = world.reconciler.store.load().await.unwrap();
+    assert_eq!(stored.bindings.iter().map(|b| b.owner.as_str()).collect::<Vec<_>>(), [again]);
+    let attach = world.reconciler.attach(&AttachRequest { gateway: node(1), remote: REMOTE }).await;
+    assert_eq!(attach, Ok(("default".into(), "gw".into())));
+}
+
+#[tokio::test]
+async fn a_change_that_cannot_be_taken_back_is_told_until_it_is() {
+    let mut world = World::start(&[NETWORK, ALICE]).await;
+    world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
+    world.declare(&[NETWORK]).await;
+    let told = |world: &World| {
+        let view = world._published.views.borrow().clone();
+        view.problems.iter().any(|problem| problem.code == UNREVERTED)
+    };
+
+    let locked = Store::lock_out(world.folder.path());
+    world.let_time_pass().await;
+    let while_locked = told(&world);
+    let confirmed = world.reconciler.confirm().await;
+    drop(locked);
+    world.reconciler.retry = Retry::default();
+    world.reconciler.wake().await;
+
+    assert!(while_locked && !told(&world) && world.has("User/alice"));
+    assert!(text(confirmed).contains("cannot write its store"));
 }
 
 #[tokio::test]

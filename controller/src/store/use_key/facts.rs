@@ -1,8 +1,8 @@
 //! What the use of a key promises.
 
 use super::{Named, UseKey, UseOutcome};
-use crate::store::facts::{audit, commit, object};
-use crate::store::{NodeKind, Object, Revoke, Store};
+use crate::store::facts::{commit, object};
+use crate::store::{CommitRevision, NodeKind, Object, Revoke, Store};
 
 fn request(key: &str, owner: &str, node: u8) -> UseKey {
     UseKey {
@@ -94,7 +94,7 @@ async fn refused_use_changes_nothing() {
     let store = open(&folder);
     store.use_key(request("k", "server", 1)).await.unwrap();
     let revoke = Revoke { public_key: vec![9; 32], owner: "lost".into(), reason: "lost".into(), now: 5 };
-    store.revoke(revoke, audit()).await.unwrap();
+    store.commit_revision(CommitRevision { revoked: vec![revoke], ..commit(1) }).await.unwrap();
     let before = store.load().await.unwrap();
 
     let refused = [
