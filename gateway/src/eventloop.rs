@@ -13,6 +13,7 @@ use std::{
 use horizon_api::{assignment::GatewayConfig, key::SecretKey, wire::Refusal};
 use horizon_dataplane::{
     apply::{HostState, InterfaceName},
+    time_floor::TimeFloor,
     wanted,
 };
 use horizon_host::{
@@ -34,7 +35,6 @@ use crate::{
     controller_link::{LinkToController, Report},
     disk::Enrolment,
     status::Status,
-    time_floor::TimeFloor,
 };
 
 /// What the loop is made of.
@@ -128,17 +128,11 @@ impl EventLoop {
         let ended = loop {
             tokio::select! {
                 Some(message) = inboxes.controller.recv() => self.handle_controller(message).await,
-                Some((shard, event)) = inboxes.links.recv() => {
-                    if let Err(error) = self.handle_link(shard, event).await {
+                Some((shard, event)) = inboxes.links.recv() => self.handle_link(shard, event).await,
+                _ = heartbeat.tick() => {
+                    if let Err(error) = self.handle_heartbeat().await {
                         break Err(error);
                     }
-                }
-                _ = heartbeat.tick() => {
-                    if self.trouble.is_some() {
-                        self.revive().await;
-                    }
-                    self.revert_if_due().await;
-                    self.beat();
                 }
                 _ = reassert.tick() => self.reassert().await,
                 _ = remember.tick() => self.remember_time(),
@@ -150,6 +144,18 @@ impl EventLoop {
         };
         self.stop().await;
         ended
+    }
+
+    /// # Errors
+    /// When the shard ended by itself: the gateway ends as well.
+    async fn handle_heartbeat(&mut self) -> anyhow::Result<()> {
+        self.check_shard().await?;
+        if self.trouble.is_some() {
+            self.revive().await;
+        }
+        self.revert_if_due().await;
+        self.beat();
+        Ok(())
     }
 
     async fn handle_controller(&mut self, message: LinkToController) {

@@ -9,7 +9,6 @@ mod join;
 mod listen;
 mod run;
 mod status;
-mod time_floor;
 mod uninstall;
 
 use std::process::ExitCode;

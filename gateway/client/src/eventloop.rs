@@ -149,13 +149,14 @@ impl EventLoop {
             let wake = tokio::time::Instant::from_std(self.next_wake());
             let answer = tokio::select! {
                 Some(event) = inbox.recv() => self.handle_event(event).await,
-                Some((link, event)) = link_inbox.recv() => {
-                    if let Err(error) = self.handle_link(link, event).await {
+                Some((link, event)) = link_inbox.recv() => { self.handle_link(link, event).await; None }
+                _ = measure.tick(), if self.link.is_some() => {
+                    self.measure();
+                    if let Err(error) = self.check_shard() {
                         break Err(error);
                     }
                     None
                 }
-                _ = measure.tick(), if self.link.is_some() => { self.measure(); None }
                 _ = reassert.tick(), if self.link.is_some() => { self.reassert().await; None }
                 () = tokio::time::sleep_until(wake) => { self.machine.handle_timeout(moment()); None }
                 _ = terminate.recv() => break Ok(()),

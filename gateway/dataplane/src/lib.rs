@@ -16,6 +16,7 @@ pub mod icmp;
 pub mod link;
 pub mod offload;
 pub mod packet;
+pub mod time_floor;
 pub mod wanted;
 
 #[cfg(test)]

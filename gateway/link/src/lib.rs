@@ -6,6 +6,7 @@
 mod control;
 mod intake;
 mod link;
+mod orders;
 mod poll;
 mod settings;
 mod shard;
@@ -18,8 +19,9 @@ mod wake;
 use std::{
     io,
     net::{SocketAddr, UdpSocket},
-    sync::{Arc, mpsc},
-    thread::JoinHandle,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -30,8 +32,11 @@ use horizon_api::{
         link::{Accept, LinkHello},
     },
 };
-use horizon_dataplane::{forwarder::Forwarder, link::admission::Admission};
+use horizon_dataplane::{forwarder::Forwarder, link::admission::Admission, time_floor::TimeFloor};
 use horizon_host::TunQueue;
+use tracing::error;
+
+use self::orders::Orders;
 
 pub use shard::ShardError;
 pub use status::{LinkStatus, ShardStatus};
@@ -67,14 +72,14 @@ pub enum Command {
     Renew { grant: Vec<u8> },
     /// Device: end the link.
     HangUp { reason: String },
-    /// End all links and the thread.
-    Stop { reason: String },
 }
 
 /// What a gateway serves by: immutable, swapped as a whole.
 pub struct Serving {
     pub admission: Admission,
     pub forwarder: Forwarder,
+    /// What unix time is at least: it goes on rising while this is served.
+    pub time_floor: TimeFloor,
 }
 
 /// Where to dial, whom to expect there, what to say.
@@ -101,37 +106,37 @@ pub enum LinkEvent {
     Turned { device: PublicKey, remote: SocketAddr, refusal: Refusal },
     /// Gateway: a device's link ended.
     Left { device: PublicKey, name: String, reason: String },
-    /// The interface was removed: the thread goes on without it until it is stopped.
+    /// The interface was removed: the thread goes on without it until it is stopped. An event may be lost:
+    /// [`ShardStatus::is_tun_lost`] says it as well.
     TunLost,
-    /// The thread ended, and why.
-    Stopped { error: Option<String> },
 }
 
 /// A running shard. Dropping it does not stop it; [`ShardHandle::stop`] does.
 pub struct ShardHandle {
-    commands: mpsc::SyncSender<Command>,
-    wake: Arc<wake::Wake>,
+    orders: Orders,
     status: Arc<ArcSwap<ShardStatus>>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// Commands that may wait for a turn of the loop: a turn takes a millisecond at most.
-const COMMANDS_MAX: usize = 64;
+/// Many times what a shard takes to say its last words: one that needs longer hangs, and is left alone.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
+/// How soon the end of a thread is noticed.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// Starts the thread of a shard.
 ///
 /// # Errors
 /// When the socket cannot be prepared or the thread cannot be made.
 pub fn start(parts: ShardParts) -> Result<ShardHandle, ShardError> {
-    let (commands, inbox) = mpsc::sync_channel(COMMANDS_MAX);
     let wake = Arc::new(wake::Wake::new().map_err(ShardError::System)?);
+    let (orders, inbox) = orders::orders(Arc::clone(&wake));
     let status = Arc::new(ArcSwap::from_pointee(ShardStatus::default()));
-    let shard = shard::Shard::new(parts, inbox, Arc::clone(&wake), Arc::clone(&status))?;
-    let thread = std::thread::Builder::new()
+    let shard = shard::Shard::new(parts, inbox, wake, Arc::clone(&status))?;
+    let thread = thread::Builder::new()
         .name("shard-0".into())
         .spawn(move || shard.run())
         .map_err(ShardError::System)?;
-    Ok(ShardHandle { commands, wake, status, thread: Some(thread) })
+    Ok(ShardHandle { orders, status, thread: Some(thread) })
 }
 
 impl ShardHandle {
@@ -140,11 +145,7 @@ impl ShardHandle {
     /// # Errors
     /// When the shard has ended, or does not keep up.
     pub fn command(&self, command: Command) -> io::Result<()> {
-        self.commands
-            .try_send(command)
-            .map_err(|_| io::Error::other("the shard takes no commands: it ended or is overloaded"))?;
-        self.wake.wake();
-        Ok(())
+        self.orders.command(command)
     }
 
     /// Returns the newest status, at most half a second old.
@@ -152,11 +153,68 @@ impl ShardHandle {
         self.status.load_full()
     }
 
-    /// Ends all links, tells the other ends, and waits for the thread.
+    /// Says whether the thread ended by itself, which it never should.
+    pub fn has_ended(&self) -> bool {
+        self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// Ends all links, tells the other ends, and waits for the thread, but not for ever: whoever stops a shard has
+    /// others to serve.
     pub fn stop(&mut self, reason: &str) {
-        drop(self.command(Command::Stop { reason: reason.to_owned() }));
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
+        self.stop_within(reason, STOP_PATIENCE);
+    }
+
+    fn stop_within(&mut self, reason: &str, patience: Duration) {
+        self.orders.stop(reason);
+        let Some(thread) = self.thread.take() else { return };
+        let deadline = Instant::now() + patience;
+        while !thread.is_finished() {
+            if Instant::now() >= deadline {
+                return error!("a shard does not stop: it is left behind");
+            }
+            thread::sleep(LOOK_EVERY);
         }
+        drop(thread.join());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// Returns the handle of a thread that looks at no order, and what ends it.
+    fn deaf() -> (ShardHandle, mpsc::Sender<()>) {
+        let wake = Arc::new(wake::Wake::new().expect("an eventfd"));
+        let (orders, inbox) = orders::orders(wake);
+        let (end, ended) = mpsc::channel();
+        let thread = thread::spawn(move || {
+            ended.recv().expect_err("nobody sends");
+            drop(inbox);
+        });
+        (ShardHandle { orders, status: Arc::default(), thread: Some(thread) }, end)
+    }
+
+    #[test]
+    fn a_shard_that_hangs_holds_up_nobody_who_stops_it() {
+        let (mut handle, _end) = deaf();
+        while handle.command(Command::HangUp { reason: String::new() }).is_ok() {}
+
+        handle.stop_within("the gateway stops", Duration::ZERO);
+
+        assert!(!handle.has_ended(), "what was stopped did not end by itself");
+    }
+
+    #[test]
+    fn a_shard_that_ended_by_itself_is_noticed() {
+        let (handle, end) = deaf();
+        assert!(!handle.has_ended());
+
+        drop(end);
+        while !handle.has_ended() {
+            thread::sleep(LOOK_EVERY);
+        }
+
+        assert!(handle.command(Command::HangUp { reason: String::new() }).is_err());
     }
 }

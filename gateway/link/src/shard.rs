@@ -2,6 +2,7 @@
 
 mod accept;
 mod answer;
+mod clock;
 mod command;
 mod inbound;
 mod outbound;
@@ -12,7 +13,7 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::AsRawFd,
-    sync::{Arc, mpsc},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -25,19 +26,21 @@ use horizon_api::{
 use horizon_dataplane::{
     drop_reason::Drops,
     fair::Frame,
-    flow::{FlowTable, Moment},
+    flow::FlowTable,
     forwarder::{LinkId, LinkTable},
     offload::Coalescer,
     packet::Packet,
 };
-use horizon_node::{clock, door::Door, random};
+use horizon_node::{door::Door, random};
 use quinn_proto::{Connection, ConnectionHandle, Endpoint, ServerConfig};
 use tracing::info;
 
+use self::clock::Clock;
 use crate::{
-    Command, LinkEvent, Role, Serving, ShardParts,
+    LinkEvent, Role, Serving, ShardParts,
     intake::Intake,
     link::{Link, link_id},
+    orders::Inbox,
     poll::{self, Interest},
     settings,
     status::ShardStatus,
@@ -84,7 +87,7 @@ pub(crate) struct Shard {
     relays: Vec<Relay>,
     /// Links with a batch that UDP would not take.
     blocked: Vec<ConnectionHandle>,
-    inbox: mpsc::Receiver<Command>,
+    inbox: Inbox,
     wake: Arc<Wake>,
     status: Arc<ArcSwap<ShardStatus>>,
     on_event: Box<dyn FnMut(LinkEvent) + Send>,
@@ -109,14 +112,6 @@ struct Relay {
     frame: Frame,
 }
 
-struct Clock {
-    now: Instant,
-    unix_ms: i64,
-    published: Instant,
-    swept: Instant,
-    worked: Instant,
-}
-
 /// After the last work the loop looks again for so long before it sleeps: waking a halted core is dear.
 const SPIN: Duration = Duration::from_micros(200);
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
@@ -133,7 +128,7 @@ const LAST_WORDS: Duration = Duration::from_millis(200);
 impl Shard {
     pub(crate) fn new(
         parts: ShardParts,
-        inbox: mpsc::Receiver<Command>,
+        inbox: Inbox,
         wake: Arc<Wake>,
         status: Arc<ArcSwap<ShardStatus>>,
     ) -> Result<Self, ShardError> {
@@ -173,7 +168,7 @@ impl Shard {
             wake,
             status,
             on_event: parts.on_event,
-            clock: Clock { now, unix_ms: clock::unix_ms(), published: now, swept: now, worked: now },
+            clock: Clock::new(now, horizon_node::clock::unix_ms()),
             stop: None,
         })
     }
@@ -186,14 +181,13 @@ impl Shard {
                 break;
             }
         }
-        (self.on_event)(LinkEvent::Stopped { error: None });
         info!("shard stopped");
     }
 
     fn turn(&mut self) {
         let [udp_ready, tun_ready, is_woken] = self.wait();
-        self.clock.now = Instant::now();
-        self.clock.unix_ms = clock::unix_ms();
+        let floor = self.serving.as_ref().map(|serving| &serving.time_floor);
+        self.clock.begin_turn(Instant::now(), horizon_node::clock::unix_ms(), floor);
         if is_woken {
             self.wake.clear();
         }
@@ -268,7 +262,7 @@ impl Shard {
         self.clock.published = self.clock.now;
         let links = self.table.iter().filter_map(session::status_of).collect();
         let drops = self.drops.iter().map(|(reason, count)| (reason.as_str(), count)).collect();
-        self.status.store(Arc::new(ShardStatus { links, drops }));
+        self.status.store(Arc::new(ShardStatus { links, drops, is_tun_lost: self.is_tun_lost }));
     }
 
     /// Takes a new connection into the table.
@@ -277,16 +271,6 @@ impl Shard {
         let id = link_id(self.links_made, handle);
         let seed = u64::from_le_bytes(random::bytes());
         self.table.insert(Link::new(id, connection, self.clock.now, seed))
-    }
-
-    fn moment(&self) -> Moment {
-        Moment { now: self.clock.now, unix_s: self.now_ms() / 1000 }
-    }
-
-    /// Unix milliseconds, and never before the time up to which this gateway has been: a clock set back revives nothing.
-    fn now_ms(&self) -> i64 {
-        let floor = self.serving.as_ref().map_or(0, |serving| serving.admission.time_floor_ms);
-        self.clock.unix_ms.max(floor)
     }
 
     fn emit(&mut self, event: LinkEvent) {

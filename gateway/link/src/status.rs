@@ -10,6 +10,8 @@ pub struct ShardStatus {
     pub links: Vec<LinkStatus>,
     /// Packets by reason, since the start.
     pub drops: BTreeMap<&'static str, u64>,
+    /// The interface was removed: the shard must be made again.
+    pub is_tun_lost: bool,
 }
 
 /// One accepted link.

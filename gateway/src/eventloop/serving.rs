@@ -67,21 +67,13 @@ impl EventLoop {
         self.note(revived);
     }
 
-    /// # Errors
-    /// When the shard that runs ended by itself: the gateway ends as well.
-    pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) -> anyhow::Result<()> {
+    pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) {
         if self.shard.as_ref().is_none_or(|shard| shard.number != number) {
-            debug!(number, ?event, "an event of a shard that was stopped");
-            return Ok(());
+            return debug!(number, ?event, "an event of a shard that was stopped");
         }
         match event {
-            LinkEvent::Stopped { error } => {
-                anyhow::bail!("the shard ended: {}", error.as_deref().unwrap_or("no reason"))
-            }
             LinkEvent::TunLost => {
-                warn!(tun = %self.parts.tun, "the interface is gone: making it again");
-                self.stop_shard("the gateway's interface was removed");
-                self.revive().await;
+                self.replace_shard().await;
                 self.beat();
             }
             LinkEvent::Admitted { .. }
@@ -92,7 +84,25 @@ impl EventLoop {
             | LinkEvent::Refused(_)
             | LinkEvent::Down { .. } => log_link_event(&event),
         }
+    }
+
+    /// Looks at the shard itself, because an event may be lost.
+    ///
+    /// # Errors
+    /// When its thread ended by itself.
+    pub(super) async fn check_shard(&mut self) -> anyhow::Result<()> {
+        let Some(shard) = &self.shard else { return Ok(()) };
+        anyhow::ensure!(!shard.handle.has_ended(), "the shard ended by itself");
+        if shard.handle.status().is_tun_lost {
+            self.replace_shard().await;
+        }
         Ok(())
+    }
+
+    async fn replace_shard(&mut self) {
+        warn!(tun = %self.parts.tun, "the interface is gone: making it again");
+        self.stop_shard("the gateway's interface was removed");
+        self.revive().await;
     }
 
     pub(super) fn stop_shard(&mut self, reason: &str) {
@@ -148,10 +158,9 @@ impl EventLoop {
             trust: running.trust.clone(),
             gateway: self.parts.key.public(),
             config,
-            is_standby: self.standby_since_ms.is_some(),
-            time_floor_ms: self.time_floor_ms(),
+            has_grace: self.standby_since_ms.is_some(),
         };
-        Ok(Serving { admission, forwarder })
+        Ok(Serving { admission, forwarder, time_floor: self.time_floor })
     }
 }
 
@@ -193,8 +202,7 @@ fn log_link_event(event: &LinkEvent) {
         | LinkEvent::Changed(_)
         | LinkEvent::Refused(_)
         | LinkEvent::Down { .. }
-        | LinkEvent::TunLost
-        | LinkEvent::Stopped { .. } => debug!(?event, "link event"),
+        | LinkEvent::TunLost => debug!(?event, "link event"),
     }
 }
 

@@ -169,11 +169,9 @@ impl EventLoop {
         }
     }
 
-    /// # Errors
-    /// When the shard ended by itself: the agent ends as well.
-    pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) -> anyhow::Result<()> {
+    pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) {
         if self.link.as_ref().is_none_or(|link| link.number != number) {
-            return Ok(());
+            return;
         }
         match event {
             LinkEvent::Up { accept, key_exchange } => {
@@ -195,18 +193,22 @@ impl EventLoop {
                 self.machine.handle_refused(&refusal, moment());
             }
             LinkEvent::Down { refusal: None, reason } => self.lost(&reason),
-            LinkEvent::TunLost => {
-                let reason = format!("the interface {} was removed", self.parts.tun);
-                warn!(%reason, "making it again");
-                self.stop_shard(&reason);
-                self.machine.handle_carrier_lost(Problem::new(reason, ""), moment());
-            }
-            LinkEvent::Stopped { error } => {
-                anyhow::bail!("the shard ended: {}", error.as_deref().unwrap_or("no reason"));
-            }
+            LinkEvent::TunLost => self.tun_lost(),
             LinkEvent::Admitted { .. } | LinkEvent::Turned { .. } | LinkEvent::Left { .. } => {
                 debug!(?event, "an event of gateways only");
             }
+        }
+    }
+
+    /// Looks at the shard itself, because an event may be lost.
+    ///
+    /// # Errors
+    /// When its thread ended by itself: the agent ends as well.
+    pub(super) fn check_shard(&mut self) -> anyhow::Result<()> {
+        let Some(link) = &self.link else { return Ok(()) };
+        anyhow::ensure!(!link.handle.has_ended(), "the shard ended by itself");
+        if link.handle.status().is_tun_lost {
+            self.tun_lost();
         }
         Ok(())
     }
@@ -290,6 +292,13 @@ impl EventLoop {
             drop(link.handle.command(Command::HangUp { reason: reason.to_owned() }));
             link.handle.stop(reason);
         }
+    }
+
+    fn tun_lost(&mut self) {
+        let reason = format!("the interface {} was removed", self.parts.tun);
+        warn!(%reason, "making it again");
+        self.stop_shard(&reason);
+        self.machine.handle_carrier_lost(Problem::new(reason, ""), moment());
     }
 
     async fn accepted(&mut self, accept: Accept) {

@@ -22,10 +22,8 @@ pub struct Admission {
     pub trust: Trust,
     pub gateway: PublicKey,
     pub config: GatewayConfig,
-    /// Whether the controller is away: then expired grants hold for their network's `offlineGrace`.
-    pub is_standby: bool,
-    /// Unix milliseconds: the highest time that this gateway ever saw. A clock set back revives no grant.
-    pub time_floor_ms: i64,
+    /// Whether expired grants hold for their network's `offlineGrace`: while the controller is away, and a little longer.
+    pub has_grace: bool,
 }
 
 /// Who asks, as the handshake proved it.
@@ -50,11 +48,11 @@ pub struct Admitted {
 
 impl Admission {
     /// Decides about a Hello, and again about the same Hello whenever the configuration or the time has changed.
+    /// `now_ms` is never before the [`TimeFloor`](crate::time_floor::TimeFloor): a clock set back revives no grant.
     ///
     /// # Errors
     /// A refusal that can be sent as it is.
     pub fn admit(&self, hello: &LinkHello, asker: Asker<'_>, now_ms: i64) -> Result<Admitted, Refusal> {
-        let now_ms = now_ms.max(self.time_floor_ms);
         let network = self.config.networks.get(&hello.network).ok_or_else(|| no_network(&hello.network))?;
         if network.pq == PostQuantum::Required && !asker.is_post_quantum {
             return Err(Refusal::new(
@@ -82,7 +80,7 @@ impl Admission {
     }
 
     fn check_grant(&self, grant: &[u8], peer: &PublicKey, now: i64) -> Result<VerifiedGrant, Refusal> {
-        let grace: BTreeMap<_, _> = if self.is_standby {
+        let grace: BTreeMap<_, _> = if self.has_grace {
             self.config.networks.values().map(|n| (n.id.clone(), n.offline_grace_s)).collect()
         } else {
             BTreeMap::new()
@@ -216,8 +214,7 @@ mod tests {
                 routes: vec![route],
                 ..GatewayConfig::default()
             },
-            is_standby: false,
-            time_floor_ms: 0,
+            has_grace: false,
         }
     }
 
@@ -255,19 +252,12 @@ mod tests {
     }
 
     #[test]
-    fn grace_holds_in_standby_only() {
-        let standby = Admission { is_standby: true, ..admission() };
+    fn an_expired_grant_holds_in_grace_only_and_not_for_ever() {
+        let lenient = Admission { has_grace: true, ..admission() };
 
         assert_eq!(admit(&admission(), &hello(), 5_000).expect_err("expired").code, RefusalCode::KeyExpired);
-        assert!(admit(&standby, &hello(), 5_000).expect("in grace").accept.is_in_grace);
-        assert!(admit(&standby, &hello(), 9_000).is_err());
-    }
-
-    #[test]
-    fn a_clock_set_back_revives_no_grant() {
-        let later = Admission { time_floor_ms: 5_000_000, ..admission() };
-
-        assert_eq!(admit(&later, &hello(), 2_000).expect_err("expired").code, RefusalCode::KeyExpired);
+        assert!(admit(&lenient, &hello(), 5_000).expect("in grace").accept.is_in_grace);
+        assert!(admit(&lenient, &hello(), 9_000).is_err());
     }
 
     #[test]

@@ -9,18 +9,19 @@ use super::{LAST_WORDS, Shard};
 use crate::{
     Command, Dial, LinkEvent, Serving,
     link::{End, handle_of},
+    orders::Order,
     settings,
 };
 
 impl Shard {
     pub(super) fn handle_commands(&mut self) {
-        while let Ok(command) = self.inbox.try_recv() {
-            match command {
-                Command::Serve(serving) => self.serve(serving),
-                Command::Dial(dial) => self.dial(*dial),
-                Command::Renew { grant } => self.tell_uplink(&FromDevice::Renew { grant }),
-                Command::HangUp { reason } => self.hang_up(&reason),
-                Command::Stop { reason } => self.begin_stop(&reason),
+        while let Some(order) = self.inbox.next() {
+            match order {
+                Order::Do(Command::Serve(serving)) => self.serve(serving),
+                Order::Do(Command::Dial(dial)) => self.dial(*dial),
+                Order::Do(Command::Renew { grant }) => self.tell_uplink(&FromDevice::Renew { grant }),
+                Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
+                Order::Stop(reason) => self.begin_stop(&reason),
             }
         }
     }
@@ -33,6 +34,7 @@ impl Shard {
             .filter(|link| link.peer.is_some_and(|peer| serving.admission.config.revoked.contains(&peer)))
             .map(|link| link.handle)
             .collect();
+        self.clock.raise(&serving.time_floor);
         self.serving = Some(serving);
         for handle in revoked {
             self.judge(handle);

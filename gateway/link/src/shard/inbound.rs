@@ -102,13 +102,13 @@ impl Shard {
 
     fn judge_from_link(&mut self, link: &Link, packet: &Packet, bytes: &[u8]) -> Verdict {
         let Some(serving) = &self.serving else { return Verdict::Drop(DropReason::LinkDown) };
-        let at = self.moment();
+        let at = self.clock.moment();
         serving.forwarder.from_link(link.id, packet, bytes, &self.addresses, &mut self.flows, at)
     }
 
     pub(super) fn judge_from_tun(&mut self, packet: &Packet, bytes: &[u8]) -> Verdict {
         let Some(serving) = &self.serving else { return Verdict::Drop(DropReason::LinkDown) };
-        let at = self.moment();
+        let at = self.clock.moment();
         serving.forwarder.from_tun(packet, bytes, &self.addresses, &mut self.flows, at)
     }
 }

@@ -244,7 +244,7 @@ impl Shard {
 
     /// Puts the links whose grant has run out by now into the row of those that are judged.
     pub(super) fn judge_expired(&mut self) {
-        let (now, now_s) = (self.clock.now, self.now_ms() / 1000);
+        let (now, now_s) = (self.clock.now, self.clock.moment().unix_s);
         let expired = self.table.iter().filter(|link| match &link.end {
             End::Gateway(session) => {
                 session.admitted().is_some_and(|admitted| admitted.grant_expires_at < now_s)

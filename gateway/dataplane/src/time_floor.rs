@@ -1,28 +1,29 @@
-//! The time that has certainly come. A host's clock may be wrong in both directions, so it is never asked:
+//! The time that has certainly come. A host's clock may be wrong in both directions, so it never decides what is over:
 //! what was stored or a verified controller said counts, and what has passed since on a clock that nobody sets.
 
 use std::time::Instant;
 
 /// The least that unix time can be.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct TimeFloor {
+pub struct TimeFloor {
     base_ms: i64,
     since: Instant,
 }
 
 impl TimeFloor {
     /// Begins with what an earlier process stored, in unix milliseconds; zero knows nothing.
-    pub(crate) fn new(stored_ms: i64, now: Instant) -> Self {
+    pub fn new(stored_ms: i64, now: Instant) -> Self {
         Self { base_ms: stored_ms, since: now }
     }
 
-    /// A verified controller said what time it is: it may also lower the floor, or one wrong clock would last for ever.
-    pub(crate) fn handle_controller(&mut self, server_time_ms: i64, now: Instant) {
+    /// Takes over what time a verified controller says it is: it may also lower the floor, or one wrong clock would
+    /// last for ever.
+    pub fn handle_controller(&mut self, server_time_ms: i64, now: Instant) {
         *self = Self::new(server_time_ms, now);
     }
 
-    /// Returns the floor in unix milliseconds.
-    pub(crate) fn at_ms(&self, now: Instant) -> i64 {
+    /// Returns the floor in unix milliseconds: it rises with the time that passes.
+    pub fn at_ms(&self, now: Instant) -> i64 {
         let passed = now.saturating_duration_since(self.since).as_millis();
         self.base_ms.saturating_add(i64::try_from(passed).unwrap_or(i64::MAX))
     }
