@@ -1,6 +1,6 @@
 //! One gateway's session: joined or attached, then offered what it must run, for as long as it lives.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
 use horizon_api::{
@@ -146,7 +146,7 @@ impl Conversation<'_> {
             let wanted = snapshots.borrow_and_update().gateways.get(&self.reporter.peer.key).map(Arc::clone);
             let Some(wanted) = wanted else { return self.dismiss().await };
             self.offer.handle_wanted(wanted);
-            if let Some(offered) = self.offer.poll_send() {
+            if let Some(offered) = self.offer.poll_send(Instant::now()) {
                 self.sender.send(&ToGateway::Assignment(offered.assignment.clone())).await?;
             }
             tokio::select! {
@@ -185,7 +185,7 @@ impl Conversation<'_> {
             ToController::Nack(nack) => {
                 let nack = bounds::nack(nack);
                 warn!(section = ?nack.section, reason = %nack.reason, "gateway refused an assignment");
-                self.offer.handle_nack();
+                self.offer.handle_nack(Instant::now());
                 ReportKind::Nack(nack)
             }
             ToController::Heartbeat(signed) => {

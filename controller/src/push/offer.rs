@@ -1,6 +1,9 @@
 //! What is offered to one gateway: exactly one unacknowledged assignment, newest wins.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use horizon_api::section::ContentHash;
 
@@ -13,8 +16,12 @@ pub struct Offer {
     wanted: Option<Arc<GatewaySnapshot>>,
     in_flight: Option<Arc<GatewaySnapshot>>,
     running: Option<ContentHash>,
-    refused: Option<ContentHash>,
+    refused: Option<(ContentHash, Instant)>,
 }
+
+/// What a gateway refused is offered again after so long: its host may take it by then, and until it does, the gateway
+/// runs something old.
+const OFFER_AGAIN: Duration = Duration::from_secs(30);
 
 impl Offer {
     /// Begins with what the gateway says it runs.
@@ -34,9 +41,9 @@ impl Offer {
         self.refused = None;
     }
 
-    /// The gateway keeps the old one: the same is not offered again.
-    pub fn handle_nack(&mut self) {
-        self.refused = self.in_flight.take().map(|refused| refused.hash);
+    /// The gateway keeps the old one: the same is not offered again at once.
+    pub fn handle_nack(&mut self, now: Instant) {
+        self.refused = self.in_flight.take().map(|refused| (refused.hash, now));
     }
 
     /// A heartbeat says what runs. What differs is offered again, unless an answer is still to come.
@@ -44,11 +51,13 @@ impl Offer {
         self.running = assignment;
     }
 
-    /// Returns what to send now, if anything.
-    pub fn poll_send(&mut self) -> Option<Arc<GatewaySnapshot>> {
+    /// Returns what to send now, if anything. Ask again with every heartbeat: what was refused comes due.
+    pub fn poll_send(&mut self, now: Instant) -> Option<Arc<GatewaySnapshot>> {
         let wanted = self.wanted.as_ref()?;
-        let is_known = self.running == Some(wanted.hash) || self.refused == Some(wanted.hash);
-        if self.in_flight.is_some() || is_known {
+        let is_refused = self
+            .refused
+            .is_some_and(|(hash, at)| hash == wanted.hash && now.saturating_duration_since(at) < OFFER_AGAIN);
+        if self.in_flight.is_some() || self.running == Some(wanted.hash) || is_refused {
             return None;
         }
         self.in_flight = Some(Arc::clone(wanted));
@@ -95,7 +104,7 @@ mod tests {
     }
 
     fn sent(offer: &mut Offer) -> Option<ContentHash> {
-        offer.poll_send().map(|snapshot| snapshot.hash)
+        offer.poll_send(Instant::now()).map(|snapshot| snapshot.hash)
     }
 
     #[test]
@@ -139,16 +148,31 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_not_sent_again_until_it_changes() {
+    fn what_was_refused_is_not_sent_again_at_once_unless_it_changes() {
         let mut offer = Offer::new(Some(hash(1)));
         offer.handle_wanted(snapshot(2));
         assert_eq!(sent(&mut offer), Some(hash(2)));
 
-        offer.handle_nack();
+        offer.handle_nack(Instant::now());
         assert_eq!(sent(&mut offer), None);
 
         offer.handle_wanted(snapshot(3));
         assert_eq!(sent(&mut offer), Some(hash(3)));
+    }
+
+    #[test]
+    fn what_was_refused_is_sent_again_after_a_while() {
+        let start = Instant::now();
+        let mut offer = Offer::new(Some(hash(1)));
+        offer.handle_wanted(snapshot(2));
+        assert!(offer.poll_send(start).is_some());
+        offer.handle_nack(start);
+
+        assert!(offer.poll_send(start + OFFER_AGAIN / 2).is_none());
+        assert!(offer.poll_send(start + OFFER_AGAIN).is_some());
+
+        offer.handle_nack(start + OFFER_AGAIN);
+        assert!(offer.poll_send(start + OFFER_AGAIN * 3 / 2).is_none(), "it was refused again");
     }
 
     #[test]
