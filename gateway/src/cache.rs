@@ -1,7 +1,6 @@
 //! The last good configuration on disk: what a gateway runs while the controller is away.
 
 use std::{
-    collections::BTreeMap,
     fs::{self, File},
     io::ErrorKind,
     path::PathBuf,
@@ -9,33 +8,22 @@ use std::{
 
 use anyhow::Context;
 use horizon_api::{
-    assignment::{Assignment, GatewayConfig, VerifiedAssignment},
+    assignment::Assignment,
     delegation::{Pin, Trust},
     key::PublicKey,
     section::ContentHash,
-    signed::Signed,
 };
 use horizon_node::{data_folder::DataFolder, durable};
 
-use crate::disk::Current;
+use crate::{
+    disk::Current,
+    running::{Running, Sections},
+};
 
 /// The files of one gateway's configuration.
 pub(crate) struct Cache {
     folder: PathBuf,
 }
-
-/// A configuration that was checked, whole.
-#[derive(Clone)]
-pub(crate) struct Running {
-    pub(crate) trust: Trust,
-    pub(crate) delegation: Signed,
-    pub(crate) signed: Signed,
-    pub(crate) verified: VerifiedAssignment,
-    pub(crate) config: GatewayConfig,
-}
-
-/// Sections by their hash.
-pub(crate) type Sections = BTreeMap<ContentHash, Vec<u8>>;
 
 impl Cache {
     pub(crate) fn open(data: &DataFolder) -> anyhow::Result<Self> {
@@ -47,25 +35,34 @@ impl Cache {
         self.load_file(CURRENT, pin, gateway)
     }
 
-    /// Reads the configuration that ran before one that must be confirmed, with its sections.
+    /// Reads the configuration that ran before one that must be confirmed, with its sections. Whom the one that runs
+    /// revokes stays revoked: a hold inside the time to confirm is none of what is taken back.
     pub(crate) fn load_previous(
         &self,
-        pin: &Pin,
         gateway: &PublicKey,
-        hash: ContentHash,
+        running: &Running,
     ) -> anyhow::Result<(Running, Sections)> {
-        let loaded = self.load_file(PREVIOUS, pin, gateway)?;
-        let (running, _) = loaded
-            .filter(|(running, _)| running.verified.hash() == hash)
-            .context("what ran before was not kept")?;
-        let named = running.verified.sections().iter().map(|section| section.hash);
+        let loaded = self.load_file(PREVIOUS, &running.trust.pin(), gateway)?;
+        let (mut previous, _) = loaded.context("nothing ran before that was confirmed")?;
+        previous.revoke_later(&running.config.revoked);
+        let named = previous.verified.sections().iter().map(|section| section.hash);
         let sections = named.filter_map(|hash| Some((hash, self.section(&hash)?))).collect();
-        Ok((running, sections))
+        Ok((previous, sections))
     }
 
-    /// Keeps what runs, so that it runs again unless what comes is confirmed.
-    pub(crate) fn keep_previous(&self, running: &Running, time_floor_ms: i64) -> anyhow::Result<()> {
-        self.write_file(PREVIOUS, running, time_floor_ms)
+    /// Keeps what runs, so that it runs again unless what comes is confirmed. This gateway may have missed what the
+    /// controller means by "before": it goes back to what it ran itself. Where another change that must be confirmed
+    /// runs, what ran before it is kept already.
+    pub(crate) fn keep_previous(
+        &self,
+        running: Option<&Running>,
+        next: &Running,
+        time_floor_ms: i64,
+    ) -> anyhow::Result<()> {
+        match running.filter(|running| next.is_provisional() && !running.is_provisional()) {
+            Some(running) => self.write_file(PREVIOUS, running, time_floor_ms),
+            None => Ok(()),
+        }
     }
 
     fn load_file(
@@ -87,8 +84,9 @@ impl Cache {
         let verified = Assignment::verify(&current.assignment, &trust, gateway, None)
             .context("check the cached assignment")?;
         let config = verified.assemble(|hash| self.section(hash)).context("read the cached sections")?;
-        let Current { delegation, assignment: signed, time_floor_ms, .. } = current;
-        Ok(Some((Running { trust, delegation, signed, verified, config }, time_floor_ms)))
+        let mut running = Running::new(trust, current.delegation, current.assignment, verified, config);
+        running.revoke_later(&current.revoked_later);
+        Ok(Some((running, current.time_floor_ms)))
     }
 
     /// Returns a section that is on disk.
@@ -123,7 +121,8 @@ impl Cache {
         let named = running.verified.sections().iter().map(|section| section.hash).collect();
         let version = running.verified.version();
         let (delegation, signed) = (running.delegation.clone(), running.signed.clone());
-        let current = Current::new(delegation, signed, version, named, time_floor_ms);
+        let revoked_later = running.revoked_later().clone();
+        let current = Current::new(delegation, signed, version, named, time_floor_ms, revoked_later);
         let path = self.folder.join(name);
         durable::write(&path, &current.to_bytes()).with_context(|| format!("write {}", path.display()))
     }
@@ -147,7 +146,7 @@ impl Cache {
     pub(crate) fn forget_others(&self, running: &Running) {
         let mut named: Vec<_> = running.verified.sections().iter().map(|s| s.hash.to_string()).collect();
         named.push(CURRENT.to_owned());
-        if let Some(previous) = running.verified.provisional().and_then(|_| self.named_by_previous()) {
+        if let Some(previous) = running.is_provisional().then(|| self.named_by_previous()).flatten() {
             named.push(PREVIOUS.to_owned());
             named.extend(previous.iter().map(ToString::to_string));
         }

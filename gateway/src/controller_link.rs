@@ -19,7 +19,6 @@ use horizon_api::{
 use horizon_node::{
     backoff::Backoff,
     controller::{self, Meeting},
-    failure::Failure,
     framed::{self, Inbox, Sender},
     random,
 };
@@ -27,14 +26,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
 use self::fetch::Fetch;
-use crate::cache::{Cache, Running, Sections};
+use crate::{
+    cache::Cache,
+    running::{Running, Sections},
+};
 
 /// What the link tells the event loop.
 pub(crate) enum LinkToController {
     /// The controller is there, and this is its time in unix milliseconds.
     Up { server_time_ms: i64 },
-    /// The controller is away: standby.
-    Down,
+    /// The controller is away: standby. `None` where it does not want this gateway.
+    Down { reason: Option<String> },
     /// A new configuration, checked and whole. The answer goes to the controller.
     Candidate { running: Box<Running>, sections: Sections, answer: oneshot::Sender<Result<(), String>> },
     /// The controller does not want this gateway.
@@ -58,7 +60,12 @@ pub(crate) struct ControllerLink {
     pub(crate) cache: Arc<Cache>,
     pub(crate) events: mpsc::Sender<LinkToController>,
     pub(crate) reports: watch::Receiver<Report>,
+    pub(crate) complaint: Complaint,
 }
+
+/// What was said last about a controller that cannot be reached: the same is not said twice.
+#[derive(Debug, Default)]
+pub(crate) struct Complaint(Option<String>);
 
 /// While the controller is away.
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
@@ -73,11 +80,19 @@ impl ControllerLink {
         let mut retry = RETRY;
         loop {
             let started = tokio::time::Instant::now();
-            match self.session().await {
-                Ok(()) => info!("controller link ended"),
-                Err(error) => debug!(reason = %format!("{error:#}"), "controller link ended"),
+            let reason = self.session().await.err().map(|error| format!("{error:#}"));
+            if self.reports.has_changed().is_err() {
+                // The gateway stops: that is no trouble of the controller's.
+                return;
             }
-            if self.events.send(LinkToController::Down).await.is_err() {
+            match &reason {
+                None => info!("controller link ended"),
+                Some(reason) if self.complaint.is_new(reason) => {
+                    warn!(%reason, "no link to the controller");
+                }
+                Some(reason) => debug!(%reason, "still no link to the controller"),
+            }
+            if self.events.send(LinkToController::Down { reason }).await.is_err() {
                 return;
             }
             if started.elapsed() > LASTING {
@@ -89,19 +104,11 @@ impl ControllerLink {
 
     async fn session(&mut self) -> anyhow::Result<()> {
         let address = controller::Address { host: &self.host, port: self.port };
-        let met = controller::meet(&self.key, ALPN_CFG, address, &self.pin, ToController::Hello, |answer| {
-            if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
-        })
-        .await;
-        let mut meeting = match met {
-            Ok(meeting) => meeting,
-            Err(error) => {
-                if error.downcast_ref::<Failure>().is_some_and(|f| matches!(f, Failure::Refused(_))) {
-                    warn!(reason = %format!("{error:#}"), "the controller is not believed");
-                }
-                return Err(error);
-            }
-        };
+        let mut meeting =
+            controller::meet(&self.key, ALPN_CFG, address, &self.pin, ToController::Hello, |answer| {
+                if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
+            })
+            .await?;
         self.pin = meeting.trust.pin();
         let attestation = meeting.attest(&self.key)?;
         let (running, assignment) = {
@@ -119,14 +126,16 @@ impl ControllerLink {
         meeting.receiver.accept_long_frames();
         let server_time_ms = meeting.server_time_ms;
         self.events.send(LinkToController::Up { server_time_ms }).await?;
+        self.complaint = Complaint::default();
         self.follow(meeting).await
     }
 
     async fn dismissed(&self, refusal: Refusal) -> anyhow::Result<()> {
-        warn!(code = ?refusal.code, reason = %refusal, "the controller refuses this gateway");
-        if ends_service(refusal.code) {
-            self.events.send(LinkToController::Dismissed(refusal)).await?;
+        if !ends_service(refusal.code) {
+            anyhow::bail!("the controller refuses this gateway: {refusal}");
         }
+        warn!(code = ?refusal.code, reason = %refusal, "the controller refuses this gateway");
+        self.events.send(LinkToController::Dismissed(refusal)).await?;
         Ok(())
     }
 
@@ -158,7 +167,7 @@ impl ControllerLink {
                         anyhow::bail!("the controller begins again in the middle of a session")
                     }
                     Some(Err(error)) => return Err(error.into()),
-                    None => return Ok(()),
+                    None => anyhow::bail!("the controller ended the link"),
                 },
                 reason = connection.closed() => return Err(reason.into()),
             }
@@ -202,8 +211,7 @@ impl ControllerLink {
             }
         };
         let hash = verified.hash();
-        let running_new =
-            Running { trust: trust.clone(), delegation: delegation.clone(), signed, verified, config };
+        let running_new = Running::new(trust.clone(), delegation.clone(), signed, verified, config);
         let (answer, applied) = oneshot::channel();
         self.events
             .send(LinkToController::Candidate { running: Box::new(running_new), sections, answer })
@@ -214,6 +222,15 @@ impl ControllerLink {
             Ok(()) => ToController::Ack { version, assignment: hash },
             Err(reason) => nack(version, None, &anyhow::anyhow!(reason), running),
         }))
+    }
+}
+
+impl Complaint {
+    /// Takes what is to be said, and returns whether it was not said yet.
+    fn is_new(&mut self, reason: &str) -> bool {
+        let is_new = self.0.as_deref() != Some(reason);
+        self.0 = Some(reason.to_owned());
+        is_new
     }
 }
 
@@ -268,6 +285,15 @@ async fn fetch(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reason_is_told_whenever_it_changes() {
+        let mut complaint = Complaint::default();
+
+        let told = ["no name", "no name", "no answer", "no answer", "no name"];
+
+        assert_eq!(told.map(|reason| complaint.is_new(reason)), [true, false, true, false, true]);
+    }
 
     #[test]
     fn only_a_word_about_the_gateway_itself_ends_its_service() {

@@ -1,6 +1,10 @@
 //! The gateway's own files, versioned. Only this program reads them.
 
-use horizon_api::{assignment::Version, cbor, delegation::Pin, section::ContentHash, signed::Signed};
+use std::collections::BTreeSet;
+
+use horizon_api::{
+    assignment::Version, cbor, delegation::Pin, key::PublicKey, section::ContentHash, signed::Signed,
+};
 use serde::{Deserialize, Serialize};
 
 /// The version that is written.
@@ -27,6 +31,9 @@ pub(crate) struct Current {
     pub(crate) sections: Vec<ContentHash>,
     /// Unix milliseconds: the least that it can be at the next start.
     pub(crate) time_floor_ms: i64,
+    /// Whom a configuration revokes that came after this one and does not run.
+    #[serde(default)]
+    pub(crate) revoked_later: BTreeSet<PublicKey>,
 }
 
 /// Why a file of ours cannot be used.
@@ -60,8 +67,9 @@ impl Current {
         running: Version,
         sections: Vec<ContentHash>,
         time_floor_ms: i64,
+        revoked_later: BTreeSet<PublicKey>,
     ) -> Self {
-        Self { version: VERSION, delegation, assignment, running, sections, time_floor_ms }
+        Self { version: VERSION, delegation, assignment, running, sections, time_floor_ms, revoked_later }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
@@ -76,4 +84,38 @@ impl Current {
 
 fn check(version: u32) -> Result<(), DiskError> {
     if version > VERSION { Err(DiskError::Newer(version)) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::running::testing::running;
+
+    /// The file as it was before revocations were kept beside it.
+    #[derive(Serialize)]
+    struct Earlier {
+        version: u32,
+        delegation: Signed,
+        assignment: Signed,
+        running: Version,
+        sections: Vec<ContentHash>,
+        time_floor_ms: i64,
+    }
+
+    #[test]
+    fn a_file_of_an_earlier_program_is_read() {
+        let (running, _) = running(7);
+        let earlier = Earlier {
+            version: 1,
+            delegation: running.delegation,
+            assignment: running.signed,
+            running: running.verified.version(),
+            sections: vec![],
+            time_floor_ms: 5,
+        };
+
+        let read = Current::read(&cbor::encode(&earlier)).expect("readable");
+
+        assert_eq!((read.time_floor_ms, read.revoked_later), (5, BTreeSet::new()));
+    }
 }

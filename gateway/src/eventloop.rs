@@ -5,7 +5,7 @@ mod revert;
 mod serving;
 
 use std::{
-    net::{SocketAddr, UdpSocket},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -31,9 +31,11 @@ use tracing::{error, info, warn};
 
 use self::serving::{RunningShard, identity_of, port_of, unbound_endpoints};
 use crate::{
-    cache::{Cache, Running, Sections},
+    cache::Cache,
     controller_link::{LinkToController, Report},
     disk::Enrolment,
+    running::{Running, Sections},
+    standby::Standby,
     status::Status,
 };
 
@@ -67,13 +69,14 @@ pub(crate) struct EventLoop {
     shards_started: u64,
     /// Another for every configuration that is served: what was decided under an older one is asked again.
     generation: u64,
-    /// Unix milliseconds since when the controller is away; `None` while it is there.
-    standby_since_ms: Option<i64>,
+    standby: Standby,
     dismissed: Option<Refusal>,
     time_floor: TimeFloor,
     heartbeats: u64,
     /// Why links are not served as they should be; tried again with every heartbeat.
     trouble: Option<String>,
+    /// Why a change that nobody confirmed cannot be taken back; tried again with every heartbeat.
+    stuck: Option<String>,
     /// Somebody else's rules that drop what is forwarded for us.
     foreign_rules: Vec<String>,
 }
@@ -94,26 +97,22 @@ impl EventLoop {
             shard: None,
             shards_started: 0,
             generation: 0,
-            standby_since_ms: Some(clock::unix_ms()),
+            standby: Standby::new(Instant::now(), clock::unix_ms()),
             dismissed: None,
             time_floor: TimeFloor::new(0, Instant::now()),
             heartbeats: 0,
             trouble: None,
+            stuck: None,
             foreign_rules: Vec::new(),
         }
     }
 
-    /// Runs what an earlier process ran, before the controller is asked.
-    ///
-    /// # Errors
-    /// When this host cannot run it; [`EventLoop::stop`] takes back what was changed.
-    pub(crate) async fn resume(&mut self, running: Running, time_floor_ms: i64) -> anyhow::Result<()> {
+    /// Runs what an earlier process ran, before the controller is asked. What this host cannot run is tried again by
+    /// and by: the controller must be reached all the same, because it may send what mends it.
+    pub(crate) async fn resume(&mut self, running: Running, time_floor_ms: i64) {
         self.time_floor = TimeFloor::new(time_floor_ms, Instant::now());
-        let socket = self.socket_for(port_of(identity_of(&running)?))?;
-        self.converge(&running).await?;
-        self.serve(&running, socket)?;
         self.running = Some(running);
-        Ok(())
+        self.revive().await;
     }
 
     /// Runs until a signal says stop, or a part of it fails.
@@ -154,6 +153,10 @@ impl EventLoop {
             self.revive().await;
         }
         self.revert_if_due().await;
+        if self.standby.handle_timeout(Instant::now()) {
+            info!("grants that expired while the controller was away hold no longer");
+            self.serve_or_retry();
+        }
         self.beat();
         Ok(())
     }
@@ -161,16 +164,19 @@ impl EventLoop {
     async fn handle_controller(&mut self, message: LinkToController) {
         match message {
             LinkToController::Up { server_time_ms } => self.controller_is_there(server_time_ms),
-            LinkToController::Down => {
-                if self.standby_since_ms.is_none() {
+            LinkToController::Down { reason } => {
+                if self.standby.handle_down(Instant::now(), clock::unix_ms(), reason) {
                     warn!("controller is away: serving from the cached configuration");
-                    self.standby_since_ms = Some(clock::unix_ms());
                     self.serve_or_retry();
                 }
             }
             LinkToController::Dismissed(refusal) => self.dismiss(refusal),
             LinkToController::Candidate { running, sections, answer } => {
                 let revision = running.verified.version().revision;
+                if let Some(old) = &mut self.running {
+                    // Whatever becomes of the rest: who is revoked must go.
+                    old.revoke_later(&running.config.revoked);
+                }
                 let applied = self.apply(*running, &sections).await;
                 if applied.is_ok() {
                     info!(revision, "assignment applied");
@@ -188,7 +194,7 @@ impl EventLoop {
         if self.dismissed.take().is_some() {
             self.remember_time();
         }
-        self.standby_since_ms = None;
+        self.standby.handle_up(Instant::now());
         self.serve_or_retry();
     }
 
@@ -202,29 +208,27 @@ impl EventLoop {
         self.serve_or_retry();
     }
 
-    /// Takes a configuration whole, or keeps the old one. What can be checked is checked before anything changes.
+    /// Takes a configuration whole, or keeps the old one, but for those whom the old one must revoke by now.
     async fn apply(&mut self, running: Running, sections: &Sections) -> anyhow::Result<()> {
-        self.keep_previous(&running)?;
-        let socket = self.socket_for(port_of(identity_of(&running)?))?;
-        if let Err(error) = self.switch(&running, sections, socket).await {
+        if let Err(error) = self.switch(&running, sections).await {
             self.go_back().await;
             return Err(error);
         }
         self.parts.cache.forget_others(&running);
         self.running = Some(running);
+        self.stuck = None;
         self.note(Ok(()));
         Ok(())
     }
 
-    /// The host first, because it may refuse; then the disk, so that a restart runs what links were told.
-    async fn switch(
-        &mut self,
-        running: &Running,
-        sections: &Sections,
-        socket: Option<UdpSocket>,
-    ) -> anyhow::Result<()> {
+    /// What can be checked is checked before anything changes. The host first, because it may refuse; then the disk,
+    /// so that a restart runs what links were told.
+    async fn switch(&mut self, running: &Running, sections: &Sections) -> anyhow::Result<()> {
+        let (cache, floor_ms) = (Arc::clone(&self.parts.cache), self.time_floor_ms());
+        cache.keep_previous(self.running.as_ref(), running, floor_ms)?;
+        let socket = self.socket_for(port_of(identity_of(running)?))?;
         self.converge(running).await?;
-        self.parts.cache.store(running, sections, self.time_floor_ms())?;
+        cache.store(running, sections, floor_ms)?;
         self.serve(running, socket)
     }
 
@@ -232,6 +236,10 @@ impl EventLoop {
     async fn go_back(&mut self) {
         if self.running.is_some() {
             self.remember_time();
+            if self.shard.is_some() {
+                // The host may refuse again, and whoever was revoked must not stay for that.
+                self.serve_or_retry();
+            }
             self.revive().await;
             return;
         }
@@ -289,7 +297,7 @@ impl EventLoop {
     fn warnings(&self) -> Vec<String> {
         let identity = self.running.as_ref().and_then(|running| running.config.identity.as_ref());
         let endpoints = identity.filter(|_| self.parts.listen.is_none()).and_then(unbound_endpoints);
-        self.trouble.iter().chain(&self.foreign_rules).cloned().chain(endpoints).collect()
+        self.trouble.iter().chain(&self.stuck).chain(&self.foreign_rules).cloned().chain(endpoints).collect()
     }
 
     /// Says good-bye to links and leaves the host as it was.

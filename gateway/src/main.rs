@@ -8,6 +8,8 @@ mod eventloop;
 mod join;
 mod listen;
 mod run;
+mod running;
+mod standby;
 mod status;
 mod uninstall;
 

@@ -13,10 +13,11 @@ use tracing::{info, warn};
 
 use crate::{
     args::RunArgs,
-    cache::{Cache, Running},
-    controller_link::{ControllerLink, Report},
+    cache::Cache,
+    controller_link::{Complaint, ControllerLink, Report},
     disk::Enrolment,
     eventloop::{EventLoop, Inboxes, Parts, wanted_host},
+    running::Running,
     status,
 };
 
@@ -76,6 +77,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         cache,
         events,
         reports: reports_seen,
+        complaint: Complaint::default(),
     };
     tasks.spawn(async {
         link.run().await;
@@ -96,7 +98,7 @@ async fn come_up(
 ) -> anyhow::Result<status::Socket> {
     if let Some((running, time_floor_ms)) = cached {
         info!(revision = running.verified.version().revision, "running from the cached configuration");
-        event_loop.resume(running, time_floor_ms).await?;
+        event_loop.resume(running, time_floor_ms).await;
     }
     let (socket, server) = status::serve(data, statuses)?;
     tasks.spawn(async {

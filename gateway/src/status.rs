@@ -31,6 +31,8 @@ pub(crate) struct Status {
     pub(crate) revision: Option<u64>,
     /// Unix milliseconds since when the controller is away.
     pub(crate) standby_since_ms: Option<i64>,
+    /// Why the controller cannot be reached.
+    pub(crate) away_reason: Option<String>,
     /// Why the controller does not want this gateway.
     pub(crate) dismissed: Option<String>,
     pub(crate) links: Vec<LinkReport>,
@@ -118,7 +120,10 @@ fn text(status: &Status) -> String {
     });
     lines.push(match (status.standby_since_ms, &status.dismissed) {
         (_, Some(reason)) => format!("controller  refuses this gateway: {reason}"),
-        (Some(since_ms), None) => format!("controller  away since {}", moment(since_ms)),
+        (Some(since_ms), None) => {
+            let reason = status.away_reason.as_ref().map(|reason| format!(": {reason}"));
+            format!("controller  away since {}{}", moment(since_ms), reason.unwrap_or_default())
+        }
         (None, None) => "controller  connected".to_owned(),
     });
     lines.extend(status.warnings.iter().map(|warning| format!("warning     {warning}")));
@@ -144,4 +149,24 @@ fn text(status: &Status) -> String {
 
 fn moment(unix_ms: i64) -> String {
     jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn controller(status: Status) -> String {
+        let text = text(&status);
+        text.lines().find(|line| line.starts_with("controller")).expect("a line").to_owned()
+    }
+
+    #[test]
+    fn a_person_reads_since_when_the_controller_is_away_and_why() {
+        let away = Status { standby_since_ms: Some(0), ..Status::default() };
+        let told = Status { away_reason: Some("nobody answers; check it".into()), ..away.clone() };
+
+        assert_eq!(controller(away), "controller  away since 1970-01-01T00:00:00Z");
+        assert_eq!(controller(told), "controller  away since 1970-01-01T00:00:00Z: nobody answers; check it");
+        assert_eq!(controller(Status::default()), "controller  connected");
+    }
 }

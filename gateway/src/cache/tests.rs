@@ -1,44 +1,9 @@
 //! Facts about the configuration on disk.
 
-use horizon_api::{
-    assignment::Provisional,
-    delegation::{Delegation, Role},
-    key::{RootFingerprint, SecretKey},
-    section::Section,
-};
+use horizon_api::assignment::Provisional;
 
 use super::*;
-
-fn key(seed: u8) -> SecretKey {
-    SecretKey::from_seed(&[seed; 32])
-}
-
-fn pin() -> Pin {
-    Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1 }
-}
-
-fn delegation() -> Signed {
-    let (root, online) = (key(1).public(), key(2).public());
-    Delegation { root, online, roles: vec![Role::Config], epoch: 1, not_after: i64::MAX }.sign(&key(1))
-}
-
-/// A configuration with one section, and the section's bytes.
-fn running(revision: u64) -> (Running, Sections) {
-    running_until(revision, None)
-}
-
-/// One that must be confirmed, if there is something to go back to.
-fn running_until(revision: u64, provisional: Option<Provisional>) -> (Running, Sections) {
-    let section = Section::Revocations(vec![key(u8::try_from(revision).expect("small")).public()]).encode();
-    let trust = Trust::establish(&delegation(), &pin(), 0).expect("valid");
-    let gateway = key(4).public();
-    let sections = vec![section.header.clone()];
-    let signed = Assignment { epoch: 1, revision, gateway, sections, provisional }.sign(&key(2));
-    let verified = Assignment::verify(&signed, &trust, &gateway, None).expect("valid");
-    let sections: Sections = [(section.header.hash, section.bytes)].into();
-    let config = verified.assemble(|hash| sections.get(hash).cloned()).expect("whole");
-    (Running { trust, delegation: delegation(), signed, verified, config }, sections)
-}
+use crate::running::testing::{key, pin, running, running_until};
 
 fn cache() -> (tempfile::TempDir, Cache) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -48,7 +13,7 @@ fn cache() -> (tempfile::TempDir, Cache) {
 }
 
 fn loaded_revision(cache: &Cache) -> Option<u64> {
-    let loaded = cache.load(&pin(), &key(4).public()).expect("readable");
+    let loaded = cache.load(&pin(), &gateway()).expect("readable");
     loaded.map(|(running, _)| running.verified.version().revision)
 }
 
@@ -59,7 +24,7 @@ fn a_damaged_section_is_written_again() {
     cache.store(&running, &sections, 0).expect("stored");
     let hash = sections.keys().next().expect("one").to_string();
     fs::write(cache.folder.join(&hash), "damaged").expect("written");
-    assert!(cache.load(&pin(), &key(4).public()).is_err());
+    assert!(cache.load(&pin(), &gateway()).is_err());
 
     cache.store(&running, &sections, 0).expect("stored");
 
@@ -78,7 +43,7 @@ fn going_back_takes_one_file_until_the_others_are_forgotten() {
     assert_eq!(loaded_revision(&cache), Some(7));
     cache.forget_others(&new);
 
-    assert!(cache.load(&pin(), &key(4).public()).is_err(), "its section is forgotten");
+    assert!(cache.load(&pin(), &gateway()).is_err(), "its section is forgotten");
 }
 
 #[test]
@@ -95,24 +60,74 @@ fn what_is_forgotten_is_not_run_again_and_comes_back_by_one_file() {
     assert_eq!(loaded_revision(&cache), Some(7));
 }
 
+/// Returns a configuration that must be confirmed, after one that the controller calls the one before.
+fn provisional(revision: u64, previous: &Running) -> (Running, Sections) {
+    let previous = previous.verified.hash();
+    running_until(revision, Some(Provisional { revert_at_ms: 60_000, previous }))
+}
+
+fn gateway() -> PublicKey {
+    key(4).public()
+}
+
+fn previous_revision(cache: &Cache, running: &Running) -> Option<u64> {
+    cache.load_previous(&gateway(), running).ok().map(|(previous, _)| previous.verified.version().revision)
+}
+
 #[test]
 fn what_ran_before_is_kept_until_what_came_is_confirmed() {
     let (_folder, cache) = cache();
     let (old, old_sections) = running(7);
-    let previous = old.verified.hash();
-    let (new, new_sections) = running_until(8, Some(Provisional { revert_at_ms: 60_000, previous }));
+    let (new, new_sections) = provisional(8, &old);
     let (confirmed, confirmed_sections) = running(9);
-    let gateway = key(4).public();
     cache.store(&old, &old_sections, 0).expect("stored");
 
-    cache.keep_previous(&old, 0).expect("kept");
+    cache.keep_previous(Some(&old), &new, 0).expect("kept");
     cache.store(&new, &new_sections, 0).expect("stored");
     cache.forget_others(&new);
-    let (kept, sections) = cache.load_previous(&pin(), &gateway, previous).expect("there");
+    let (kept, sections) = cache.load_previous(&gateway(), &new).expect("there");
     assert_eq!((kept.verified.version().revision, sections), (7, old_sections));
-    assert!(cache.load_previous(&pin(), &gateway, new.verified.hash()).is_err(), "it is another one");
 
+    cache.keep_previous(Some(&new), &confirmed, 0).expect("nothing to keep");
     cache.store(&confirmed, &confirmed_sections, 0).expect("stored");
     cache.forget_others(&confirmed);
-    assert!(cache.load_previous(&pin(), &gateway, previous).is_err(), "nothing is to go back to");
+    assert_eq!(previous_revision(&cache, &confirmed), None, "nothing is to go back to");
+}
+
+#[test]
+fn a_gateway_that_missed_the_one_before_goes_back_to_what_it_ran_itself() {
+    let (_folder, cache) = cache();
+    let ((old, old_sections), (missed, _)) = (running(6), running(7));
+    let ((new, new_sections), (next, _)) = (provisional(8, &missed), provisional(9, &missed));
+    cache.store(&old, &old_sections, 0).expect("stored");
+
+    cache.keep_previous(Some(&old), &new, 0).expect("kept");
+    cache.store(&new, &new_sections, 0).expect("stored");
+    cache.forget_others(&new);
+    assert_eq!(previous_revision(&cache, &new), Some(6));
+
+    cache.keep_previous(Some(&new), &next, 0).expect("kept already");
+    assert_eq!(
+        previous_revision(&cache, &next),
+        Some(6),
+        "what was never confirmed is nothing to go back to"
+    );
+}
+
+#[test]
+fn going_back_takes_no_revocation_back_and_a_restart_neither() {
+    let (_folder, cache) = cache();
+    let (old, old_sections) = running(7);
+    let (new, new_sections) = provisional(8, &old);
+    cache.store(&old, &old_sections, 0).expect("stored");
+    cache.keep_previous(Some(&old), &new, 0).expect("kept");
+    cache.store(&new, &new_sections, 0).expect("stored");
+
+    let (previous, sections) = cache.load_previous(&gateway(), &new).expect("there");
+    cache.store(&previous, &sections, 0).expect("stored");
+    let (loaded, _) = cache.load(&pin(), &gateway()).expect("readable").expect("there");
+
+    let revoked = [key(7).public(), key(8).public()].into();
+    assert_eq!((&previous.config.revoked, &loaded.config.revoked), (&revoked, &revoked));
+    assert_eq!(loaded.verified.version().revision, 7);
 }

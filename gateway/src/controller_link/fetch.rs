@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use horizon_api::{section::ContentHash, signed::Signed, wire::cfg::ToGateway};
 
-use crate::cache::Sections;
+use crate::running::Sections;
 
 /// Sections at hand, and those that were asked for.
 #[derive(Debug)]

@@ -2,29 +2,17 @@
 //!
 //! While the controller is there, it decides. Without it, the deadline that it signed does.
 
+use std::time::{Duration, Instant};
+
 use horizon_api::assignment::Provisional;
-use horizon_node::clock;
 use tracing::{error, warn};
 
 use super::EventLoop;
-use crate::cache::Running;
 
 /// After a start or a lost link, the controller is given this long to say that the change was confirmed.
-const PATIENCE_MS: i64 = 5_000;
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl EventLoop {
-    /// Keeps what runs on disk before something takes its place that must be confirmed.
-    pub(super) fn keep_previous(&self, next: &Running) -> anyhow::Result<()> {
-        let previous = next.verified.provisional().map(|provisional| provisional.previous);
-        match &self.running {
-            Some(running) if Some(running.verified.hash()) == previous => {
-                self.parts.cache.keep_previous(running, self.time_floor_ms())
-            }
-            // Another provisional change ran in between: what was confirmed last is kept already.
-            Some(_) | None => Ok(()),
-        }
-    }
-
     pub(super) async fn revert_if_due(&mut self) {
         if self.dismissed.is_some() {
             return;
@@ -33,26 +21,37 @@ impl EventLoop {
         else {
             return;
         };
-        let alone_ms = self.standby_since_ms.map(|since| clock::unix_ms().saturating_sub(since));
-        if is_due(&provisional, self.time_floor_ms(), alone_ms) {
-            warn!("the change was not confirmed and the controller is away: what ran before runs again");
-            if let Err(error) = self.revert(&provisional).await {
-                error!(reason = %format!("{error:#}"), "this gateway cannot go back");
+        if !is_due(&provisional, self.time_floor_ms(), self.standby.alone_for(Instant::now())) {
+            return;
+        }
+        match self.revert().await {
+            Ok(()) => {
+                warn!("the change was not confirmed and the controller is away: what ran before runs again");
             }
+            Err(error) => self.note_stuck(format!(
+                "a change was not confirmed, the controller is away, and this gateway cannot go back: {error:#}"
+            )),
         }
     }
 
-    async fn revert(&mut self, provisional: &Provisional) -> anyhow::Result<()> {
+    async fn revert(&mut self) -> anyhow::Result<()> {
         let Some(running) = &self.running else { return Ok(()) };
-        let (pin, gateway) = (running.trust.pin(), self.parts.key.public());
-        let (previous, sections) = self.parts.cache.load_previous(&pin, &gateway, provisional.previous)?;
+        let (previous, sections) = self.parts.cache.load_previous(&self.parts.key.public(), running)?;
         self.apply(previous, &sections).await
+    }
+
+    /// It is tried with every heartbeat, and told once.
+    fn note_stuck(&mut self, reason: String) {
+        if self.stuck.as_ref() != Some(&reason) {
+            error!(%reason, "the change stays");
+        }
+        self.stuck = Some(reason);
     }
 }
 
-/// Says whether it is time to go back. `alone_ms` is how long the controller is away, if it is.
-fn is_due(provisional: &Provisional, now_ms: i64, alone_ms: Option<i64>) -> bool {
-    now_ms >= provisional.revert_at_ms && alone_ms.is_some_and(|alone| alone >= PATIENCE_MS)
+/// Says whether it is time to go back. `alone` is how long the controller is away, if it is.
+fn is_due(provisional: &Provisional, now_ms: i64, alone: Option<Duration>) -> bool {
+    now_ms >= provisional.revert_at_ms && alone.is_some_and(|alone| alone >= PATIENCE)
 }
 
 #[cfg(test)]
@@ -64,9 +63,9 @@ mod tests {
     fn it_goes_back_after_the_deadline_and_only_without_the_controller() {
         let provisional = Provisional { revert_at_ms: 60_000, previous: ContentHash::of(b"before") };
 
-        assert!(is_due(&provisional, 60_000, Some(PATIENCE_MS)));
-        assert!(!is_due(&provisional, 59_999, Some(PATIENCE_MS)), "the deadline is not over");
+        assert!(is_due(&provisional, 60_000, Some(PATIENCE)));
+        assert!(!is_due(&provisional, 59_999, Some(PATIENCE)), "the deadline is not over");
         assert!(!is_due(&provisional, 90_000, None), "the controller is there and decides");
-        assert!(!is_due(&provisional, 90_000, Some(PATIENCE_MS - 1)), "it may be back in a moment");
+        assert!(!is_due(&provisional, 90_000, Some(PATIENCE / 2)), "it may be back in a moment");
     }
 }

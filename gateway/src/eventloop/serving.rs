@@ -10,7 +10,7 @@ use horizon_link::{Command, LinkEvent, Role, Serving, ShardHandle, ShardParts};
 use tracing::{debug, error, info, warn};
 
 use super::EventLoop;
-use crate::{cache::Running, listen};
+use crate::{listen, running::Running};
 
 /// The shard that runs.
 pub(super) struct RunningShard {
@@ -158,7 +158,7 @@ impl EventLoop {
             trust: running.trust.clone(),
             gateway: self.parts.key.public(),
             config,
-            has_grace: self.standby_since_ms.is_some(),
+            has_grace: self.standby.has_grace(),
         };
         Ok(Serving { admission, forwarder, time_floor: self.time_floor })
     }
