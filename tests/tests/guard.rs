@@ -107,6 +107,31 @@ fn a_gateway_without_a_controller_goes_back_by_itself() {
 }
 
 #[test]
+fn a_gateway_that_goes_back_by_itself_lets_nobody_in_again_who_was_held_meanwhile() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        world.bob.sign_in(&world.controller)?;
+        world.bob.connect()?;
+        wait_ping(&world.net.cli, LAN)?;
+        wait_ping(&world.net.cli2, LAN)?;
+
+        arm_and_cut(world)?;
+        let hold = ["hold", "User/alice", "--reason", "lost laptop", "--for", "1h"];
+        world.controller.verb(&hold)?.success()?;
+        wait_for("she is told", || Ok(world.alice.status()?.state == "Blocked"))?;
+        world.controller.kill()?;
+        wait_for("the way of others is back", || Ok(ping(&world.net.cli2, LAN)?.is_some()))?;
+        ensure!(world.alice.verb(&["connect"])?.code == 3, "the hold was taken back");
+
+        world.gateway.kill()?;
+        world.gateway.start()?;
+        wait_ping(&world.net.cli2, LAN)?;
+        ensure!(world.alice.verb(&["connect"])?.code == 3, "a restart took the hold back");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_hold_cuts_a_person_off_within_two_seconds_and_ends_by_itself() {
     in_world(|world| {
         world.start_with_alice()?;

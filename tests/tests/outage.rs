@@ -210,6 +210,45 @@ fn a_port_that_is_taken_keeps_what_runs() {
 }
 
 #[test]
+fn who_is_revoked_goes_though_the_gateway_cannot_take_the_rest() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let holder = world.net.gw.enter(|| UdpSocket::bind(("0.0.0.0", 7555)))??;
+        world.manifests.write("server.yaml", &SERVER.replace("port: 7444", "port: 7555"))?;
+        wait_for("it is refused", || {
+            Ok(world.controller.server("gw-1")?.message.contains("another process"))
+        })?;
+
+        let disabled = PEOPLE.replacen("{groups: [staff]}", "{groups: [staff], disabled: true}", 1);
+        world.manifests.write("people.yaml", &disabled)?;
+        wait_for("she is told", || Ok(world.alice.status()?.state == "Blocked"))?;
+        ensure!(!world.controller.server("gw-1")?.ready, "the rest was taken after all");
+
+        // Nobody has to change anything for what is possible by now.
+        drop(holder);
+        world.wait_ready()
+    });
+}
+
+#[test]
+fn a_gateway_that_cannot_run_what_it_kept_asks_the_controller() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        world.gateway.kill()?;
+        let _holder = world.net.gw.enter(|| UdpSocket::bind(("0.0.0.0", 7444)))??;
+        world.gateway.start()?;
+        world.gateway.wait_status("it follows the controller", |status| status.standby_since_ms.is_none())?;
+
+        world.manifests.write("server.yaml", &SERVER.replace("port: 7444", "port: 7555"))?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.gateway.daemon().map(drop)
+    });
+}
+
+#[test]
 fn an_interface_that_somebody_removed_is_made_again_and_carries_traffic() {
     in_world(|world| {
         world.start_with_alice()?;
