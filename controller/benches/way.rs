@@ -137,13 +137,17 @@ impl Broker {
         Self { published, events, _data: data }
     }
 
+    async fn send(&self, event: Event) {
+        assert!(self.events.send(event).await.is_ok(), "it runs");
+    }
+
     /// Reads the folder once, and waits for the revision.
     fn look(&mut self, runtime: &Runtime, folder: &Path) {
         let scan = Arc::new(files::scan(folder, false));
         let parsed = Reader::default().read(&scan.files);
         runtime.block_on(async {
             let scanned = Event::Scanned { source: SOURCE.into(), scan, parsed };
-            self.events.send(scanned).await.ok().expect("it runs");
+            self.send(scanned).await;
             self.published.snapshots.changed().await.expect("it runs");
         });
     }
@@ -173,7 +177,7 @@ impl Broker {
             let request =
                 InviteRequest { kind: InviteKind::Server, namespace: "default".into(), name: "gw-1".into() };
             let (reply, answer) = oneshot::channel();
-            self.events.send(Event::Invite(request, reply)).await.ok().expect("it runs");
+            self.send(Event::Invite(request, reply)).await;
             let Ok(Ok(answer)) = answer.await else { panic!("no invitation") };
             let token = answer.join.parse::<JoinString>().expect("a join string").token;
             let request = JoinRequest {
@@ -184,7 +188,7 @@ impl Broker {
                 evidence: Evidence::default(),
             };
             let (reply, answer) = oneshot::channel();
-            self.events.send(Event::Join(request, reply)).await.ok().expect("it runs");
+            self.send(Event::Join(request, reply)).await;
             assert!(matches!(answer.await, Ok(Ok(_))), "the gateway may not join");
             self.published.snapshots.borrow_and_update();
         });

@@ -9,7 +9,10 @@ use std::{
 };
 
 use horizon_api::{
-    http::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View},
+    http::{
+        ArmedView, DeviceView, EventSeverity, EventView, HeldPlan, HoldView, Place, ServerView, SourceView,
+        StaleView, View,
+    },
     problem::Problem,
     resource::{Kind, ObjectKey},
 };
@@ -194,6 +197,59 @@ async fn operator_signs_in_by_link_and_sees_everything_live() -> anyhow::Result<
     browser.sees("tile-devices", "1 / 1").await?;
     browser.sees("problems-empty", "No problems").await?;
 
+    assert_eq!(browser.errors().await?, Vec::<String>::new());
+    browser.quit().await
+}
+
+/// What a person has to decide is on the page with the words to decide it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_for_a_person_is_shown_with_what_to_do() -> anyhow::Result<()> {
+    let browser = browser_or_skip!();
+    let site = Site::start(view()).await?;
+    signed_in(&browser, &site).await?;
+    browser.sees("waiting-empty", "Nothing waits").await?;
+
+    let mut later = view();
+    later.revision = 43;
+    let object = |kind, name: &str| ObjectKey::new(kind, "default", name);
+    let policy = object(Kind::AccessPolicy, "staff");
+    later.plans = vec![HeldPlan {
+        hash: "4674aec365110c1e".repeat(4),
+        breach: "AccessLoss".into(),
+        message: "9 of 9 ways between people and what they reach would be lost (100 %)".into(),
+        causes: vec![Place { object: policy.clone(), place: "policy.yaml:1".into() }],
+    }];
+    later.holds = vec![HoldView {
+        object: object(Kind::User, "alice"),
+        reason: "lost laptop".into(),
+        by: "operator".into(),
+        until: now() + 7_260_000,
+    }];
+    later.armed = Some(ArmedView {
+        by: "operator".into(),
+        within: 300,
+        revision: Some(43),
+        revert_at: Some(now() + 200_000),
+    });
+    let stale = |object, reason: &str, message: &str| StaleView {
+        object,
+        place: "policy.yaml:1".into(),
+        reason: reason.into(),
+        message: message.into(),
+    };
+    later.stale = vec![
+        stale(policy, "AwaitingApproval", "it waits"),
+        stale(object(Kind::User, "bob"), "SourceInvalid", "people.yaml:9:3: error: unknown field `grups`"),
+    ];
+    site.view.send_replace(Arc::new(later));
+
+    browser.sees("plan", "AccessPolicy/staff policy.yaml:1").await?;
+    browser.sees("plan", "horizon-controller approve 4674aec36511").await?;
+    browser.sees("hold", "User/alice").await?;
+    browser.sees("hold", "ends in 2 h").await?;
+    browser.sees("armed", "Revision 43 is taken back in 3 min unless somebody confirms it.").await?;
+    browser.sees("stale", "User/bob").await?;
+    browser.picture(&Path::new(PICTURES).join("console-waiting.png")).await?;
     assert_eq!(browser.errors().await?, Vec::<String>::new());
     browser.quit().await
 }

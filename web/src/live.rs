@@ -5,8 +5,8 @@ use std::time::Duration;
 use gloo_net::http::{Request, Response};
 use horizon_api::{
     http::{
-        ApiError, CSRF_HEADER, DeviceView, EventView, LiveEvent, ServerView, SessionAnswer, SessionRequest,
-        SourceView, View,
+        ApiError, ArmedView, CSRF_HEADER, DeviceView, EventView, HeldPlan, HoldView, LiveEvent, ServerView,
+        SessionAnswer, SessionRequest, SourceView, StaleView, View,
     },
     problem::Problem,
     resource::Kind,
@@ -74,6 +74,15 @@ pub(crate) struct Head {
     pub sources: Vec<SourceView>,
 }
 
+/// What is between texts and their effect.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Guard {
+    pub plans: Vec<HeldPlan>,
+    pub holds: Vec<HoldView>,
+    pub armed: Option<ArmedView>,
+    pub stale: Vec<StaleView>,
+}
+
 /// The newest view, in signals.
 #[derive(Clone, Copy)]
 pub(crate) struct Live {
@@ -83,6 +92,7 @@ pub(crate) struct Live {
     pub servers: Rows<ServerView>,
     pub devices: Rows<DeviceView>,
     pub problems: RwSignal<Vec<Problem>>,
+    pub guard: RwSignal<Guard>,
     pub events: RwSignal<Vec<EventView>>,
     /// The controller's clock, in unix milliseconds.
     pub now: RwSignal<u64>,
@@ -113,6 +123,7 @@ impl Live {
             servers: Rows::new(),
             devices: Rows::new(),
             problems: RwSignal::new(Vec::new()),
+            guard: RwSignal::new(Guard::default()),
             events: RwSignal::new(Vec::new()),
             now: RwSignal::new(browser_now()),
             ahead_ms: RwSignal::new(0),
@@ -186,6 +197,9 @@ impl Live {
             LiveEvent::Gone { key } if key.kind == Kind::Server => self.servers.remove(&key),
             LiveEvent::Gone { key } => self.devices.remove(&key),
             LiveEvent::Problems { problems } => self.problems.set(problems),
+            LiveEvent::Guard { plans, holds, armed, stale } => {
+                self.guard.set(Guard { plans, holds, armed, stale });
+            }
             LiveEvent::Events { events } => self.events.set(events),
         }
     }
@@ -198,6 +212,8 @@ impl Live {
         self.problems.set(view.problems);
         self.events.set(view.events);
         let View { epoch, revision, controller_version, started_at, sources, .. } = view;
+        let View { plans, holds, armed, stale, .. } = view;
+        self.guard.set(Guard { plans, holds, armed, stale });
         self.head.set(Some(Head { epoch, revision, controller_version, started_at, sources }));
     }
 }

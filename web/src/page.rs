@@ -7,11 +7,13 @@ mod problems;
 mod servers;
 mod sign_in;
 mod tiles;
+mod waiting;
 
 use leptos::prelude::*;
 
 use self::{
     devices::Devices, events::Events, header::Header, problems::Problems, servers::Servers, tiles::Tiles,
+    waiting::Waiting,
 };
 use crate::{
     live::{Link, Live},
@@ -30,6 +32,7 @@ pub(crate) fn Console(subject: String, sign_out: impl Fn() + Copy + Send + 'stat
             <Tiles/>
             <Servers/>
             <Devices/>
+            <Waiting/>
             <Problems/>
             <Events/>
         </main>

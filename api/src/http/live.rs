@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DeviceView, EventView, ServerView, SourceView, View};
+use super::{ArmedView, DeviceView, EventView, HeldPlan, HoldView, ServerView, SourceView, StaleView, View};
 use crate::{problem::Problem, resource::ObjectKey};
 
 /// One event of the stream. The first is always a snapshot.
@@ -34,6 +34,13 @@ pub enum LiveEvent {
     Problems {
         problems: Vec<Problem>,
     },
+    /// What is between texts and their effect.
+    Guard {
+        plans: Vec<HeldPlan>,
+        holds: Vec<HoldView>,
+        armed: Option<ArmedView>,
+        stale: Vec<StaleView>,
+    },
     Events {
         events: Vec<EventView>,
     },
@@ -62,6 +69,16 @@ impl View {
         events.extend(changed.into_iter().map(|device| LiveEvent::Device { device: Box::new(device) }));
         if self.problems != earlier.problems {
             events.push(LiveEvent::Problems { problems: self.problems.clone() });
+        }
+        if (&self.plans, &self.holds, &self.armed, &self.stale)
+            != (&earlier.plans, &earlier.holds, &earlier.armed, &earlier.stale)
+        {
+            events.push(LiveEvent::Guard {
+                plans: self.plans.clone(),
+                holds: self.holds.clone(),
+                armed: self.armed.clone(),
+                stale: self.stale.clone(),
+            });
         }
         if self.events != earlier.events {
             events.push(LiveEvent::Events { events: self.events.clone() });
@@ -131,6 +148,21 @@ mod tests {
             LiveEvent::Problems { problems },
         ];
         assert_eq!(later.changes_since(&earlier, 9), expected);
+    }
+
+    #[test]
+    fn what_waits_travels_whole() {
+        let earlier = view(vec![]);
+        let hold = HoldView {
+            object: ObjectKey::new(Kind::User, "default", "alice"),
+            reason: "lost laptop".into(),
+            by: "operator".into(),
+            until: 7,
+        };
+        let later = View { holds: vec![hold.clone()], ..earlier.clone() };
+
+        let expected = LiveEvent::Guard { plans: vec![], holds: vec![hold], armed: None, stale: vec![] };
+        assert_eq!(later.changes_since(&earlier, 9), [expected]);
     }
 
     #[test]

@@ -19,6 +19,19 @@ pub fn ago(now: u64, then: u64) -> String {
     format!("{count} {unit} ago")
 }
 
+/// Returns how far ahead a time is. What has come is now.
+pub fn ahead(now: u64, then: u64) -> String {
+    let left = then.saturating_sub(now);
+    let (count, unit) = match left {
+        ..SECOND => return "now".to_owned(),
+        SECOND..MINUTE => (left / SECOND, "s"),
+        MINUTE..HOUR => (left / MINUTE, "min"),
+        HOUR..DAY => (left / HOUR, "h"),
+        DAY.. => (left / DAY, "d"),
+    };
+    format!("in {count} {unit}")
+}
+
 /// Returns [`ago`], or "never" for what was never seen.
 pub fn last_seen(now: u64, then: Option<u64>) -> String {
     then.map_or_else(|| "never".to_owned(), |then| ago(now, then))
@@ -38,6 +51,18 @@ mod tests {
         check(MINUTE, "1 min ago");
         check(HOUR - 1, "59 min ago");
         check(DAY, "1 d ago");
+    }
+
+    #[test]
+    fn what_is_ahead_comes_nearer() {
+        let check = |left, expected: &str| assert_eq!(ahead(DAY, DAY + left), expected);
+
+        check(2 * DAY, "in 2 d");
+        check(2 * HOUR, "in 2 h");
+        check(MINUTE, "in 1 min");
+        check(59 * SECOND, "in 59 s");
+        check(999, "now");
+        assert_eq!(ahead(2, 1), "now");
     }
 
     #[test]

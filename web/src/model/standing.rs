@@ -52,6 +52,11 @@ pub fn of_problem(severity: Severity) -> (Tone, &'static str) {
     }
 }
 
+/// Returns the badge of an object that is as it was, whatever its text says.
+pub fn of_last_good() -> (Tone, &'static str) {
+    (Tone::Warning, "Last good")
+}
+
 /// Returns the badge of a security event.
 pub fn of_event(severity: EventSeverity) -> (Tone, &'static str) {
     match severity {

@@ -23,10 +23,11 @@ const HASH: usize = 12;
 pub(crate) fn Waiting() -> impl IntoView {
     let live = expect_context::<Live>();
     let count = Signal::derive(move || live.guard.with(entries).to_string());
+    let is_anything = Memo::new(move |_| live.guard.with(entries) > 0);
     view! {
         <Section id="waiting" title="Waiting and held" count>
             <Show
-                when=move || live.guard.with(entries) > 0
+                when=move || is_anything.get()
                 fallback=|| {
                     view! {
                         <Empty testid="waiting-empty" title="Nothing waits">
