@@ -30,9 +30,9 @@ pub(crate) fn Console(subject: String, sign_out: impl Fn() + Copy + Send + 'stat
         <main id="main" tabindex="-1">
             <h1 class="hidden">"Overview"</h1>
             <Tiles/>
+            <Waiting/>
             <Servers/>
             <Devices/>
-            <Waiting/>
             <Problems/>
             <Events/>
         </main>

@@ -34,9 +34,7 @@ pub(crate) fn settle(world: &mut World<'_>, allocations: &Allocations) {
 }
 
 fn check(key: &ObjectKey, member: &Member<'_>, allocations: &Allocations) -> Vec<Problem> {
-    let Some(committed) = member.last_good.filter(|committed| committed.spec != *member.spec) else {
-        return vec![];
-    };
+    let Some(committed) = member.changes() else { return vec![] };
     if let ResourceSpec::Network(spec) = member.spec
         && let Some(problem) = loses_addresses(key, member, spec, allocations)
     {

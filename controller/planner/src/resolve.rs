@@ -1,5 +1,7 @@
 //! References: which objects name others, and whether those exist.
 
+use std::fmt;
+
 use horizon_api::{
     problem::Problem,
     resource::{AccessPolicySpec, AccessTestSpec, Grants, Kind, ObjectKey, Reference, ResourceSpec},
@@ -7,19 +9,36 @@ use horizon_api::{
 
 use crate::world::{Member, World};
 
+/// Where a reference stands: text only once there is something to say about it.
+#[derive(Clone, Copy)]
+enum Path {
+    Field(&'static str),
+    Item(&'static str, usize, &'static str),
+    /// A destination of a rule: the numbers of both.
+    Destination(usize, usize, &'static str),
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Field(path) => f.write_str(path),
+            Self::Item(list, index, field) => write!(f, "{list}[{index}].{field}"),
+            Self::Destination(rule, index, field) => write!(f, "spec.rules[{rule}].to[{index}].{field}"),
+        }
+    }
+}
+
 /// Refuses edits that lead nowhere where the last good did not: a slip of the pen takes nothing out of force. What is
 /// new, and what lost its target to another change, waits for the target.
 pub(crate) fn settle(world: &mut World<'_>) {
     let mut refused = Vec::new();
     for (key, member) in &world.members {
-        let Some(committed) = member.last_good.filter(|committed| committed.spec != *member.spec) else {
-            continue;
-        };
+        let Some(committed) = member.changes() else { continue };
         let known: Vec<_> = references(key, &committed.spec).into_iter().map(|(_, target)| target).collect();
         let new = references(key, member.spec).into_iter().filter(|(_, target)| !known.contains(target));
         if let Some((path, target)) = new.into_iter().find(|(_, target)| !world.members.contains_key(target))
         {
-            refused.push((key.clone(), missing(key, member, &path, &target)));
+            refused.push((key.clone(), missing(key, member, path, &target)));
         }
     }
     for (key, problem) in refused {
@@ -27,8 +46,8 @@ pub(crate) fn settle(world: &mut World<'_>) {
     }
 }
 
-fn missing(key: &ObjectKey, member: &Member<'_>, path: &str, target: &ObjectKey) -> Problem {
-    let problem = member.problem(key, path, "RefNotFound", format!("{target} does not exist"));
+fn missing(key: &ObjectKey, member: &Member<'_>, path: Path, target: &ObjectKey) -> Problem {
+    let problem = member.problem(key, &path.to_string(), "RefNotFound", format!("{target} does not exist"));
     problem.fix(format!("declare it, or remove the reference to {target}"))
 }
 
@@ -38,7 +57,7 @@ pub(crate) fn unresolved(world: &World<'_>) -> Vec<Problem> {
     for (key, member) in &world.members {
         for (path, target) in references(key, member.spec) {
             if !world.members.contains_key(&target) {
-                problems.push(missing(key, member, &path, &target));
+                problems.push(missing(key, member, path, &target));
             }
         }
     }
@@ -59,21 +78,24 @@ pub(crate) fn has_references(kind: Kind) -> bool {
     }
 }
 
-fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> {
-    let networks = |refs: &[Reference]| -> Vec<(String, ObjectKey)> {
+fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(Path, ObjectKey)> {
+    let networks = |refs: &[Reference]| -> Vec<(Path, ObjectKey)> {
         refs.iter()
             .enumerate()
             .map(|(index, network)| {
-                (format!("spec.networkRefs[{index}].name"), key.sibling(Kind::Network, network.name.as_str()))
+                (
+                    Path::Item("spec.networkRefs", index, "name"),
+                    key.sibling(Kind::Network, network.name.as_str()),
+                )
             })
             .collect()
     };
     let user =
-        |user: &Reference| ("spec.userRef.name".to_owned(), key.sibling(Kind::User, user.name.as_str()));
+        |user: &Reference| (Path::Field("spec.userRef.name"), key.sibling(Kind::User, user.name.as_str()));
     match spec {
         ResourceSpec::Server(spec) => {
             let registration_key = spec.identity.registration_key_ref.iter().map(|reference| {
-                let path = "spec.identity.registrationKeyRef.name".to_owned();
+                let path = Path::Field("spec.identity.registrationKeyRef.name");
                 (path, key.sibling(Kind::RegistrationKey, reference.name.as_str()))
             });
             networks(&spec.network_refs).into_iter().chain(registration_key).collect()
@@ -81,7 +103,7 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> 
         ResourceSpec::PersonalKey(spec) => {
             let profiles = spec.profile_refs.iter().enumerate().map(|(index, profile)| {
                 let target = key.sibling(Kind::ConnectionProfile, profile.name.as_str());
-                (format!("spec.profileRefs[{index}].name"), target)
+                (Path::Item("spec.profileRefs", index, "name"), target)
             });
             networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).chain(profiles).collect()
         }
@@ -96,11 +118,14 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> 
         ResourceSpec::AccessTest(spec) => test_references(key, spec),
         ResourceSpec::ConnectionProfile(spec) => {
             let servers = spec.server_refs.iter().enumerate().map(|(index, server)| {
-                (format!("spec.serverRefs[{index}].name"), key.sibling(Kind::Server, server.name.as_str()))
+                (
+                    Path::Item("spec.serverRefs", index, "name"),
+                    key.sibling(Kind::Server, server.name.as_str()),
+                )
             });
             let users = spec.audience.iter().enumerate().filter_map(|(index, selector)| {
                 let user = key.sibling(Kind::User, selector.user.as_ref()?.as_str());
-                Some((format!("spec.audience[{index}].user"), user))
+                Some((Path::Item("spec.audience", index, "user"), user))
             });
             [network_reference(key, &spec.network_ref)].into_iter().chain(servers).chain(users).collect()
         }
@@ -112,15 +137,15 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(String, ObjectKey)> 
 }
 
 /// Devices may be named before they exist, because a login makes them; users and servers may not.
-fn policy_references(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<(String, ObjectKey)> {
+fn policy_references(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<(Path, ObjectKey)> {
     let mut references = vec![network_reference(key, &spec.network_ref)];
     for (index, selector) in spec.from.iter().enumerate() {
         let user = selector.user.iter().map(|user| key.sibling(Kind::User, user.as_str()));
-        references.extend(user.map(|target| (format!("spec.from[{index}].user"), target)));
+        references.extend(user.map(|target| (Path::Item("spec.from", index, "user"), target)));
     }
     for (rule_index, rule) in spec.rules.iter().enumerate() {
         for (index, selector) in rule.to.iter().enumerate() {
-            let path = |field: &str| format!("spec.rules[{rule_index}].to[{index}].{field}");
+            let path = |field| Path::Destination(rule_index, index, field);
             let user = selector.user.iter().map(|user| key.sibling(Kind::User, user.as_str()));
             references.extend(user.map(|target| (path("user"), target)));
             let server = selector.server.iter().map(|server| key.sibling(Kind::Server, server.as_str()));
@@ -130,24 +155,24 @@ fn policy_references(key: &ObjectKey, spec: &AccessPolicySpec) -> Vec<(String, O
     references
 }
 
-fn network_reference(key: &ObjectKey, network: &Reference) -> (String, ObjectKey) {
-    ("spec.networkRef.name".to_owned(), key.sibling(Kind::Network, network.name.as_str()))
+fn network_reference(key: &ObjectKey, network: &Reference) -> (Path, ObjectKey) {
+    (Path::Field("spec.networkRef.name"), key.sibling(Kind::Network, network.name.as_str()))
 }
 
-fn grant_references(key: &ObjectKey, grants: &Grants) -> Vec<(String, ObjectKey)> {
+fn grant_references(key: &ObjectKey, grants: &Grants) -> Vec<(Path, ObjectKey)> {
     let networks = grants.network_refs.iter().enumerate().map(|(index, network)| {
-        let path = format!("spec.grants.networkRefs[{index}].name");
+        let path = Path::Item("spec.grants.networkRefs", index, "name");
         (path, key.sibling(Kind::Network, network.name.as_str()))
     });
     let user = grants
         .user_ref
         .iter()
-        .map(|user| ("spec.grants.userRef.name".to_owned(), key.sibling(Kind::User, user.name.as_str())));
+        .map(|user| (Path::Field("spec.grants.userRef.name"), key.sibling(Kind::User, user.name.as_str())));
     networks.chain(user).collect()
 }
 
 /// A test that names nobody tests nothing, so its devices must exist too.
-fn test_references(key: &ObjectKey, spec: &AccessTestSpec) -> Vec<(String, ObjectKey)> {
+fn test_references(key: &ObjectKey, spec: &AccessTestSpec) -> Vec<(Path, ObjectKey)> {
     let mut references = vec![network_reference(key, &spec.network_ref)];
     for (index, case) in spec.cases.iter().enumerate() {
         let (from, to) = (&case.from, &case.to);
@@ -159,7 +184,7 @@ fn test_references(key: &ObjectKey, spec: &AccessTestSpec) -> Vec<(String, Objec
             ("to.server", Kind::Server, &to.server),
         ];
         let targets = named.into_iter().filter_map(|(field, kind, name)| {
-            Some((format!("spec.cases[{index}].{field}"), key.sibling(kind, name.as_ref()?.as_str())))
+            Some((Path::Item("spec.cases", index, field), key.sibling(kind, name.as_ref()?.as_str())))
         });
         references.extend(targets);
     }

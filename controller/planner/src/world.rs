@@ -38,6 +38,7 @@ pub(crate) struct Member<'a> {
     pub manifest: Option<&'a Manifest>,
     pub last_good: Option<&'a Arc<Committed>>,
     pub stale: Option<Stale>,
+    seniority: u8,
 }
 
 /// Who claims to be an object.
@@ -238,6 +239,11 @@ impl<'a> Member<'a> {
             manifest: Some(manifest),
             last_good,
             stale: None,
+            seniority: match last_good {
+                Some(committed) if committed.spec == manifest.spec => 0,
+                Some(_) => 1,
+                None => 2,
+            },
         }
     }
 
@@ -253,16 +259,18 @@ impl<'a> Member<'a> {
             manifest: None,
             last_good: Some(committed),
             stale: None,
+            seniority: 0,
         }
     }
 
     /// Returns 0 for what was in force before, 1 for a change of it, 2 for what is new: the lower one stays.
     pub(crate) fn seniority(&self) -> u8 {
-        match self.last_good {
-            Some(committed) if committed.spec == *self.spec => 0,
-            Some(_) => 1,
-            None => 2,
-        }
+        self.seniority
+    }
+
+    /// Returns what was in force, if this is a change of it.
+    pub(crate) fn changes(&self) -> Option<&'a Arc<Committed>> {
+        self.last_good.filter(|_| self.seniority == 1)
     }
 
     /// Returns a problem of this object, at the place of a path where its text is at hand.

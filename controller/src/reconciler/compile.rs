@@ -297,8 +297,14 @@ fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {
     known.retain(|key, (object, _)| compiled.objects.get(key).is_some_and(|new| Arc::ptr_eq(new, object)));
     let mut hasher = blake3::Hasher::new();
     for (key, object) in &compiled.objects {
-        let (_, hash) =
-            known.entry(key.clone()).or_insert_with(|| (Arc::clone(object), text_hash(key, &object.spec)));
+        let hash = match known.get(key) {
+            Some((_, hash)) => *hash,
+            None => {
+                let hash = text_hash(key, &object.spec);
+                known.insert(key.clone(), (Arc::clone(object), hash));
+                hash
+            }
+        };
         hasher.update(hash.as_bytes());
     }
     for section in compiled.sections.values().flatten() {

@@ -5,7 +5,7 @@ use horizon_api::http::{ArmedView, HeldPlan, HoldView, Place, StaleView};
 use leptos::prelude::*;
 
 use crate::{
-    component::{Badge, Empty, Section},
+    component::{Badge, Section},
     live::{Guard, Live},
     model::{
         age::ahead,
@@ -24,18 +24,10 @@ pub(crate) fn Waiting() -> impl IntoView {
     let live = expect_context::<Live>();
     let count = Signal::derive(move || live.guard.with(entries).to_string());
     let is_anything = Memo::new(move |_| live.guard.with(entries) > 0);
+    // It comes first where there is anything, because somebody has to decide; else it would only be in the way.
     view! {
-        <Section id="waiting" title="Waiting and held" count>
-            <Show
-                when=move || is_anything.get()
-                fallback=|| {
-                    view! {
-                        <Empty testid="waiting-empty" title="Nothing waits">
-                            "Everything that was accepted is in force."
-                        </Empty>
-                    }
-                }
-            >
+        <Show when=move || is_anything.get()>
+            <Section id="waiting" title="Waiting and held" count>
                 <ul class="list">
                     {move || live.guard.with(|guard| guard.armed.clone()).map(|armed| view! { <Armed armed/> })}
                     {move || live.guard.with(|guard| guard.plans.clone()).into_iter().map(plan).collect_view()}
@@ -45,8 +37,8 @@ pub(crate) fn Waiting() -> impl IntoView {
                     }}
                     {move || live.guard.with(last_goods)}
                 </ul>
-            </Show>
-        </Section>
+            </Section>
+        </Show>
     }
 }
 

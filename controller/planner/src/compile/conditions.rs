@@ -82,7 +82,7 @@ fn committed(
 fn generation(member: &Member<'_>) -> i64 {
     match member.last_good {
         None => 1,
-        Some(committed) if committed.spec == *member.spec => committed.generation,
+        Some(committed) if member.seniority() == 0 => committed.generation,
         Some(committed) => committed.generation + 1,
     }
 }

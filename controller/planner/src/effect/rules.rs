@@ -1,12 +1,16 @@
 //! The rules of two tables as one list: what both have is one rule, and a rule is known by what it says.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use horizon_api::{
     cbor,
-    verdict::{Action, Party, Rule, Selector, Table, Who},
+    verdict::{Action, Party, Protocol, Rule, Selector, Table, Who, Window},
 };
 use ipnet::IpNet;
+use serde::Serialize;
 
 use super::flows::Flows;
 
@@ -68,9 +72,35 @@ pub(crate) enum Side {
     To,
 }
 
+/// A selector, borrowed from a rule or from who it selects.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Word<'a> {
+    Any,
+    User(&'a str),
+    Group(&'a str),
+    Tag(&'a str),
+    Device(&'a str),
+    Cidr(IpNet),
+    Server(&'a str),
+    Members,
+}
+
+/// What a rule says, beside its place in its policy.
+#[derive(Serialize)]
+struct Content<'a> {
+    policy: &'a str,
+    action: Action,
+    from: &'a [Selector],
+    to: &'a [Selector],
+    protocol: Protocol,
+    ports: &'a [RangeInclusive<u16>],
+    valid_until: Option<i64>,
+    windows: &'a [Window],
+}
+
 #[derive(Default)]
 struct Index<'a> {
-    numbers: BTreeMap<&'a Selector, u32>,
+    numbers: BTreeMap<Word<'a>, u32>,
     /// The rules of each selector, sorted.
     rules: Vec<Vec<usize>>,
     /// Of the prefixes among the selectors: whether IPv4, and the length.
@@ -84,7 +114,7 @@ impl<'a> Rules<'a> {
         for (table, moment) in [(before, Moment::Before), (after, Moment::After)] {
             for rule in table.rules.iter().filter(|rule| when.covers(rule)) {
                 let policy = rule.id.rsplit_once('#').map_or(rule.id.as_str(), |(policy, _)| policy);
-                let content = cbor::encode(&Rule { id: policy.to_owned(), ..rule.clone() });
+                let content = cbor::encode(&Content::of(rule, policy));
                 let number = *numbers.entry(content).or_insert_with(|| rules.add(rule, policy));
                 let facts = &mut rules.list[number];
                 match moment {
@@ -166,8 +196,8 @@ impl<'a> Rules<'a> {
 
     /// Returns every prefix that a rule names.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
-        let selectors = self.from.numbers.keys().chain(self.to.numbers.keys());
-        selectors.filter_map(|selector| prefix_of(selector))
+        let words = self.from.numbers.keys().chain(self.to.numbers.keys());
+        words.filter_map(|word| if let Word::Cidr(prefix) = word { Some(*prefix) } else { None })
     }
 
     fn index(&self, side: Side) -> &Index<'a> {
@@ -198,7 +228,7 @@ impl<'a> Index<'a> {
             self.lengths.insert((prefix.addr().is_ipv4(), prefix.prefix_len()));
         }
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(selector).or_insert(next);
+        let number = *self.numbers.entry(selector.into()).or_insert(next);
         if number == next {
             self.rules.push(vec![]);
         }
@@ -218,29 +248,48 @@ impl<'a> Index<'a> {
     }
 
     fn selecting(&self, party: &Party<'_>) -> Selectors {
-        let mut wanted = vec![Selector::Any];
+        let mut wanted = vec![Word::Any];
         match party.who {
             Who::Device(identity) => {
-                wanted.extend([
-                    Selector::Members,
-                    Selector::User(identity.user.clone()),
-                    Selector::Device(identity.device.clone()),
-                ]);
-                wanted.extend(identity.groups.iter().cloned().map(Selector::Group));
-                wanted.extend(identity.tags.iter().cloned().map(Selector::Tag));
+                wanted.extend([Word::Members, Word::User(&identity.user), Word::Device(&identity.device)]);
+                wanted.extend(identity.groups.iter().map(|group| Word::Group(group)));
+                wanted.extend(identity.tags.iter().map(|tag| Word::Tag(tag)));
             }
-            Who::Server(name) => wanted.extend([Selector::Members, Selector::Server(name.to_owned())]),
+            Who::Server(name) => wanted.extend([Word::Members, Word::Server(name)]),
             Who::Host => {}
         }
         let is_ipv4 = party.address.is_ipv4();
         let lengths = self.lengths.iter().filter(|(family, _)| *family == is_ipv4);
         let around = lengths.filter_map(|(_, length)| IpNet::new(party.address, *length).ok());
-        wanted.extend(around.map(|prefix| Selector::Cidr(prefix.trunc())));
+        wanted.extend(around.map(|prefix| Word::Cidr(prefix.trunc())));
         let mut numbers: Selectors =
-            wanted.iter().filter_map(|selector| self.numbers.get(selector)).copied().collect();
+            wanted.iter().filter_map(|word| self.numbers.get(word)).copied().collect();
         numbers.sort_unstable();
         numbers.dedup();
         numbers
+    }
+}
+
+impl<'a> From<&'a Selector> for Word<'a> {
+    fn from(selector: &'a Selector) -> Self {
+        match selector {
+            Selector::Any => Self::Any,
+            Selector::User(name) => Self::User(name),
+            Selector::Group(name) => Self::Group(name),
+            Selector::Tag(name) => Self::Tag(name),
+            Selector::Device(name) => Self::Device(name),
+            Selector::Cidr(prefix) => Self::Cidr(*prefix),
+            Selector::Server(name) => Self::Server(name),
+            Selector::Members => Self::Members,
+        }
+    }
+}
+
+impl<'a> Content<'a> {
+    fn of(rule: &'a Rule, policy: &'a str) -> Self {
+        let Rule { id: _, action, from, to, protocol, ports, valid_until, windows } = rule;
+        let (action, protocol, valid_until) = (*action, *protocol, *valid_until);
+        Self { policy, action, from, to, protocol, ports, valid_until, windows }
     }
 }
 
