@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
+use std::task::{Context, Waker};
 
 use super::{GROUP_MAX, QUEUE_MAX, Writer, connect};
 use crate::store::error::StoreError;
@@ -53,22 +54,20 @@ async fn waiting_requests_share_commits_and_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let writer = Arc::new(writer(&folder));
     let (release, blocked) = block(&writer);
-    let mut waiting = tokio::task::JoinSet::new();
+    let mut waiting = Vec::new();
     for number in 0..600 {
-        let writer_of_task = Arc::clone(&writer);
-        waiting.spawn(async move {
-            writer_of_task.write(move |statements| insert(statements, &format!("{number:03}"))).await
-        });
-        let expected = number + 2;
-        while writer.counters.waiting.load(Ordering::Relaxed) < expected {
-            tokio::task::yield_now().await;
-        }
+        let work = move |statements: &mut Statements| insert(statements, &format!("{number:03}"));
+        let mut request = Box::pin(writer.write(work));
+        // A request is handed over by its first poll: one after the other, whatever the machine is busy with.
+        let is_done = request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(!is_done, "the writer is busy");
+        waiting.push(request);
     }
 
     drop(release);
     blocked.await.unwrap();
-    while let Some(outcome) = waiting.join_next().await {
-        outcome.unwrap().unwrap();
+    for request in waiting {
+        request.await.unwrap();
     }
 
     let expected: Vec<String> = (0..600).map(|number| format!("{number:03}")).collect();
