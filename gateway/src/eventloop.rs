@@ -17,7 +17,7 @@ use horizon_dataplane::{
     wanted,
 };
 use horizon_host::{
-    Host, Linux,
+    Host, HostError, Linux, TunError,
     sysctl::{self, Family},
 };
 use horizon_link::LinkEvent;
@@ -107,12 +107,20 @@ impl EventLoop {
         }
     }
 
-    /// Runs what an earlier process ran, before the controller is asked. What this host cannot run is tried again by
-    /// and by: the controller must be reached all the same, because it may send what mends it.
-    pub(crate) async fn resume(&mut self, running: Running, time_floor_ms: i64) {
+    /// Runs what an earlier process ran, before the controller is asked. What cannot run is tried again by and by: the
+    /// controller must be reached all the same, because it may send what mends it.
+    ///
+    /// # Errors
+    /// When this host lacks what every configuration needs; [`EventLoop::stop`] takes back what was changed.
+    pub(crate) async fn resume(&mut self, running: Running, time_floor_ms: i64) -> anyhow::Result<()> {
         self.time_floor = TimeFloor::new(time_floor_ms, Instant::now());
         self.running = Some(running);
-        self.revive().await;
+        let resumed = self.try_again().await;
+        if resumed.as_ref().is_err_and(is_of_host) {
+            return resumed;
+        }
+        self.note(resumed);
+        Ok(())
     }
 
     /// Runs until a signal says stop, or a part of it fails.
@@ -331,4 +339,9 @@ fn ended_early(task: Result<&'static str, JoinError>) -> anyhow::Error {
         Ok(name) => anyhow::anyhow!("the {name} ended by itself"),
         Err(error) => anyhow::Error::from(error).context("a task ended by itself"),
     }
+}
+
+/// Returns whether only somebody at this host can mend it.
+fn is_of_host(error: &anyhow::Error) -> bool {
+    error.is::<TunError>() || error.downcast_ref::<HostError>().is_some_and(HostError::is_of_host)
 }

@@ -98,7 +98,7 @@ async fn come_up(
 ) -> anyhow::Result<status::Socket> {
     if let Some((running, time_floor_ms)) = cached {
         info!(revision = running.verified.version().revision, "running from the cached configuration");
-        event_loop.resume(running, time_floor_ms).await;
+        event_loop.resume(running, time_floor_ms).await?;
     }
     let (socket, server) = status::serve(data, statuses)?;
     tasks.spawn(async {

@@ -42,6 +42,16 @@ impl ExecuteError {
         }
     }
 
+    /// Returns whether it is this host that lacks something, whatever it is told to run: a right, or the TUN device.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Tun(_) => true,
+            Self::Netlink(error) => matches!(error.code(), Some(libc::EPERM | libc::EACCES)),
+            Self::Sysctl(_) | Self::Nft(_) => false,
+        }
+    }
+
     /// Returns what a person can do about it, where the message does not say it already.
     #[must_use]
     pub fn fix(&self) -> Option<String> {

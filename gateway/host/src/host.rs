@@ -39,6 +39,18 @@ pub enum HostError {
     Journal(#[from] JournalError),
 }
 
+impl HostError {
+    /// Returns whether only somebody at this host can mend it.
+    #[must_use]
+    pub fn is_of_host(&self) -> bool {
+        match self {
+            Self::Observe { source } | Self::Execute { source, .. } => source.is_of_host(),
+            Self::Journal(_) => true,
+            Self::Unstable { .. } => false,
+        }
+    }
+}
+
 impl<E: Executor> Host<E> {
     /// Opens the journal in a data folder. Nothing is changed before [`Host::recover`] or [`Host::converge`].
     ///

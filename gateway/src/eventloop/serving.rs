@@ -57,14 +57,14 @@ impl EventLoop {
 
     /// Tries again what failed, from the host on.
     pub(super) async fn revive(&mut self) {
-        let revived = match self.running.clone() {
-            Some(running) => match self.converge(&running).await {
-                Ok(()) => self.serve_running(),
-                Err(error) => Err(error),
-            },
-            None => Ok(()),
-        };
+        let revived = self.try_again().await;
         self.note(revived);
+    }
+
+    pub(super) async fn try_again(&mut self) -> anyhow::Result<()> {
+        let Some(running) = self.running.clone() else { return Ok(()) };
+        self.converge(&running).await?;
+        self.serve_running()
     }
 
     pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) {

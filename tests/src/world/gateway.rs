@@ -30,6 +30,8 @@ pub struct GatewayStatus {
     pub key: String,
     pub revision: Option<u64>,
     pub standby_since_ms: Option<i64>,
+    #[serde(default)]
+    pub warnings: Vec<String>,
     pub links: Vec<LinkStatus>,
     pub drops: BTreeMap<String, u64>,
 }
