@@ -6,7 +6,7 @@ use std::{
 };
 
 use horizon_api::{
-    resource::{AddressPool, NetworkSpec, ObjectKey},
+    resource::{AddressPool, NetworkSpec, ObjectKey, Reference, ResourceSpec},
     section::NetworkId,
 };
 use ipnet::IpNet;
@@ -101,6 +101,23 @@ impl Allocations {
             self.insert(network.clone(), owner.clone(), addresses);
         }
         exhausted
+    }
+}
+
+/// Returns the networks that a server or device is in and the addresses that it asks for; nothing for other kinds.
+pub(crate) fn wants(spec: &ResourceSpec) -> Option<(&[Reference], &[IpAddr])> {
+    match spec {
+        ResourceSpec::Server(spec) => Some((&spec.network_refs, &[])),
+        ResourceSpec::Device(spec) => Some((&spec.network_refs, &spec.addresses)),
+        ResourceSpec::Network(_)
+        | ResourceSpec::RegistrationKey(_)
+        | ResourceSpec::User(_)
+        | ResourceSpec::PersonalKey(_)
+        | ResourceSpec::AccessPolicy(_)
+        | ResourceSpec::AccessTest(_)
+        | ResourceSpec::ConnectionProfile(_)
+        | ResourceSpec::Admin(_)
+        | ResourceSpec::AlertRule(_) => None,
     }
 }
 

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 
 use self::names::Names;
 use crate::{
-    allocate::pool_of,
+    allocate::{pool_of, wants},
     compile::{Facts, Input},
     world::{Member, World},
 };
@@ -137,19 +137,7 @@ impl<'a> Claimed<'a> {
 
     /// Returns whether an address stays its owner's: still in the network, and asking for no other one of the family.
     fn keeps(&self, owner: &ObjectKey, member: &Member<'_>, network: &NetworkId, address: &IpAddr) -> bool {
-        let (references, wanted) = match member.spec {
-            ResourceSpec::Server(spec) => (&spec.network_refs, [].as_slice()),
-            ResourceSpec::Device(spec) => (&spec.network_refs, spec.addresses.as_slice()),
-            ResourceSpec::Network(_)
-            | ResourceSpec::RegistrationKey(_)
-            | ResourceSpec::User(_)
-            | ResourceSpec::PersonalKey(_)
-            | ResourceSpec::AccessPolicy(_)
-            | ResourceSpec::AccessTest(_)
-            | ResourceSpec::ConnectionProfile(_)
-            | ResourceSpec::Admin(_)
-            | ResourceSpec::AlertRule(_) => return false,
-        };
+        let Some((references, wanted)) = wants(member.spec) else { return false };
         let mut networks = references.iter().map(|name| owner.sibling(Kind::Network, name.name.as_str()));
         let Some(key) = networks.find(|key| network_id(key) == *network) else { return false };
         let Some(spec) = self.networks.get(&key) else { return false };

@@ -9,7 +9,7 @@ use horizon_api::{
 
 use super::{Access, Effective, Input, Stale, effective};
 use crate::{
-    allocate::{Allocations, Claim, Exhausted},
+    allocate::{Allocations, Claim, Exhausted, wants},
     change,
     conflict::{self, network_id},
     effect::picture::Picture,
@@ -64,19 +64,7 @@ fn allocate(world: &World<'_>, previous: &Allocations) -> (Allocations, Vec<Exha
     let mut claims: BTreeMap<ObjectKey, Vec<Claim<'_>>> = BTreeMap::new();
     for kind in [Kind::Server, Kind::Device] {
         for (owner, member) in world.members.iter().filter(|(key, _)| key.kind == kind) {
-            let (networks, wanted) = match member.spec {
-                ResourceSpec::Server(spec) => (&spec.network_refs, [].as_slice()),
-                ResourceSpec::Device(spec) => (&spec.network_refs, spec.addresses.as_slice()),
-                ResourceSpec::Network(_)
-                | ResourceSpec::RegistrationKey(_)
-                | ResourceSpec::User(_)
-                | ResourceSpec::PersonalKey(_)
-                | ResourceSpec::AccessPolicy(_)
-                | ResourceSpec::AccessTest(_)
-                | ResourceSpec::ConnectionProfile(_)
-                | ResourceSpec::Admin(_)
-                | ResourceSpec::AlertRule(_) => continue,
-            };
+            let Some((networks, wanted)) = wants(member.spec) else { continue };
             for network in networks {
                 let network = owner.sibling(Kind::Network, network.name.as_str());
                 claims.entry(network).or_default().push(Claim { owner, wanted });
