@@ -10,6 +10,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-api", &[]),
     ("horizon-node", &["horizon-api"]),
     ("horizon-planner", &["horizon-api"]),
+    ("horizon-machinery", &["horizon-api", "horizon-planner"]),
     ("horizon-dataplane", &["horizon-api"]),
     ("horizon-host", &["horizon-api", "horizon-dataplane"]),
     ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
@@ -38,7 +39,8 @@ const EVERYTHING_BUT_WEB: &[&str] = &[
 ];
 
 /// The crates that decide and do nothing else.
-pub(crate) const PURE: &[&str] = &["horizon-api", "horizon-planner", "horizon-dataplane"];
+pub(crate) const PURE: &[&str] =
+    &["horizon-api", "horizon-planner", "horizon-machinery", "horizon-dataplane"];
 
 /// Libraries that only some crates may import.
 pub(crate) const ONLY: &[(&str, &[&str])] = &[
