@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 /// One fact about an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,16 +11,16 @@ use serde::{Deserialize, Serialize};
 pub struct Condition {
     /// What the fact is about, such as `Ready`.
     #[serde(rename = "type")]
-    #[cfg_attr(feature = "crd", schemars(length(max = 64)))]
-    pub kind: String,
+    #[cfg_attr(feature = "crd", schemars(with = "String", length(max = 64)))]
+    pub kind: SmolStr,
     /// Whether it is so.
     pub status: ConditionStatus,
     /// The cause in one word.
-    #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 64)))]
-    pub reason: String,
+    #[cfg_attr(feature = "crd", schemars(with = "String", length(min = 1, max = 64)))]
+    pub reason: SmolStr,
     /// The cause in one sentence, with its place.
-    #[cfg_attr(feature = "crd", schemars(length(max = 4096)))]
-    pub message: String,
+    #[cfg_attr(feature = "crd", schemars(with = "String", length(max = 4096)))]
+    pub message: SmolStr,
     /// The generation of the spec that this was said about.
     #[serde(default)]
     pub observed_generation: i64,
@@ -39,17 +40,17 @@ pub enum ConditionStatus {
 
 impl Condition {
     /// Returns a condition that holds. It began at `now` (unix seconds), unless [`Self::since`] knows better.
-    pub fn holds(kind: &str, reason: &str, message: impl Into<String>, now: i64) -> Self {
+    pub fn holds(kind: &str, reason: &str, message: impl Into<SmolStr>, now: i64) -> Self {
         Self::new(kind, ConditionStatus::True, reason, message.into(), now)
     }
 
     /// Returns a condition that does not hold.
-    pub fn fails(kind: &str, reason: &str, message: impl Into<String>, now: i64) -> Self {
+    pub fn fails(kind: &str, reason: &str, message: impl Into<SmolStr>, now: i64) -> Self {
         Self::new(kind, ConditionStatus::False, reason, message.into(), now)
     }
 
     /// Returns a condition of which nothing is known yet.
-    pub fn unknown(kind: &str, reason: &str, message: impl Into<String>, now: i64) -> Self {
+    pub fn unknown(kind: &str, reason: &str, message: impl Into<SmolStr>, now: i64) -> Self {
         Self::new(kind, ConditionStatus::Unknown, reason, message.into(), now)
     }
 
@@ -72,11 +73,11 @@ impl Condition {
         self.status == ConditionStatus::True
     }
 
-    fn new(kind: &str, status: ConditionStatus, reason: &str, message: String, now: i64) -> Self {
+    fn new(kind: &str, status: ConditionStatus, reason: &str, message: SmolStr, now: i64) -> Self {
         Self {
-            kind: kind.to_owned(),
+            kind: kind.into(),
             status,
-            reason: reason.to_owned(),
+            reason: reason.into(),
             message,
             observed_generation: 0,
             last_transition_time: Timestamp::from_second(now).unwrap_or(Timestamp::UNIX_EPOCH),

@@ -3,12 +3,13 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 use unicode_normalization::UnicodeNormalization;
 
 /// A DNS-1123 label: 1 to 63 of `a-z`, `0-9` and `-`, beginning and ending with a letter or digit.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Name(String);
+pub struct Name(SmolStr);
 
 /// Text that is not a name.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,10 @@ pub struct NameError;
 ///
 /// Uniqueness and sign-in both go by it, so that nobody can look like another.
 pub fn folded(text: &str) -> String {
+    // What is ASCII is composed already, and is what nearly everybody writes.
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
@@ -29,6 +34,11 @@ impl Name {
     pub const CHARS_MAX: usize = 63;
     /// The same rule for schemas.
     pub const PATTERN: &'static str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
+    /// Returns the text of the name, as others keep it.
+    pub fn text(&self) -> &SmolStr {
+        &self.0
+    }
 
     /// Returns the text of the name.
     pub fn as_str(&self) -> &str {
@@ -45,7 +55,7 @@ impl FromStr for Name {
             && bytes.first().is_some_and(is_edge)
             && bytes.last().is_some_and(is_edge)
             && bytes.iter().all(|c| is_edge(c) || *c == b'-');
-        is_name.then(|| Self(text.to_owned())).ok_or(NameError)
+        is_name.then(|| Self(text.into())).ok_or(NameError)
     }
 }
 
@@ -58,7 +68,7 @@ impl TryFrom<String> for Name {
 
 impl From<Name> for String {
     fn from(name: Name) -> Self {
-        name.0
+        name.0.into()
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use smol_str::{SmolStr, format_smolstr};
 
 use crate::{
     assignment::TIME_WINDOWS,
@@ -14,12 +15,18 @@ use crate::{
 
 /// A network's name within its realm, as one word: `default/office`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct NetworkId(String);
+pub struct NetworkId(SmolStr);
 
 impl NetworkId {
     /// Returns the id of a network in a namespace.
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self(format!("{namespace}/{name}"))
+        Self(format_smolstr!("{namespace}/{name}"))
+    }
+
+    /// Returns whether it is the id of this network.
+    pub fn is_of(&self, namespace: &str, name: &str) -> bool {
+        let rest = self.0.strip_prefix(namespace).and_then(|rest| rest.strip_prefix('/'));
+        rest == Some(name)
     }
 
     /// Returns `namespace/name`.
@@ -80,9 +87,9 @@ pub enum Section {
 /// Who the gateway is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    pub namespace: String,
+    pub namespace: SmolStr,
     /// Name of the Server resource.
-    pub server: String,
+    pub server: SmolStr,
     pub endpoints: Vec<Endpoint>,
 }
 

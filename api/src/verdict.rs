@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
 use ipnet::IpNet;
 pub use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 pub use self::window::{UnknownZone, Window, WindowError, Zone};
 
@@ -48,13 +49,13 @@ pub enum Action {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Selector {
     Any,
-    User(String),
-    Group(String),
-    Tag(String),
-    Device(String),
+    User(SmolStr),
+    Group(SmolStr),
+    Tag(SmolStr),
+    Device(SmolStr),
     Cidr(IpNet),
     /// A gateway itself.
-    Server(String),
+    Server(SmolStr),
     /// Every member of the network: its devices and its gateways, but not what lies behind them.
     Members,
 }
@@ -72,10 +73,10 @@ pub enum Protocol {
 /// Who a device is, as its grant says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    pub device: String,
-    pub user: String,
-    pub groups: BTreeSet<String>,
-    pub tags: BTreeSet<String>,
+    pub device: SmolStr,
+    pub user: SmolStr,
+    pub groups: BTreeSet<SmolStr>,
+    pub tags: BTreeSet<SmolStr>,
 }
 
 /// What is known about one end of a flow.
@@ -240,8 +241,8 @@ mod tests {
         Identity {
             device: "laptop".into(),
             user: "alice".into(),
-            groups: ["staff".to_owned()].into(),
-            tags: ["mobile".to_owned()].into(),
+            groups: ["staff".into()].into(),
+            tags: ["mobile".into()].into(),
         }
     }
 

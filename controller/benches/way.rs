@@ -36,6 +36,10 @@ use tokio::{
     sync::{mpsc, oneshot},
 };
 
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Numbers of objects, about a kilobyte each.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];
 

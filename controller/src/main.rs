@@ -9,6 +9,10 @@ use horizon_controller::{
     verbs::{self, guard},
 };
 
+/// A compilation makes and forgets millions of small things.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Command::Check(check) = args.command {

@@ -314,7 +314,7 @@ impl World<'_> {
                 let key = ObjectKey::new(Kind::Device, &self.realm.namespace, format!("d{index}"));
                 self.compiled.effective.devices[&key].identity.clone()
             }
-            End::Server(index) => Identity { device: format!("s{index}"), ..Identity::default() },
+            End::Server(index) => Identity { device: format!("s{index}").into(), ..Identity::default() },
             End::Host | End::Imagined(_) => Identity::default(),
         })
     }

@@ -57,7 +57,7 @@ impl Allocations {
     }
 
     /// Gives every claim of a network its addresses, one of each family that the network has.
-    /// Claims are served in their order.
+    /// Claims are served in their order; nobody has two.
     pub(crate) fn allocate(
         &mut self,
         network: &NetworkId,
@@ -66,13 +66,11 @@ impl Allocations {
         previous: &Self,
     ) -> Vec<Exhausted> {
         let mut desk = Desk::new(&spec.address_pools);
-        let mut given: BTreeMap<&ObjectKey, Vec<IpAddr>> = BTreeMap::new();
+        let mut given: Vec<Vec<IpAddr>> = Vec::with_capacity(claims.len());
         for claim in claims {
-            let wanted = claim.wanted.iter().filter(|address| desk.take(**address)).copied().collect();
-            given.insert(claim.owner, wanted);
+            given.push(claim.wanted.iter().filter(|address| desk.take(**address)).copied().collect());
         }
-        for claim in claims {
-            let addresses = given.entry(claim.owner).or_default();
+        for (claim, addresses) in claims.iter().zip(&mut given) {
             for address in previous.of(network, claim.owner) {
                 let has_family = addresses.iter().any(|known| known.is_ipv4() == address.is_ipv4());
                 if !has_family && desk.take(*address) {
@@ -81,9 +79,9 @@ impl Allocations {
             }
         }
         let mut exhausted = Vec::new();
-        for claim in claims {
-            let addresses = given.entry(claim.owner).or_default();
-            for is_ipv4 in desk.families() {
+        let families = desk.families();
+        for (claim, addresses) in claims.iter().zip(&mut given) {
+            for is_ipv4 in families.iter().copied() {
                 if addresses.iter().any(|address| address.is_ipv4() == is_ipv4) {
                     continue;
                 }
@@ -96,9 +94,15 @@ impl Allocations {
                 }
             }
         }
-        for (owner, mut addresses) in given {
-            addresses.sort_unstable();
-            self.insert(network.clone(), owner.clone(), addresses);
+        let owners = claims.iter().zip(given).filter(|(_, addresses)| !addresses.is_empty());
+        let owners: BTreeMap<_, _> = owners
+            .map(|(claim, mut addresses)| {
+                addresses.sort_unstable();
+                (claim.owner.clone(), addresses)
+            })
+            .collect();
+        if !owners.is_empty() {
+            self.0.insert(network.clone(), owners);
         }
         exhausted
     }

@@ -20,15 +20,15 @@ const NAMED_MAX: usize = 5;
 
 /// Refuses changes that may not be; what was in force stays.
 pub(crate) fn settle(world: &mut World<'_>, allocations: &Allocations) {
-    let refused: Vec<(ObjectKey, Vec<Problem>)> = world
+    let refused: Vec<(&ObjectKey, Vec<Problem>)> = world
         .members
         .iter()
-        .map(|(key, member)| (key.clone(), check(key, member, allocations)))
+        .map(|(key, member)| (*key, check(key, member, allocations)))
         .filter(|(_, problems)| !problems.is_empty())
         .collect();
     for (key, problems) in refused {
         let mut problems = problems.into_iter();
-        problems.next().into_iter().for_each(|first| world.refuse(&key, first));
+        problems.next().into_iter().for_each(|first| world.refuse(key, first));
         world.problems.extend(problems);
     }
 }

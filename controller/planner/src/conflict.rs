@@ -8,10 +8,11 @@ use std::{collections::BTreeMap, net::IpAddr};
 use horizon_api::{
     key::PublicKey,
     problem::Problem,
-    resource::{Kind, NetworkSpec, ObjectKey, ResourceSpec},
+    resource::{Kind, NetworkSpec, ObjectKey, Reference, ResourceSpec},
     section::NetworkId,
 };
 use ipnet::IpNet;
+use smol_str::SmolStr;
 
 use self::names::Names;
 use crate::{
@@ -25,7 +26,7 @@ const ROUNDS_MAX: usize = 16;
 
 /// Refuses whatever collides with something older. What falls back on its last good is the older one then, so that
 /// everybody is looked at again.
-pub(crate) fn settle(world: &mut World<'_>, input: &Input) {
+pub(crate) fn settle<'a>(world: &mut World<'a>, input: &'a Input) {
     for _ in 0..ROUNDS_MAX {
         if !settle_round(world, input) {
             return;
@@ -34,66 +35,64 @@ pub(crate) fn settle(world: &mut World<'_>, input: &Input) {
 }
 
 /// Returns whether something was refused.
-fn settle_round(world: &mut World<'_>, input: &Input) -> bool {
-    let mut has_refused = false;
+fn settle_round<'a>(world: &mut World<'a>, input: &'a Input) -> bool {
     let mut claimed = Claimed::default();
-    for key in in_seniority(world, |kind| kind == Kind::Network) {
-        has_refused |= settle_one(world, &key, |key, member| claimed.network(key, member));
-    }
-    claimed.seed(world, input);
-    for key in in_seniority(world, |kind| matches!(kind, Kind::Server | Kind::Device)) {
-        has_refused |= settle_one(world, &key, |key, member| claimed.endpoint(key, member, &input.facts));
-    }
     let mut names = Names::default();
-    for key in in_seniority(world, |kind| matches!(kind, Kind::User | Kind::Admin)) {
-        has_refused |= settle_one(world, &key, |key, member| names.claim(key, member));
-    }
+    let mut has_refused = settle_kinds(world, &[Kind::Network], |key, member| claimed.network(key, member));
+    claimed.seed(world, input);
+    has_refused |= settle_kinds(world, &[Kind::Server, Kind::Device], |key, member| {
+        claimed.endpoint(key, member, &input.facts)
+    });
+    has_refused |= settle_kinds(world, &[Kind::User, Kind::Admin], |key, member| names.claim(key, member));
     sealed::settle(world) || has_refused
 }
 
-/// Claims for one object; if that fails, for its last good, which stays whatever happens. Returns whether it was refused.
-fn settle_one(
-    world: &mut World<'_>,
-    key: &ObjectKey,
-    mut claim: impl FnMut(&ObjectKey, &Member<'_>) -> Result<(), Box<Problem>>,
+/// Claims for every object of these kinds, those first that were there first; where that fails, for its last good, which
+/// stays whatever happens. Returns whether something was refused.
+fn settle_kinds<'a>(
+    world: &mut World<'a>,
+    kinds: &[Kind],
+    mut claim: impl FnMut(&'a ObjectKey, &Member<'a>) -> Result<(), Box<Problem>>,
 ) -> bool {
-    let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) else { return false };
-    let was_kept = world.members.get(key).is_some_and(|member| member.manifest.is_none());
-    if was_kept {
-        world.problems.push(*problem);
-        return false;
+    let (mut refused, mut complaints) = (Vec::new(), Vec::new());
+    for (key, member) in in_seniority(world, kinds) {
+        let Err(problem) = claim(key, member) else { continue };
+        if member.manifest.is_none() {
+            complaints.push(*problem);
+            continue;
+        }
+        if let Some(Err(problem)) = member.last_good.map(|committed| claim(key, &Member::of(committed))) {
+            complaints.push(*problem);
+        }
+        refused.push((key, *problem));
     }
-    world.refuse(key, *problem);
-    if let Some(Err(problem)) = world.members.get(key).map(|member| claim(key, member)) {
-        world.problems.push(*problem);
-    }
-    true
+    let has_refused = !refused.is_empty();
+    world.problems.extend(complaints);
+    refused.into_iter().for_each(|(key, problem)| world.refuse(key, problem));
+    has_refused
 }
 
-fn in_seniority(world: &World<'_>, of: impl Fn(Kind) -> bool) -> Vec<ObjectKey> {
-    let mut keys: Vec<_> = world
-        .members
-        .iter()
-        .filter(|(key, _)| of(key.kind))
-        .map(|(key, member)| (member.seniority(), key.clone()))
-        .collect();
-    keys.sort();
-    keys.into_iter().map(|(_, key)| key).collect()
+fn in_seniority<'w, 'a>(world: &'w World<'a>, kinds: &[Kind]) -> Vec<(&'a ObjectKey, &'w Member<'a>)> {
+    let members = world.members.iter().filter(|(key, _)| kinds.contains(&key.kind));
+    let mut members: Vec<_> = members.map(|(key, member)| (*key, member)).collect();
+    // They are in the order of their keys.
+    members.sort_by_key(|(_, member)| member.seniority());
+    members
 }
 
 /// What is taken so far, and by whom.
 #[derive(Default)]
 struct Claimed<'a> {
-    pools: BTreeMap<String, Vec<(IpNet, ObjectKey)>>,
-    keys: BTreeMap<PublicKey, ObjectKey>,
-    addresses: BTreeMap<(NetworkId, IpAddr), ObjectKey>,
-    networks: BTreeMap<ObjectKey, &'a NetworkSpec>,
+    pools: BTreeMap<SmolStr, Vec<(IpNet, &'a ObjectKey)>>,
+    keys: BTreeMap<PublicKey, &'a ObjectKey>,
+    addresses: BTreeMap<(NetworkId, IpAddr), &'a ObjectKey>,
+    networks: BTreeMap<&'a ObjectKey, &'a NetworkSpec>,
     /// How many devices each user may have, and has.
-    devices: BTreeMap<ObjectKey, (u32, u32)>,
+    devices: BTreeMap<&'a ObjectKey, (u32, u32)>,
 }
 
 impl<'a> Claimed<'a> {
-    fn network(&mut self, key: &ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
+    fn network(&mut self, key: &'a ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
         let ResourceSpec::Network(spec) = member.spec else { return Ok(()) };
         let pools = self.pools.entry(key.namespace.clone()).or_default();
         for (index, pool) in spec.address_pools.iter().enumerate() {
@@ -106,31 +105,31 @@ impl<'a> Claimed<'a> {
                     .into());
             }
         }
-        pools.extend(spec.address_pools.iter().map(|pool| (pool.cidr, key.clone())));
+        pools.extend(spec.address_pools.iter().map(|pool| (pool.cidr, key)));
         Ok(())
     }
 
     /// Takes over the networks as they are settled, and the addresses that objects have already.
-    fn seed(&mut self, world: &World<'a>, input: &Input) {
+    fn seed(&mut self, world: &World<'a>, input: &'a Input) {
         for (key, member) in &world.members {
             if let ResourceSpec::Network(spec) = member.spec {
-                self.networks.insert(key.clone(), spec);
+                self.networks.insert(key, spec);
             }
             if let ResourceSpec::User(spec) = member.spec {
-                self.devices.insert(key.clone(), (spec.max_devices, 0));
+                self.devices.insert(key, (spec.max_devices, 0));
             }
         }
         for (network, owner, addresses) in input.allocations.iter() {
             let Some(member) = world.members.get(owner) else { continue };
             for address in addresses {
                 if self.keeps(owner, member, network, address) {
-                    self.addresses.insert((network.clone(), *address), owner.clone());
+                    self.addresses.insert((network.clone(), *address), owner);
                 }
             }
         }
         for (server, public_key) in &input.facts.servers {
             if world.members.contains_key(server) {
-                self.keys.insert(*public_key, server.clone());
+                self.keys.insert(*public_key, server);
             }
         }
     }
@@ -138,8 +137,9 @@ impl<'a> Claimed<'a> {
     /// Returns whether an address stays its owner's: still in the network, and asking for no other one of the family.
     fn keeps(&self, owner: &ObjectKey, member: &Member<'_>, network: &NetworkId, address: &IpAddr) -> bool {
         let Some((references, wanted)) = wants(member.spec) else { return false };
-        let mut networks = references.iter().map(|name| owner.sibling(Kind::Network, name.name.as_str()));
-        let Some(key) = networks.find(|key| network_id(key) == *network) else { return false };
+        let is_meant = |reference: &&Reference| network.is_of(&owner.namespace, reference.name.as_str());
+        let Some(reference) = references.iter().find(is_meant) else { return false };
+        let key = owner.sibling(Kind::Network, reference.name.as_str());
         let Some(spec) = self.networks.get(&key) else { return false };
         let is_of_family = |other: &&IpAddr| {
             other.is_ipv4() == address.is_ipv4() && pool_of(&spec.address_pools, other).is_some()
@@ -147,7 +147,12 @@ impl<'a> Claimed<'a> {
         wanted.contains(address) || !wanted.iter().any(|other| is_of_family(&other))
     }
 
-    fn endpoint(&mut self, key: &ObjectKey, member: &Member<'_>, facts: &Facts) -> Result<(), Box<Problem>> {
+    fn endpoint(
+        &mut self,
+        key: &'a ObjectKey,
+        member: &Member<'_>,
+        facts: &Facts,
+    ) -> Result<(), Box<Problem>> {
         let (path, public_key) = match member.spec {
             ResourceSpec::Server(spec) => ("spec.identity.publicKey", spec.identity.public_key),
             ResourceSpec::Device(spec) => ("spec.publicKey", spec.public_key),
@@ -162,7 +167,7 @@ impl<'a> Claimed<'a> {
             | ResourceSpec::AlertRule(_) => return Ok(()),
         };
         let other =
-            public_key.and_then(|public_key| self.keys.get(&public_key)).filter(|other| *other != key);
+            public_key.and_then(|public_key| self.keys.get(&public_key)).filter(|other| **other != key);
         if let Some(other) = other {
             let message = format!("is the key of {other} already");
             let fix = "every host has a key of its own; if this one was copied, rotate it";
@@ -179,8 +184,8 @@ impl<'a> Claimed<'a> {
         }
         let addresses = self.static_addresses(key, member)?;
         self.device_of_user(key, member)?;
-        self.keys.extend(public_key.map(|public_key| (public_key, key.clone())));
-        self.addresses.extend(addresses.into_iter().map(|address| (address, key.clone())));
+        self.keys.extend(public_key.map(|public_key| (public_key, key)));
+        self.addresses.extend(addresses.into_iter().map(|address| (address, key)));
         Ok(())
     }
 
@@ -225,7 +230,7 @@ impl<'a> Claimed<'a> {
             match holder {
                 Some((network, _)) => {
                     let slot = (network.clone(), *address);
-                    if let Some(other) = self.addresses.get(&slot).filter(|other| *other != key) {
+                    if let Some(other) = self.addresses.get(&slot).filter(|other| **other != key) {
                         let message = format!("{address} is the address of {other} already");
                         return Err(member
                             .problem(key, &path, "AddressTaken", message)

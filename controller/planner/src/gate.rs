@@ -141,7 +141,7 @@ fn withholdable(draft: &Draft<'_>) -> BTreeSet<ObjectKey> {
         | Kind::AlertRule => true,
     };
     let is_login = |key: &ObjectKey| {
-        draft.world.members.get(key).is_some_and(|member| member.owner.source.as_str() == API_SOURCE)
+        draft.world.members.get(key).is_some_and(|member| member.owner.source == API_SOURCE)
     };
     let mut changed = changed(draft);
     changed.retain(|key| is_about_access(key.kind) && is_active(key) && !is_login(key));
@@ -163,6 +163,6 @@ fn is_about_access(kind: Kind) -> bool {
 /// Returns the objects that are not what they were.
 fn changed(draft: &Draft<'_>) -> BTreeSet<ObjectKey> {
     let world = &draft.world;
-    let changed = world.members.iter().filter(|(_, member)| member.seniority() != 0).map(|(key, _)| key);
+    let changed = world.members.iter().filter(|(_, member)| member.seniority() != 0).map(|(key, _)| *key);
     changed.chain(world.pruned.iter().map(|committed| &committed.key)).cloned().collect()
 }

@@ -7,6 +7,7 @@ use horizon_api::{
     resource::{ConnectionProfileSpec, ObjectKey, ResourceSpec},
 };
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 use crate::{
     compile::Effective,
@@ -67,7 +68,7 @@ fn offered_to_nobody(
     spec: &ConnectionProfileSpec,
     effective: &Effective,
 ) -> Option<Problem> {
-    let is_somebody = |key: &ObjectKey, groups: &BTreeSet<String>| {
+    let is_somebody = |key: &ObjectKey, groups: &BTreeSet<SmolStr>| {
         spec.audience.iter().any(|selector| {
             selector.user.as_ref().is_some_and(|user| user.as_str() == key.name)
                 || selector.group.as_ref().is_some_and(|group| groups.contains(group.as_str()))

@@ -54,10 +54,17 @@ fn missing(key: &ObjectKey, member: &Member<'_>, path: Path, target: &ObjectKey)
 /// Returns every reference to an object that is not there.
 pub(crate) fn unresolved(world: &World<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
+    // Most objects name the network that the one before them named.
+    let mut known_network = None;
     for (key, member) in &world.members {
         for (path, target) in references(key, member.spec) {
+            if known_network.as_ref() == Some(&target) {
+                continue;
+            }
             if !world.members.contains_key(&target) {
                 problems.push(missing(key, member, path, &target));
+            } else if target.kind == Kind::Network {
+                known_network = Some(target);
             }
         }
     }

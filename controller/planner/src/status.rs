@@ -9,6 +9,7 @@ use horizon_api::{
     wire::cfg::Nack,
 };
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 use crate::compile::{Committed, Compiled};
 
@@ -133,7 +134,7 @@ impl<'a> Statuses<'a> {
         let is_online = |server: &&&ObjectKey| self.gateways.get(**server).is_some_and(|r| r.is_connected);
         let (online, offline): (Vec<_>, Vec<_>) = targets.iter().partition(is_online);
         if online.is_empty() {
-            let message = "no gateway that carries it is connected";
+            let message = SmolStr::new_static("no gateway that carries it is connected");
             return Some(Condition::fails("Programmed", "NoGateways", message, self.now));
         }
         let is_pending =
@@ -184,7 +185,7 @@ impl<'a> Statuses<'a> {
             return Condition::fails("Ready", &blocked.reason, &blocked.message, self.now);
         }
         if let Some(first) = IN_ORDER.iter().find_map(|kind| failing(kind)) {
-            return Condition::fails("Ready", &first.reason, &first.message, self.now);
+            return Condition::fails("Ready", &first.reason, first.message.clone(), self.now);
         }
         match self.gateways.get(key).and_then(|report| report.warnings.first()) {
             Some(warning) => Condition::fails("Ready", "ForwardingBlocked", warning, self.now),

@@ -20,7 +20,7 @@ use crate::{
 /// What is, as far as one object at a time can tell.
 #[derive(Debug, Default)]
 pub(crate) struct World<'a> {
-    pub members: BTreeMap<ObjectKey, Member<'a>>,
+    pub members: BTreeMap<&'a ObjectKey, Member<'a>>,
     /// What goes, in the order of its keys.
     pub pruned: Vec<&'a Arc<Committed>>,
     pub problems: Vec<Problem>,
@@ -33,12 +33,26 @@ pub(crate) struct World<'a> {
 pub(crate) struct Member<'a> {
     pub metadata: &'a Metadata,
     pub spec: &'a ResourceSpec,
-    pub owner: Owner,
+    pub owner: OwnerRef<'a>,
     /// Its text, unless it is the last good that is in force.
     pub manifest: Option<&'a Manifest>,
     pub last_good: Option<&'a Arc<Committed>>,
     pub stale: Option<Stale>,
     seniority: u8,
+}
+
+/// Who declares an object, and where, as it stands elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OwnerRef<'a> {
+    pub source: &'a str,
+    pub origin: &'a Origin,
+}
+
+/// Somebody's word about an object.
+enum Word<'a> {
+    Manifest(&'a SourceSnapshot, &'a Manifest),
+    Rejected(&'a SourceSnapshot, &'a Rejected),
+    LastGood(&'a Arc<Committed>),
 }
 
 /// Who claims to be an object.
@@ -53,24 +67,18 @@ impl<'a> World<'a> {
     pub(crate) fn merge(input: &'a Input, now: i64) -> Self {
         let holds = input.holds.iter().filter(|(_, hold)| hold.is_active(now)).collect();
         let mut world = Self { holds, ..Self::default() };
-        let mut claims: BTreeMap<&ObjectKey, Claims<'a>> = BTreeMap::new();
         for source in &input.sources {
             world.problems.extend(source.parsed.problems.iter().cloned());
-            for manifest in &source.parsed.manifests {
-                claims.entry(&manifest.key).or_default().manifests.push((source, manifest.as_ref()));
-            }
-            for rejected in &source.parsed.rejected {
-                claims.entry(&rejected.key).or_default().rejected.push((source, rejected));
-            }
-        }
-        for committed in &input.previous {
-            claims.entry(&committed.key).or_default().last_good = Some(committed);
         }
         let mut ratcheted = BTreeSet::new();
-        for (key, mut claims) in claims {
+        let mut members = Vec::new();
+        for words in words(input).chunk_by(|(one, _), (other, _)| one == other) {
+            let key = words[0].0;
+            let mut claims = Claims::of(words);
             ratcheted.extend(claims.ratchet());
-            world.decide(input, key, claims);
+            members.extend(world.decide(input, claims).map(|member| (key, member)));
         }
+        world.members = members.into_iter().collect();
         for problem in &mut world.problems {
             if ratcheted.contains(problem) {
                 problem.severity = Severity::Warning;
@@ -83,7 +91,7 @@ impl<'a> World<'a> {
     /// Returns what is in force, as if no source said anything any more.
     pub(crate) fn in_force(input: &'a Input, now: i64) -> Self {
         let holds = input.holds.iter().filter(|(_, hold)| hold.is_active(now)).collect();
-        let members = input.previous.iter().map(|committed| (committed.key.clone(), Member::of(committed)));
+        let members = input.previous.iter().map(|committed| (&committed.key, Member::of(committed)));
         Self { members: members.collect(), holds, ..Self::default() }
     }
 
@@ -100,7 +108,7 @@ impl<'a> World<'a> {
                 None => last_goods.remove(key),
             };
             if let Some(committed) = last_good {
-                self.members.insert(key.clone(), Member::kept(committed, stale.clone()));
+                self.members.insert(&committed.key, Member::kept(committed, stale.clone()));
             }
         }
     }
@@ -118,8 +126,8 @@ impl<'a> World<'a> {
 
     /// Returns where an object is declared, or was before it disappeared.
     pub(crate) fn origin_of(&self, key: &ObjectKey) -> Option<&Origin> {
-        let pruned = || self.pruned(key).map(|committed| &committed.owner);
-        self.members.get(key).map(|member| &member.owner).or_else(pruned).map(|owner| &owner.origin)
+        let pruned = || self.pruned(key).map(|committed| &committed.owner.origin);
+        self.members.get(key).map(|member| member.owner.origin).or_else(pruned)
     }
 
     /// Puts the last good in force again, or takes the object out if there is none.
@@ -134,11 +142,12 @@ impl<'a> World<'a> {
         self.problems.push(problem);
     }
 
-    fn decide(&mut self, input: &Input, key: &ObjectKey, mut claims: Claims<'a>) {
+    /// Returns what is in force of an object, if anything is.
+    fn decide(&mut self, input: &Input, mut claims: Claims<'a>) -> Option<Member<'a>> {
         claims.manifests.sort_by_key(|(source, manifest)| (&source.source, &manifest.origin));
         let Claims { manifests, rejected, last_good } = claims;
         let chosen = match manifests.as_slice() {
-            [] => return self.decide_without_text(input, key, &rejected, last_good),
+            [] => return self.decide_without_text(input, &rejected, last_good),
             [only] => Some(*only),
             several => established_among(several, last_good.map(Arc::as_ref)),
         };
@@ -173,38 +182,60 @@ impl<'a> World<'a> {
             self.problems.push(problem);
         }
         match (chosen, last_good) {
-            (Some((source, manifest)), _) => {
-                self.members.insert(key.clone(), Member::declared(source, manifest, last_good));
-            }
+            (Some((source, manifest)), _) => Some(Member::declared(source, manifest, last_good)),
             (None, Some(committed)) => {
                 let twice = || Stale { reason: StaleReason::Conflicted, message: lost.unwrap_or_default() };
-                let stale = kept.unwrap_or_else(twice);
-                self.members.insert(key.clone(), Member::kept(committed, stale));
+                Some(Member::kept(committed, kept.unwrap_or_else(twice)))
             }
-            (None, None) => {}
+            (None, None) => None,
         }
     }
 
     fn decide_without_text(
         &mut self,
         input: &Input,
-        key: &ObjectKey,
         rejected: &[(&SourceSnapshot, &Rejected)],
         last_good: Option<&'a Arc<Committed>>,
-    ) {
-        let Some(committed) = last_good else { return };
+    ) -> Option<Member<'a>> {
+        let committed = last_good?;
         let stale = match rejected.first() {
             Some((_, rejected)) => Some(Stale::of(StaleReason::SourceInvalid, &rejected.problem)),
             None => reason_to_keep(input, committed),
         };
-        match stale {
-            Some(stale) => drop(self.members.insert(key.clone(), Member::kept(committed, stale))),
-            None => self.pruned.push(committed),
+        if stale.is_none() {
+            self.pruned.push(committed);
         }
+        stale.map(|stale| Member::kept(committed, stale))
     }
 }
 
+/// Returns what everybody says, in the order of the objects.
+fn words(input: &Input) -> Vec<(&ObjectKey, Word<'_>)> {
+    let mut words = Vec::new();
+    for source in &input.sources {
+        let manifests = source.parsed.manifests.iter();
+        words.extend(manifests.map(|manifest| (&manifest.key, Word::Manifest(source, manifest))));
+        let rejected = source.parsed.rejected.iter();
+        words.extend(rejected.map(|rejected| (&rejected.key, Word::Rejected(source, rejected))));
+    }
+    words.extend(input.previous.iter().map(|committed| (&committed.key, Word::LastGood(committed))));
+    words.sort_by_key(|(key, _)| *key);
+    words
+}
+
 impl<'a> Claims<'a> {
+    fn of(words: &[(&'a ObjectKey, Word<'a>)]) -> Self {
+        let mut claims = Self::default();
+        for (_, word) in words {
+            match word {
+                Word::Manifest(source, manifest) => claims.manifests.push((*source, *manifest)),
+                Word::Rejected(source, rejected) => claims.rejected.push((*source, *rejected)),
+                Word::LastGood(committed) => claims.last_good = Some(*committed),
+            }
+        }
+        claims
+    }
+
     /// Takes an object as declared although rules stand against it, if they stood against it when it was accepted
     /// too. Returns the problems, which are warnings then.
     fn ratchet(&mut self) -> Vec<&'a Problem> {
@@ -228,14 +259,14 @@ impl<'a> Claims<'a> {
 
 impl<'a> Member<'a> {
     fn declared(
-        source: &SourceSnapshot,
+        source: &'a SourceSnapshot,
         manifest: &'a Manifest,
         last_good: Option<&'a Arc<Committed>>,
     ) -> Self {
         Self {
             metadata: &manifest.metadata,
             spec: &manifest.spec,
-            owner: Owner { source: source.source.clone(), origin: manifest.origin.clone() },
+            owner: OwnerRef { source: &source.source, origin: &manifest.origin },
             manifest: Some(manifest),
             last_good,
             stale: None,
@@ -251,11 +282,12 @@ impl<'a> Member<'a> {
         Self { stale: Some(stale), ..Self::of(committed) }
     }
 
-    fn of(committed: &'a Arc<Committed>) -> Self {
+    /// Returns what was in force, as it was.
+    pub(crate) fn of(committed: &'a Arc<Committed>) -> Self {
         Self {
             metadata: &committed.metadata,
             spec: &committed.spec,
-            owner: committed.owner.clone(),
+            owner: OwnerRef::from(&committed.owner),
             manifest: None,
             last_good: Some(committed),
             stale: None,
@@ -284,12 +316,24 @@ impl<'a> Member<'a> {
         match self.manifest {
             Some(manifest) => manifest.problem(path, code, message),
             None => {
-                let origin = &self.owner.origin;
+                let origin = self.owner.origin;
                 Problem::error(&origin.file, code, message)
                     .at(origin.place.line, origin.place.column)
                     .about(key.clone(), path)
             }
         }
+    }
+}
+
+impl OwnerRef<'_> {
+    pub(crate) fn to_owner(self) -> Owner {
+        Owner { source: self.source.to_owned(), origin: self.origin.clone() }
+    }
+}
+
+impl<'a> From<&'a Owner> for OwnerRef<'a> {
+    fn from(owner: &'a Owner) -> Self {
+        Self { source: &owner.source, origin: &owner.origin }
     }
 }
 

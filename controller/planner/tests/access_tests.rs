@@ -131,10 +131,7 @@ fn what_a_test_keeps_out_is_judged_again() {
 
     assert_eq!(config(&after).policies, config(&before).policies, "port 22 stays shut");
     let groups = |name: &str| &after.effective.devices[&key(&format!("Device/{name}"))].identity.groups;
-    assert_eq!(
-        (groups("p0-pc"), groups("laptop")),
-        (&["staff".to_owned()].into(), &["staff".to_owned()].into())
-    );
+    assert_eq!((groups("p0-pc"), groups("laptop")), (&["staff".into()].into(), &["staff".into()].into()));
 }
 
 #[test]

@@ -32,8 +32,8 @@ impl Reconciler {
     ) -> Result<(Manifest, Uid), Box<Problem>> {
         check(key, &spec)?;
         let metadata = Metadata {
-            name: key.name.clone(),
-            namespace: key.namespace.clone(),
+            name: key.name.to_string(),
+            namespace: key.namespace.to_string(),
             labels: BTreeMap::new(),
             annotations: BTreeMap::new(),
         };
@@ -69,7 +69,7 @@ impl Reconciler {
         let numbered = (2..).map(|number| {
             // A name has 63 characters at most.
             let stem: String = wanted.name.chars().take(56).collect();
-            ObjectKey { name: format!("{stem}-{number}"), ..wanted.clone() }
+            ObjectKey::new(wanted.kind, wanted.namespace.clone(), format!("{stem}-{number}"))
         });
         std::iter::once(wanted.clone()).chain(numbered).find(is_free).unwrap_or_else(|| wanted.clone())
     }

@@ -1,6 +1,6 @@
 //! What a compilation changes against what is in force, and whether that is worth a revision.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::{
     assignment::{Assignment, Provisional, Version},
@@ -15,7 +15,7 @@ use horizon_planner::{
 
 use super::{
     compile::stored_object,
-    state::{Assigned, State, Uid},
+    state::{Assigned, State, Uids},
 };
 use crate::{identity::ControllerIdentity, snapshot::GatewaySnapshot, store};
 
@@ -58,18 +58,21 @@ impl Change {
         identity: &ControllerIdentity,
         keeps_provisional: bool,
     ) -> Self {
-        let changed = compiled
-            .objects
-            .iter()
-            .filter(|(key, object)| state.committed.get(*key).is_none_or(|old| !is_same(old, object)));
-        let deleted = state.committed.keys().filter(|key| !compiled.objects.contains_key(*key));
+        let (mut changed, mut deleted) = (Vec::new(), Vec::new());
+        for (key, old, new) in joined(&state.committed, &compiled.objects) {
+            match (old, new) {
+                (Some(old), Some(new)) if is_same(old, new) => {}
+                (_, Some(_)) => changed.push(key.clone()),
+                (_, None) => deleted.push(key.clone()),
+            }
+        }
         let has_made =
             |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
         let declared = compiled.effective.token_hashes().filter(|(_, hash)| hash.is_some());
         let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
         let mut change = Self {
-            changed: changed.map(|(key, _)| key.clone()).collect(),
-            deleted: deleted.cloned().collect(),
+            changed,
+            deleted,
             withdrawn: withdrawn.cloned().collect(),
             allocated: only_in(&compiled.allocations, &state.allocations),
             released: only_in(&state.allocations, &compiled.allocations),
@@ -173,7 +176,7 @@ impl Change {
         &self,
         state: &State,
         compiled: &Compiled,
-        uids: &BTreeMap<&ObjectKey, &Uid>,
+        uids: Uids<'_>,
         version: Version,
     ) -> anyhow::Result<Vec<store::Object>> {
         let changed = self.changed.iter();
@@ -195,6 +198,26 @@ impl Change {
     }
 }
 
+/// Returns every key of two maps, with what each has under it.
+fn joined<'a, K: Ord, V>(
+    one: &'a BTreeMap<K, V>,
+    other: &'a BTreeMap<K, V>,
+) -> impl Iterator<Item = (&'a K, Option<&'a V>, Option<&'a V>)> {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (one.peek(), other.peek()) {
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        let old = if order.is_le() { one.next() } else { None };
+        let new = if order.is_ge() { other.next() } else { None };
+        let (key, _) = old.or(new)?;
+        Some((key, old.map(|(_, value)| value), new.map(|(_, value)| value)))
+    })
+}
+
 /// Conditions and staleness are no change of the object.
 fn is_same(old: &Arc<Committed>, new: &Arc<Committed>) -> bool {
     Arc::ptr_eq(old, new)
@@ -207,6 +230,9 @@ fn is_same(old: &Arc<Committed>, new: &Arc<Committed>) -> bool {
 /// Returns the addresses that are in one and not in the other.
 fn only_in(one: &Allocations, other: &Allocations) -> Vec<OwnedAddress> {
     let mut only = Vec::new();
+    if one == other {
+        return only;
+    }
     for (network, owner, addresses) in one.iter() {
         let others = other.of(network, owner);
         for address in addresses.iter().filter(|address| !others.contains(address)) {

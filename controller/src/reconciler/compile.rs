@@ -27,7 +27,7 @@ use super::{
     change::{Change, OwnedAddress},
     guard::Guard,
     next, revocation,
-    state::{Assigned, State, StoredText, Uid},
+    state::{Assigned, State, StoredText, Uid, Uids},
 };
 use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision};
 
@@ -120,7 +120,7 @@ impl Reconciler {
         let revoked =
             if guard.provisional().is_some() { vec![] } else { revocation::revoke(&change.revoked) };
         let restored = self.restored();
-        let all_uids: BTreeMap<_, _> = self.state.uids.iter().chain(&uids).collect();
+        let all_uids = Uids { known: &self.state.uids, new: &uids };
         let summary = change.summary();
         let hash = hash_of(&compiled, &mut self.state.text_hashes);
         let commit = CommitRevision {
@@ -131,13 +131,13 @@ impl Reconciler {
                 created_at: clock::unix_ms(),
                 summary: summary.clone(),
             },
-            objects: change.objects(&self.state, &compiled, &all_uids, version)?,
+            objects: change.objects(&self.state, &compiled, all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
             withdrawn: uid_list(&change.withdrawn, &self.state.uids),
-            released: allocations(&change.released, &all_uids),
-            allocated: allocations(&change.allocated, &all_uids),
+            released: allocations(&change.released, all_uids),
+            allocated: allocations(&change.allocated, all_uids),
             sections: change.sections(),
-            assignments: stored_assignments(&signed, &all_uids),
+            assignments: stored_assignments(&signed, all_uids),
             unassigned: uid_list(&change.unassigned, &self.state.uids),
             revoked,
             lifted: revocation::revoke(&change.lifted),
@@ -178,10 +178,10 @@ impl Reconciler {
         }
         for key in &change.deleted {
             state.uids.remove(key);
+            state.conditions.remove(key);
             state.facts.servers.remove(key);
         }
         state.committed.clone_from(&compiled.objects);
-        state.conditions.retain(|key, _| compiled.objects.contains_key(key));
         state.allocations = compiled.allocations.clone();
         state.assignments.retain(|server, _| !change.unassigned.contains(server));
         state.assignments.extend(signed);
@@ -214,7 +214,7 @@ impl Reconciler {
     }
 }
 
-fn allocations(list: &[OwnedAddress], uids: &BTreeMap<&ObjectKey, &Uid>) -> Vec<store::Allocation> {
+fn allocations(list: &[OwnedAddress], uids: Uids<'_>) -> Vec<store::Allocation> {
     let known = list.iter().filter_map(|one| Some((one, uids.get(&one.owner)?)));
     known
         .map(|(one, uid)| store::Allocation {
@@ -241,7 +241,7 @@ fn uid_list(keys: &[ObjectKey], uids: &BTreeMap<ObjectKey, Uid>) -> Vec<String> 
 
 fn stored_assignments(
     signed: &BTreeMap<ObjectKey, Assigned>,
-    uids: &BTreeMap<&ObjectKey, &Uid>,
+    uids: Uids<'_>,
 ) -> Vec<store::Assignment> {
     let known = signed.iter().filter_map(|(server, assigned)| Some((uids.get(server)?, assigned)));
     known
@@ -269,8 +269,8 @@ pub(super) fn stored_object(
     Ok(store::Object {
         uid: uid.uid.clone(),
         kind: object.key.kind.to_string(),
-        namespace: object.key.namespace.clone(),
-        name: object.key.name.clone(),
+        namespace: object.key.namespace.to_string(),
+        name: object.key.name.to_string(),
         generation: object.generation,
         source: object.owner.source.clone(),
         locator: object.owner.origin.file.clone(),
@@ -294,19 +294,21 @@ fn off_worker<T>(work: impl FnOnce() -> T) -> T {
 
 /// The content of a revision: equal inputs give equal hashes, whatever their order was.
 fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {
-    known.retain(|key, (object, _)| compiled.objects.get(key).is_some_and(|new| Arc::ptr_eq(new, object)));
+    // Both are in the order of the keys.
+    let mut old = std::mem::take(known).into_iter().peekable();
     let mut hasher = blake3::Hasher::new();
-    for (key, object) in &compiled.objects {
-        let hash = match known.get(key) {
-            Some((_, hash)) => *hash,
-            None => {
-                let hash = text_hash(key, &object.spec);
-                known.insert(key.clone(), (Arc::clone(object), hash));
-                hash
-            }
+    let hashed = compiled.objects.iter().map(|(key, object)| {
+        while old.next_if(|(earlier, _)| earlier < key).is_some() {}
+        let is_same = |(other, (text, _)): &(ObjectKey, (Arc<Committed>, _))| {
+            other == key && Arc::ptr_eq(text, object)
         };
-        hasher.update(hash.as_bytes());
-    }
+        let (key, known) = old.next_if(is_same).unwrap_or_else(|| {
+            (key.clone(), (Arc::clone(object), text_hash(key, &object.spec)))
+        });
+        hasher.update(known.1.as_bytes());
+        (key, known)
+    });
+    *known = hashed.collect();
     for section in compiled.sections.values().flatten() {
         hasher.update(section.header.hash.as_bytes());
     }

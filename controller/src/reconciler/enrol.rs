@@ -159,7 +159,7 @@ impl Reconciler {
         self.recompile_or_log("join").await;
         // It is bound, and asks again; what it must run is committed by then.
         self.check_awake()?;
-        Ok((server.namespace.clone(), server.name.clone()))
+        Ok((server.namespace.to_string(), server.name.to_string()))
     }
 
     pub(super) async fn attach(&mut self, request: &AttachRequest) -> Result<ServerName, Refusal> {
@@ -169,7 +169,7 @@ impl Reconciler {
         let server = server.map(|(server, _)| server.clone());
         let known = server.filter(|server| self.state.assignments.contains_key(server));
         match known {
-            Some(server) => Ok((server.namespace, server.name)),
+            Some(server) => Ok((server.namespace.into(), server.name.into())),
             None => {
                 self.check_awake()?;
                 let refusal = Refusal::new(

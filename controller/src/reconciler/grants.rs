@@ -81,7 +81,7 @@ impl Reconciler {
         let gateway = self.state.gateway_of(Some(key));
         let links = gateway.and_then(|g| g.heartbeat.as_ref()).map_or(0, |h| h.links.len());
         Some(ServerOffer {
-            name: server.name.clone(),
+            name: server.name.to_string(),
             key,
             endpoints: effective.endpoints.clone(),
             networks: carried

@@ -17,6 +17,9 @@ const GONE: &str = "the device is gone or has another key";
 impl State {
     /// Returns the keys that are to be revoked for good: those that may go nowhere, and belong to nothing.
     pub(super) fn newly_revoked(&self, compiled: &Compiled, keeps_provisional: bool) -> Vec<PublicKey> {
+        if compiled.revoked.is_empty() {
+            return vec![];
+        }
         let devices = keys(compiled, |_| true);
         let held_back = self.held_back();
         let is_known = |key: &PublicKey| {
@@ -28,6 +31,9 @@ impl State {
 
     /// Returns the revoked keys of devices that are there again.
     pub(super) fn newly_lifted(&self, compiled: &Compiled) -> Vec<PublicKey> {
+        if self.facts.revoked.is_empty() {
+            return vec![];
+        }
         let (active, held_back) = (keys(compiled, is_active), self.held_back());
         active.intersection(&self.facts.revoked).filter(|key| !held_back.contains(key)).copied().collect()
     }
@@ -35,8 +41,10 @@ impl State {
     /// Takes in what was revoked and what is not any more.
     pub(super) fn adopt_revocations(&mut self, compiled: &Compiled, revoked: &[PublicKey]) {
         self.facts.revoked.extend(revoked);
-        let active = keys(compiled, is_active);
-        self.facts.revoked.retain(|key| !active.contains(key));
+        if !self.facts.revoked.is_empty() {
+            let active = keys(compiled, is_active);
+            self.facts.revoked.retain(|key| !active.contains(key));
+        }
     }
 
     /// Returns what a confirmation revokes for good.

@@ -88,6 +88,19 @@ pub(super) struct Uid {
     pub(super) created_at_ms: i64,
 }
 
+/// The store's names: those that it has, and those that a commit brings.
+#[derive(Clone, Copy)]
+pub(super) struct Uids<'a> {
+    pub(super) known: &'a BTreeMap<ObjectKey, Uid>,
+    pub(super) new: &'a BTreeMap<ObjectKey, Uid>,
+}
+
+impl<'a> Uids<'a> {
+    pub(super) fn get(self, key: &ObjectKey) -> Option<&'a Uid> {
+        self.new.get(key).or_else(|| self.known.get(key))
+    }
+}
+
 /// What a server must run, as it was signed.
 #[derive(Clone, Debug)]
 pub(super) struct Assigned {

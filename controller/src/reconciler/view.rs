@@ -128,13 +128,13 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
     let links = heartbeat.filter(|_| is_connected).map_or(0, |h| h.links.len());
     let why = ready.filter(|_| !is_ready);
     ServerView {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
         enrolled: server.public_key.is_some(),
         connected: is_connected,
         ready: is_ready,
-        reason: why.map(|c| c.reason.clone()).unwrap_or_default(),
-        message: why.map(|c| c.message.clone()).unwrap_or_default(),
+        reason: why.map(|c| c.reason.to_string()).unwrap_or_default(),
+        message: why.map(|c| c.message.to_string()).unwrap_or_default(),
         desired_revision: state.assignments.get(key).map_or(0, |assigned| assigned.revision),
         applied_revision: gateway.and_then(|gateway| gateway.running).unwrap_or(0),
         version: gateway.map(|gateway| gateway.version.clone()).unwrap_or_default(),
@@ -154,12 +154,12 @@ fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> Devi
     let link = device.public_key.and_then(|public| link_of(state, &public));
     let networks = device.networks.iter();
     DeviceView {
-        namespace: key.namespace.clone(),
-        name: key.name.clone(),
-        user: device.user.name.clone(),
+        namespace: key.namespace.to_string(),
+        name: key.name.to_string(),
+        user: device.user.name.to_string(),
         networks: networks.clone().map(|n| n.network.to_string()).collect(),
         addresses: networks.flat_map(|n| n.addresses.iter().map(ToString::to_string)).collect(),
-        server: link.map(|(server, _)| server.name.clone()),
+        server: link.map(|(server, _)| server.name.to_string()),
         connected: link.is_some(),
         rx_bytes: link.map_or(0, |(_, link)| link.inbound_bytes),
         tx_bytes: link.map_or(0, |(_, link)| link.outbound_bytes),

@@ -41,11 +41,11 @@ impl Access {
             let carried = gateway::carried(world, key, spec, allocations);
             for id in carried.keys() {
                 let addresses = allocations.of(id, key).to_vec();
-                networks.entry(id.clone()).or_default().servers.insert(key.clone(), addresses);
+                networks.entry(id.clone()).or_default().servers.insert((*key).clone(), addresses);
             }
             for route in gateway::routes(key, spec, &carried) {
                 let network = networks.entry(route.network).or_default();
-                network.prefixes.entry(route.prefix.trunc()).or_default().insert(key.clone());
+                network.prefixes.entry(route.prefix.trunc()).or_default().insert((*key).clone());
             }
         }
         Self { networks }

@@ -2,18 +2,15 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use horizon_api::{
-    condition::Condition,
-    problem::Problem,
-    resource::{Kind, ObjectKey},
-};
+use horizon_api::{condition::Condition, problem::Problem, resource::ObjectKey};
+use smol_str::SmolStr;
 
 use super::{Committed, Effective, StaleReason, Standing};
 use crate::{
     gate::Failure,
     not_yet::not_yet_effective,
     resolve::has_references,
-    world::{Member, World},
+    world::{Member, OwnerRef, World},
 };
 
 /// Returns the objects in force with their conditions.
@@ -32,7 +29,6 @@ pub(super) fn objects(
     }
     let blocking = failures.iter().rev().filter(|failure| failure.blocks);
     let failing: BTreeMap<_, _> = blocking.map(|failure| (&failure.test, failure)).collect();
-    let standings: BTreeMap<_, _> = effective.standings().collect();
     world
         .members
         .iter()
@@ -42,12 +38,12 @@ pub(super) fn objects(
                 Some(accepted(member, failing.get(key).copied(), now)),
                 resolved_refs(key, missing.get(key).copied(), now),
                 stale(member, now),
-                usable(key, standings.get(key).copied(), now),
+                usable(effective.standing_of_key(key), now),
                 world.holds.get(key).map(|hold| Condition::holds("Held", "HoldActive", hold.sentence(), now)),
             ];
             let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
             let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));
-            (key.clone(), committed(key, member, generation, conditions.collect()))
+            ((*key).clone(), committed(key, member, generation, conditions.collect()))
         })
         .collect()
 }
@@ -62,7 +58,7 @@ fn committed(
         old.generation == generation
             && old.conditions == conditions
             && old.stale == member.stale
-            && old.owner == member.owner
+            && OwnerRef::from(&old.owner) == member.owner
             && old.metadata == *member.metadata
     };
     if let Some(old) = member.last_good.filter(is_as_it_was) {
@@ -72,7 +68,7 @@ fn committed(
         key: key.clone(),
         metadata: member.metadata.clone(),
         spec: member.spec.clone(),
-        owner: member.owner.clone(),
+        owner: member.owner.to_owner(),
         generation,
         conditions,
         stale: member.stale.clone(),
@@ -109,7 +105,7 @@ fn accepted(member: &Member<'_>, failing: Option<&Failure>, now: i64) -> Conditi
 
 /// Says where, and what of it nothing enforces yet.
 fn declared(member: &Member<'_>, now: i64) -> Condition {
-    let origin = &member.owner.origin;
+    let origin = member.owner.origin;
     let not_yet = not_yet_effective(member.spec);
     if not_yet.is_empty() {
         return Condition::holds("Accepted", "Accepted", format!("declared in {origin}"), now);
@@ -134,11 +130,11 @@ fn stale(member: &Member<'_>, now: i64) -> Option<Condition> {
     Some(Condition::holds("Stale", stale.reason.as_str(), &stale.message, now))
 }
 
-fn usable(key: &ObjectKey, standing: Option<Standing>, now: i64) -> Option<Condition> {
-    let standing = standing.filter(|_| matches!(key.kind, Kind::RegistrationKey | Kind::PersonalKey))?;
+fn usable(standing: Option<Standing>, now: i64) -> Option<Condition> {
+    let standing = standing?;
     Some(if standing == Standing::Active {
-        Condition::holds("Usable", standing.as_str(), standing.sentence(), now)
+        Condition::holds("Usable", standing.as_str(), SmolStr::new_static(standing.sentence()), now)
     } else {
-        Condition::fails("Usable", standing.as_str(), standing.sentence(), now)
+        Condition::fails("Usable", standing.as_str(), SmolStr::new_static(standing.sentence()), now)
     })
 }

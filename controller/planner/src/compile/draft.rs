@@ -1,6 +1,6 @@
 //! A compilation as far as others are judged by it: who is who, with which addresses, under which policies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
     problem::Problem,
@@ -55,7 +55,7 @@ impl<'a> Draft<'a> {
         Picture {
             access: &self.access,
             effective: &self.effective,
-            objects: members.map(|(key, member)| (key, (member.spec, &member.owner.origin))).collect(),
+            objects: members.map(|(key, member)| (*key, (member.spec, member.owner.origin))).collect(),
         }
     }
 }
@@ -65,8 +65,8 @@ fn allocate(world: &World<'_>, previous: &Allocations) -> (Allocations, Vec<Exha
     for kind in [Kind::Server, Kind::Device] {
         for (owner, member) in world.members.iter().filter(|(key, _)| key.kind == kind) {
             let Some((networks, wanted)) = wants(member.spec) else { continue };
-            for network in networks {
-                let network = owner.sibling(Kind::Network, network.name.as_str());
+            let networks = networks.iter().map(|network| owner.sibling(Kind::Network, network.name.as_str()));
+            for network in networks.collect::<BTreeSet<_>>() {
                 claims.entry(network).or_default().push(Claim { owner, wanted });
             }
         }

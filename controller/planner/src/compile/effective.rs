@@ -14,6 +14,7 @@ use horizon_api::{
     verdict::Identity,
 };
 use ipnet::IpNet;
+use smol_str::SmolStr;
 
 use super::{Facts, Standing, gateway};
 use crate::{allocate::Allocations, conflict::network_id, world::World};
@@ -46,7 +47,7 @@ pub struct EffectiveServer {
 /// A User with what counts for their devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveUser {
-    pub groups: BTreeSet<String>,
+    pub groups: BTreeSet<SmolStr>,
     pub max_devices: u32,
     /// How many devices there are.
     pub devices: u32,
@@ -110,6 +111,23 @@ impl Effective {
         servers.chain(users).chain(devices).chain(registration_keys).chain(personal_keys)
     }
 
+    /// Returns the standing of a RegistrationKey or PersonalKey, and nothing for other kinds.
+    pub(super) fn standing_of_key(&self, key: &ObjectKey) -> Option<Standing> {
+        match key.kind {
+            Kind::RegistrationKey => self.registration_keys.get(key).map(|key| key.standing),
+            Kind::PersonalKey => self.personal_keys.get(key).map(|key| key.standing),
+            Kind::Network
+            | Kind::Server
+            | Kind::User
+            | Kind::Device
+            | Kind::AccessPolicy
+            | Kind::AccessTest
+            | Kind::ConnectionProfile
+            | Kind::Admin
+            | Kind::AlertRule => None,
+        }
+    }
+
     /// Returns every key with the hash of its token, which is absent where the controller makes the token.
     pub fn token_hashes(&self) -> impl Iterator<Item = (&ObjectKey, Option<&TokenHash>)> {
         let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.hash.as_ref()));
@@ -123,14 +141,24 @@ impl Effective {
 }
 
 pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocations, now: i64) -> Effective {
-    let mut builder = Builder { effective: Effective::default(), world, facts, allocations, now };
-    builder.effective.expiries.extend(world.holds.values().map(|hold| hold.until));
+    let mut builder = Builder {
+        expiries: world.holds.values().map(|hold| hold.until).collect(),
+        users: BTreeMap::new(),
+        servers: Vec::new(),
+        devices: Vec::new(),
+        registration_keys: Vec::new(),
+        personal_keys: Vec::new(),
+        world,
+        facts,
+        allocations,
+        now,
+    };
     // Users come first, because the standing of the others depends on theirs.
-    for (key, member) in &world.members {
-        if let ResourceSpec::User(spec) = member.spec {
-            builder.user(key, spec);
-        }
-    }
+    let users = world.members.iter().filter_map(|(key, member)| {
+        let ResourceSpec::User(spec) = member.spec else { return None };
+        Some(((*key).clone(), builder.user(key, spec)))
+    });
+    builder.users = users.collect();
     for (key, member) in &world.members {
         match member.spec {
             ResourceSpec::Server(spec) => builder.server(key, spec),
@@ -146,11 +174,24 @@ pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocati
             | ResourceSpec::AlertRule(_) => {}
         }
     }
-    builder.effective
+    Effective {
+        servers: builder.servers.into_iter().collect(),
+        users: builder.users,
+        devices: builder.devices.into_iter().collect(),
+        registration_keys: builder.registration_keys.into_iter().collect(),
+        personal_keys: builder.personal_keys.into_iter().collect(),
+        expiries: builder.expiries.into_iter().collect(),
+    }
 }
 
+/// What comes in the order of the keys is put into a map at the end, which is quicker than one by one.
 struct Builder<'a> {
-    effective: Effective,
+    expiries: Vec<i64>,
+    users: BTreeMap<ObjectKey, EffectiveUser>,
+    servers: Vec<(ObjectKey, EffectiveServer)>,
+    devices: Vec<(ObjectKey, EffectiveDevice)>,
+    registration_keys: Vec<(ObjectKey, EffectiveRegistrationKey)>,
+    personal_keys: Vec<(ObjectKey, EffectivePersonalKey)>,
     world: &'a World<'a>,
     facts: &'a Facts,
     allocations: &'a Allocations,
@@ -158,16 +199,15 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn user(&mut self, key: &ObjectKey, spec: &UserSpec) {
-        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
-        let user = EffectiveUser {
-            groups: spec.groups.iter().map(ToString::to_string).collect(),
+    fn user(&mut self, key: &ObjectKey, spec: &UserSpec) -> EffectiveUser {
+        self.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        EffectiveUser {
+            groups: spec.groups.iter().map(|group| group.text().clone()).collect(),
             max_devices: spec.max_devices,
             devices: 0,
             standing: Standing::of(spec.disabled, spec.expires_at, self.now)
                 .with_hold(self.world.is_held(key)),
-        };
-        self.effective.users.insert(key.clone(), user);
+        }
     }
 
     fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
@@ -185,12 +225,12 @@ impl Builder<'_> {
             },
             standing,
         };
-        self.effective.servers.insert(key.clone(), server);
+        self.servers.push((key.clone(), server));
     }
 
     fn device(&mut self, key: &ObjectKey, spec: &DeviceSpec) {
         let user_key = key.sibling(Kind::User, spec.user_ref.name.as_str());
-        let user = self.effective.users.get_mut(&user_key);
+        let user = self.users.get_mut(&user_key);
         let groups = user.as_ref().map(|user| user.groups.clone()).unwrap_or_default();
         let user_standing = user.as_ref().map(|user| user.standing);
         if let Some(user) = user {
@@ -206,7 +246,7 @@ impl Builder<'_> {
                 device: key.name.clone(),
                 user: user_key.name.clone(),
                 groups,
-                tags: spec.tags.iter().map(ToString::to_string).collect(),
+                tags: spec.tags.iter().map(|tag| tag.text().clone()).collect(),
             },
             user: user_key,
             networks: networks.collect(),
@@ -214,11 +254,11 @@ impl Builder<'_> {
                 .with_hold(self.world.is_held(key))
                 .under(user_standing),
         };
-        self.effective.devices.insert(key.clone(), device);
+        self.devices.push((key.clone(), device));
     }
 
     fn registration_key(&mut self, key: &ObjectKey, spec: &RegistrationKeySpec) {
-        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        self.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         let standing =
             Standing::of(spec.disabled, spec.expires_at, self.now).with_hold(self.world.is_held(key));
         let registration_key = EffectiveRegistrationKey {
@@ -228,13 +268,13 @@ impl Builder<'_> {
             source_cidrs: spec.source_cidrs.clone(),
             standing: self.exhaustible(key, standing, Some(spec.max_uses)),
         };
-        self.effective.registration_keys.insert(key.clone(), registration_key);
+        self.registration_keys.push((key.clone(), registration_key));
     }
 
     fn personal_key(&mut self, key: &ObjectKey, spec: &PersonalKeySpec) {
-        self.effective.expiries.extend(spec.expires_at.map(|end| end.as_second()));
+        self.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         let user = key.sibling(Kind::User, spec.user_ref.name.as_str());
-        let user_standing = self.effective.users.get(&user).map(|user| user.standing);
+        let user_standing = self.users.get(&user).map(|user| user.standing);
         let standing = Standing::of(spec.disabled, spec.expires_at, self.now)
             .with_hold(self.world.is_held(key))
             .under(user_standing);
@@ -247,7 +287,7 @@ impl Builder<'_> {
             source_cidrs: spec.source_cidrs.clone(),
             standing: self.exhaustible(key, standing, spec.max_uses),
         };
-        self.effective.personal_keys.insert(key.clone(), personal_key);
+        self.personal_keys.push((key.clone(), personal_key));
     }
 
     fn exhaustible(&self, key: &ObjectKey, standing: Standing, max_uses: Option<u32>) -> Standing {

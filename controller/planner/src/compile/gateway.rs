@@ -38,7 +38,7 @@ pub(super) fn sections(
         ];
         of_server.extend(carried.keys().filter_map(|id| policies.get(id).cloned()));
         of_server.sort_by(|a, b| a.header.name.cmp(&b.header.name));
-        sections.insert(key.clone(), of_server);
+        sections.insert((*key).clone(), of_server);
     }
     sections
 }

@@ -113,10 +113,10 @@ fn protocol(rule: &PolicyRule) -> verdict::Protocol {
 fn source(selector: &SourceSelector) -> Option<Selector> {
     let SourceSelector { user, group, tag, device, cidr, any } = selector;
     let named = [
-        user.as_ref().map(|name| Selector::User(name.to_string())),
-        group.as_ref().map(|name| Selector::Group(name.to_string())),
-        tag.as_ref().map(|name| Selector::Tag(name.to_string())),
-        device.as_ref().map(|name| Selector::Device(name.to_string())),
+        user.as_ref().map(|name| Selector::User(name.text().clone())),
+        group.as_ref().map(|name| Selector::Group(name.text().clone())),
+        tag.as_ref().map(|name| Selector::Tag(name.text().clone())),
+        device.as_ref().map(|name| Selector::Device(name.text().clone())),
         cidr.map(Selector::Cidr),
         any.filter(|any| *any).map(|_| Selector::Any),
     ];
@@ -127,7 +127,7 @@ fn destination(selector: &DestinationSelector) -> Option<Selector> {
     // No service is advertised yet: it selects nothing.
     let DestinationSelector { user, group, tag, device, cidr, server, network, service: _, any } =
         selector.clone();
-    let server = server.map(|name| Selector::Server(name.to_string()));
+    let server = server.map(|name| Selector::Server(name.text().clone()));
     let network = network.map(|_| Selector::Members);
     source(&SourceSelector { user, group, tag, device, cidr, any }).or(server).or(network)
 }

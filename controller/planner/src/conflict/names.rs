@@ -7,17 +7,18 @@ use horizon_api::{
     problem::Problem,
     resource::{ObjectKey, ResourceSpec},
 };
+use smol_str::SmolStr;
 
 use crate::world::Member;
 
 /// Who has which name, as far as it is settled.
 #[derive(Default)]
-pub(super) struct Names {
-    taken: BTreeMap<(String, &'static str, String), ObjectKey>,
+pub(super) struct Names<'a> {
+    taken: BTreeMap<(SmolStr, &'static str, String), &'a ObjectKey>,
 }
 
-impl Names {
-    pub(super) fn claim(&mut self, key: &ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
+impl<'a> Names<'a> {
+    pub(super) fn claim(&mut self, key: &'a ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
         let (path, what, name) = match member.spec {
             ResourceSpec::User(spec) => match &spec.email {
                 Some(email) => ("spec.email", "address", email.as_str()),
@@ -37,12 +38,12 @@ impl Names {
             | ResourceSpec::AlertRule(_) => return Ok(()),
         };
         let slot = (key.namespace.clone(), what, folded(name));
-        if let Some(other) = self.taken.get(&slot).filter(|other| *other != key) {
+        if let Some(other) = self.taken.get(&slot).filter(|other| **other != key) {
             let message = format!("is the {what} of {other} already");
             let fix = "give each person their own; upper and lower case are the same";
             return Err(member.problem(key, path, "Conflicted", message).fix(fix).into());
         }
-        self.taken.insert(slot, key.clone());
+        self.taken.insert(slot, key);
         Ok(())
     }
 }

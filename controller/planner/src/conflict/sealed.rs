@@ -5,11 +5,12 @@ use horizon_api::{
     resource::{AccessPolicySpec, EndToEnd, Kind, ObjectKey, Protocol, ResourceSpec},
 };
 
-use crate::world::World;
+use crate::world::{Member, World};
 
 /// Refuses whichever of policy and network is newer. Returns whether it refused something.
 pub(super) fn settle(world: &mut World<'_>) -> bool {
-    let refused: Vec<_> = world.members.keys().filter_map(|key| refusal(world, key)).collect();
+    let refused: Vec<_> =
+        world.members.iter().filter_map(|(key, member)| refusal(world, key, member)).collect();
     let has_refused = !refused.is_empty();
     for (key, problem) in refused {
         world.refuse(&key, problem);
@@ -17,8 +18,7 @@ pub(super) fn settle(world: &mut World<'_>) -> bool {
     has_refused
 }
 
-fn refusal(world: &World<'_>, key: &ObjectKey) -> Option<(ObjectKey, Problem)> {
-    let policy = world.members.get(key)?;
+fn refusal(world: &World<'_>, key: &ObjectKey, policy: &Member<'_>) -> Option<(ObjectKey, Problem)> {
     let ResourceSpec::AccessPolicy(spec) = policy.spec else { return None };
     let network_key = key.sibling(Kind::Network, spec.network_ref.name.as_str());
     let network = world.members.get(&network_key)?;

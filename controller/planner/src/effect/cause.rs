@@ -250,7 +250,7 @@ impl<'s, 'a> Causes<'s, 'a> {
             Who::Server(_) | Who::Host => None,
         });
         match (&ends.end, users.next_back()) {
-            (End::Device(_), Some(user)) if is_source => user,
+            (End::Device(_), Some(user)) if is_source => user.into(),
             (End::Device(key), Some(_) | None) => format!("device {}", key.name),
             (End::Server(key), Some(_) | None) => format!("server {}", key.name),
             (End::Host(prefix), Some(_) | None) => prefix.to_string(),
@@ -261,7 +261,7 @@ impl<'s, 'a> Causes<'s, 'a> {
 fn label(selector: &Selector) -> String {
     match selector {
         Selector::Any => "everybody".into(),
-        Selector::User(name) => name.clone(),
+        Selector::User(name) => name.to_string(),
         Selector::Group(name) => format!("group {name}"),
         Selector::Tag(name) => format!("tag {name}"),
         Selector::Device(name) => format!("device {name}"),

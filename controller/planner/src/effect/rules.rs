@@ -103,8 +103,17 @@ struct Index<'a> {
     numbers: BTreeMap<Word<'a>, u32>,
     /// The rules of each selector, sorted.
     rules: Vec<Vec<usize>>,
+    /// Those of them that are in force at one of the moments only.
+    changed: Vec<Vec<usize>>,
     /// Of the prefixes among the selectors: whether IPv4, and the length.
     lengths: BTreeSet<(bool, u8)>,
+}
+
+/// Whom the rules select that have come or gone.
+#[derive(Default)]
+pub(crate) struct Touch<'a> {
+    from: Index<'a>,
+    to: Index<'a>,
 }
 
 impl<'a> Rules<'a> {
@@ -123,6 +132,9 @@ impl<'a> Rules<'a> {
                 }
             }
         }
+        let list = &rules.list;
+        rules.from.note_changes(list);
+        rules.to.note_changes(list);
         rules
     }
 
@@ -170,7 +182,18 @@ impl<'a> Rules<'a> {
         selectors: &'s [u32],
         side: Side,
     ) -> impl Iterator<Item = usize> + 's {
-        self.index(side).rules_of(selectors).filter(|number| self.list[*number].has_changed())
+        let changed = &self.index(side).changed;
+        selectors.iter().flat_map(|selector| &changed[*selector as usize]).copied()
+    }
+
+    /// Returns what the rules that are in force at one of the moments only select.
+    pub(crate) fn touch(&self) -> Touch<'a> {
+        let mut touch = Touch::default();
+        for (number, facts) in self.list.iter().enumerate().filter(|(_, facts)| facts.has_changed()) {
+            facts.rule.from.iter().for_each(|selector| drop(touch.from.add(selector, number)));
+            facts.rule.to.iter().for_each(|selector| drop(touch.to.add(selector, number)));
+        }
+        touch
     }
 
     /// Returns the selectors of a rule on a side.
@@ -208,6 +231,17 @@ impl<'a> Rules<'a> {
     }
 }
 
+impl Touch<'_> {
+    /// Returns whether such a rule is about a party.
+    pub(crate) fn is_about(&self, party: &Party<'_>, side: Side) -> bool {
+        let index = match side {
+            Side::From => &self.from,
+            Side::To => &self.to,
+        };
+        !index.numbers.is_empty() && !index.selecting(party).is_empty()
+    }
+}
+
 impl RuleFacts<'_> {
     pub(crate) fn is_in(&self, moment: Moment) -> bool {
         match moment {
@@ -237,6 +271,13 @@ impl<'a> Index<'a> {
             rules.push(rule);
         }
         number
+    }
+
+    fn note_changes(&mut self, list: &[RuleFacts<'_>]) {
+        let changed = |rules: &Vec<usize>| -> Vec<usize> {
+            rules.iter().copied().filter(|number| list[*number].has_changed()).collect()
+        };
+        self.changed = self.rules.iter().map(changed).collect();
     }
 
     fn rules_of<'s>(&'s self, selectors: &'s [u32]) -> impl Iterator<Item = usize> + 's {

@@ -50,6 +50,14 @@ pub(crate) struct Ends<'a> {
     after: Vec<Party<'a>>,
 }
 
+/// How much of a network is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Whole,
+    /// Ends between which another flow may pass than before.
+    Change,
+}
+
 /// Ends that the same selectors select at both moments.
 pub(crate) struct Class {
     /// Names it among all classes of its network.
@@ -89,6 +97,27 @@ impl<'a> Stage<'a> {
         counts: &dyn Fn(&End) -> bool,
         when: When,
     ) -> Self {
+        Self::prepare(pair, network, counts, when, Scope::Whole)
+    }
+
+    /// Prepares what of a network has changed: the ends that rules are about which have come or gone. Where an end is
+    /// somebody else than before, that is the whole.
+    pub(crate) fn of_change(
+        pair: Pair<'a>,
+        network: &'a NetworkId,
+        counts: &dyn Fn(&End) -> bool,
+        when: When,
+    ) -> Self {
+        Self::prepare(pair, network, counts, when, Scope::Change)
+    }
+
+    fn prepare(
+        pair: Pair<'a>,
+        network: &'a NetworkId,
+        counts: &dyn Fn(&End) -> bool,
+        when: When,
+        scope: Scope,
+    ) -> Self {
         static NOTHING: Table = Table { rules: vec![] };
         let table = |picture: &'a Picture<'a>| {
             picture.access.networks.get(network).map_or(&NOTHING, |access| &access.table)
@@ -112,9 +141,15 @@ impl<'a> Stage<'a> {
             }
         }
         let ends: Vec<_> = ends.into_values().collect();
-        let is_source = |ends: &Ends<'_>| ends.end.kind() != EndKind::Server;
+        let touch = rules.touch();
+        // Whoever is somebody else than before may have lost anybody, and be lost to anybody.
+        let is_whole = scope == Scope::Whole || ends.iter().any(Ends::has_moved);
+        let is_in =
+            |ends: &Ends<'_>, side| is_whole || ends.after.iter().any(|party| touch.is_about(party, side));
+        let is_source = |ends: &Ends<'_>| ends.end.kind() != EndKind::Server && is_in(ends, Side::From);
         let sources = classes(&ends, is_source, |party| rules.selecting(party, Side::From));
-        let destinations = classes(&ends, |_| true, |party| rules.selecting(party, Side::To));
+        let destinations =
+            classes(&ends, |ends| is_in(ends, Side::To), |party| rules.selecting(party, Side::To));
         let sources: Vec<_> = sources.into_iter().map(|class| Class { is_source: true, ..class }).collect();
         let first = sources.len();
         let numbered = |class: Class| Class { number: first + class.number, ..class };
@@ -201,6 +236,20 @@ impl Class {
 }
 
 impl<'a> Ends<'a> {
+    /// Returns whether it is somebody else than before, or elsewhere.
+    fn has_moved(&self) -> bool {
+        let is_same = |(one, other): (&Party<'_>, &Party<'_>)| {
+            let is_same_who = match (one.who, other.who) {
+                (Who::Device(one), Who::Device(other)) => one == other,
+                (Who::Server(one), Who::Server(other)) => one == other,
+                (Who::Host, Who::Host) => true,
+                (Who::Device(_) | Who::Server(_) | Who::Host, _) => false,
+            };
+            is_same_who && one.address == other.address
+        };
+        self.before.len() != self.after.len() || !self.before.iter().zip(&self.after).all(is_same)
+    }
+
     pub(crate) fn parties(&self, moment: Moment) -> &[Party<'a>] {
         match moment {
             Moment::Before => &self.before,
@@ -236,8 +285,9 @@ fn classes<'a>(
             let parties = end.parties(moment).iter();
             parties.map(|party| (party.address.is_ipv4(), selecting(party))).collect()
         };
-        let key = (end.end.kind(), meets(Moment::Before), meets(Moment::After));
-        classes.entry(key).or_default().push(number);
+        let before = meets(Moment::Before);
+        let after = if end.has_moved() { meets(Moment::After) } else { before.clone() };
+        classes.entry((end.end.kind(), before, after)).or_default().push(number);
     }
     let class = |(number, ((kind, before, after), members))| Class {
         number,

@@ -15,6 +15,7 @@ use horizon_api::{
 };
 use ipnet::IpNet;
 use proptest::prelude::*;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::{
     Flows, effects, explain,
@@ -52,15 +53,15 @@ fn prefix() -> impl Strategy<Value = IpNet> {
 }
 
 fn selector() -> impl Strategy<Value = Selector> {
-    let name = || prop_oneof![Just("a".to_owned()), Just("b".to_owned()), Just("c".to_owned())];
+    let name = || prop_oneof![Just("a".into()), Just("b".into()), Just("c".into())];
     prop_oneof![
         Just(Selector::Any),
         Just(Selector::Members),
         name().prop_map(Selector::User),
         name().prop_map(Selector::Group),
         name().prop_map(Selector::Tag),
-        (0u8..5).prop_map(|number| Selector::Device(format!("d{number}"))),
-        Just(Selector::Server("gw".to_owned())),
+        (0u8..5).prop_map(|number| Selector::Device(format_smolstr!("d{number}"))),
+        Just(Selector::Server("gw".into())),
         prefix().prop_map(Selector::Cidr),
     ]
 }
@@ -87,8 +88,9 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
-    let names = || proptest::collection::btree_set("[abc]", 0..2);
-    let device = ("[abc]", names(), names(), 0u8..8, any::<bool>(), 0u8..6).prop_map(
+    let name = || "[abc]".prop_map(SmolStr::from);
+    let names = || proptest::collection::btree_set(name(), 0..2);
+    let device = (name(), names(), names(), 0u8..8, any::<bool>(), 0u8..6).prop_map(
         move |(user, groups, tags, last, has_ipv6, active)| {
             let mut addresses: Vec<IpAddr> = vec![[10, 77, 0, last].into()];
             if has_ipv6 {
@@ -96,8 +98,8 @@ fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
             }
             EffectiveDevice {
                 public_key: None,
-                user: ObjectKey::new(Kind::User, "default", &user),
-                identity: Identity { device: format!("d{number}"), user, groups, tags },
+                user: ObjectKey::new(Kind::User, "default", user.clone()),
+                identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags },
                 networks: vec![NetworkGrant { network: network(), addresses }],
                 standing: if active > 0 { Standing::Active } else { Standing::Disabled },
             }
@@ -123,7 +125,7 @@ fn world(
         access.prefixes = routes.collect();
     }
     for device in devices.into_iter().flatten() {
-        let key = ObjectKey::new(Kind::Device, "default", &device.identity.device);
+        let key = ObjectKey::new(Kind::Device, "default", device.identity.device.clone());
         effective.devices.insert(key, device);
     }
     let server_facts = EffectiveServer {
@@ -304,11 +306,11 @@ fn hours_are_looked_at_while_they_are_closed() {
     let utc = "UTC".parse().expect("a zone");
     let window = Window::new(&[Weekday::Monday], 8 * 60, 18 * 60, utc).expect("a window");
     let device = |number: usize| {
-        let user = ["a", "b"][number].to_owned();
+        let user = SmolStr::new(["a", "b"][number]);
         Some(EffectiveDevice {
             public_key: None,
-            user: ObjectKey::new(Kind::User, "default", &user),
-            identity: Identity { device: format!("d{number}"), user, ..Identity::default() },
+            user: ObjectKey::new(Kind::User, "default", user.clone()),
+            identity: Identity { device: format_smolstr!("d{number}"), user, ..Identity::default() },
             networks: vec![NetworkGrant {
                 network: network(),
                 addresses: vec![[10, 77, 0, 2 + u8::try_from(number).expect("small")].into()],

@@ -10,6 +10,7 @@ use horizon_api::{
     section::NetworkId,
     verdict::{Action, Identity},
 };
+use smol_str::SmolStr;
 
 use crate::{
     compile::{Input, Standing, draft::Draft},
@@ -40,15 +41,17 @@ pub(super) fn plan(
     let (before, after) = (in_force.picture(), draft.picture());
     let pair = Pair { before: &before, after: &after };
     let counts = |network: &NetworkId, end: &End| stays(pair, network, end);
-    let networks = before.access.networks.keys();
-    let stages: Vec<_> = networks
-        .map(|network| Stage::new(pair, network, &|end| counts(network, end), When::Ever(now)))
-        .collect();
+    let networks = || before.access.networks.keys();
     // Most changes take nothing from anybody, and counting everything costs more than all the rest.
-    if stages.iter().map(lost_at_most).sum::<u64>() <= PAIRS_MAX {
+    let lost_at_most = networks().map(|network| {
+        lost_at_most(&Stage::of_change(pair, network, &|end| counts(network, end), When::Ever(now)))
+    });
+    if lost_at_most.sum::<u64>() <= PAIRS_MAX {
         return None;
     }
-    let tallies = stages.iter().map(|stage| Tally::of(stage, &before));
+    let tallies = networks().map(|network| {
+        Tally::of(&Stage::new(pair, network, &|end| counts(network, end), When::Ever(now)), &before)
+    });
     let (all, lost) = tallies.fold((0, 0), |(all, lost), tally| (all + tally.all, lost + tally.lost));
     if lost <= PAIRS_MAX || lost * 100 <= all * PERCENT_MAX {
         return None;
@@ -153,7 +156,7 @@ impl Groups {
     fn of(stage: &Stage<'_>, before: &Picture<'_>) -> Self {
         #[derive(PartialEq, Eq, PartialOrd, Ord)]
         enum Likeness<'a> {
-            Device(&'a str, &'a BTreeSet<String>, &'a BTreeSet<String>),
+            Device(&'a str, &'a BTreeSet<SmolStr>, &'a BTreeSet<SmolStr>),
             Other(&'a End),
         }
         let mut known: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();

@@ -66,7 +66,7 @@ fn failures_in(of: &Draft<'_>, draft: &Draft<'_>, now: i64) -> Vec<Failure> {
                 Err(error) => (format!("cannot be tried: {error}"), false),
             };
             let blocks = can_block && spec.on_failure == OnFailure::Block;
-            failures.push(Failure { test: key.clone(), case: number, sentence, blocks });
+            failures.push(Failure { test: (*key).clone(), case: number, sentence, blocks });
         }
     }
     failures

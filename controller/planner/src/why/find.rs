@@ -32,16 +32,16 @@ impl<'a> Scene<'a> {
             }
             Subject::Group { namespace, name } => {
                 let label = format!("a device of somebody in group {name}");
-                let identity = Identity { groups: [name.clone()].into(), ..Identity::default() };
+                let identity = Identity { groups: [name.as_str().into()].into(), ..Identity::default() };
                 self.check_word("group", namespace, name, GROUPS)?;
-                let is_in = |device: &EffectiveDevice| device.identity.groups.contains(name);
+                let is_in = |device: &EffectiveDevice| device.identity.groups.contains(name.as_str());
                 self.devices_or(namespace, is_in, at, || self.imagined(namespace, identity, label))
             }
             Subject::Tag { namespace, name } => {
                 let label = format!("a device with tag {name}");
-                let identity = Identity { tags: [name.clone()].into(), ..Identity::default() };
+                let identity = Identity { tags: [name.as_str().into()].into(), ..Identity::default() };
                 self.check_word("tag", namespace, name, TAGS)?;
-                let is_in = |device: &EffectiveDevice| device.identity.tags.contains(name);
+                let is_in = |device: &EffectiveDevice| device.identity.tags.contains(name.as_str());
                 self.devices_or(namespace, is_in, at, || self.imagined(namespace, identity, label))
             }
             Subject::Prefix(prefix) => self.within(prefix, at),
@@ -54,12 +54,12 @@ impl<'a> Scene<'a> {
         let (namespace, identity, label) = match subject {
             Subject::Group { namespace, name } => (
                 namespace,
-                Identity { groups: [name.clone()].into(), ..Identity::default() },
+                Identity { groups: [name.as_str().into()].into(), ..Identity::default() },
                 format!("a device of somebody in group {name}"),
             ),
             Subject::Tag { namespace, name } => (
                 namespace,
-                Identity { tags: [name.clone()].into(), ..Identity::default() },
+                Identity { tags: [name.as_str().into()].into(), ..Identity::default() },
                 format!("a device with tag {name}"),
             ),
             Subject::User(key) => return Some(self.imagined_of_user(key, self.identity_of(key)?, 0)),

@@ -61,8 +61,8 @@ impl EventLoop {
                 is_reachable: self.grants.is_reachable,
                 refusal: self.grants.refusal.clone(),
             }),
-            user: grant.map(|grant| grant.identity.user.clone()),
-            device: grant.map(|grant| grant.identity.device.clone()),
+            user: grant.map(|grant| grant.identity.user.to_string()),
+            device: grant.map(|grant| grant.identity.device.to_string()),
             key: self.parts.key.public().to_string(),
             key_storage: KeyStorage::File,
             last_error: last_problem.map(|(at_ms, problem)| LastError {

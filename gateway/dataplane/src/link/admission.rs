@@ -116,7 +116,7 @@ impl Admission {
                 .config
                 .identity
                 .as_ref()
-                .map_or_else(String::new, |identity| identity.server.clone()),
+                .map_or_else(String::new, |identity| identity.server.to_string()),
             addresses,
             routes,
             gateway: network.addresses.clone(),

@@ -150,7 +150,7 @@ impl Shard {
         let is_first = link.since_ms == 0;
         let event = LinkEvent::Admitted {
             device: admitted.device,
-            name: admitted.identity.device.clone(),
+            name: admitted.identity.device.to_string(),
             remote: link.connection.remote_address(),
         };
         if is_first {
@@ -223,7 +223,7 @@ impl Shard {
                 match (refusal, link.peer) {
                     (Some(refusal), Some(device)) => self.emit(LinkEvent::Turned { device, remote, refusal }),
                     (None, Some(device)) if link.since_ms > 0 => {
-                        let (name, reason) = (name.unwrap_or_default(), reason.to_owned());
+                        let (name, reason) = (name.unwrap_or_default().to_string(), reason.to_owned());
                         self.emit(LinkEvent::Left { device, name, reason });
                     }
                     (None | Some(_), _) => {}
@@ -295,7 +295,12 @@ pub(super) fn status_of(link: &Link) -> Option<LinkStatus> {
         End::Gateway(session) => {
             let admitted = session.admitted()?;
             let identity = &admitted.identity;
-            (identity.device.clone(), identity.user.clone(), &admitted.network, admitted.accept.is_in_grace)
+            (
+                identity.device.to_string(),
+                identity.user.to_string(),
+                &admitted.network,
+                admitted.accept.is_in_grace,
+            )
         }
         End::Device(session, _) => {
             let accept = session.accept()?;
