@@ -11,7 +11,9 @@ use super::ignore::{self, Ignores, Unknown};
 use super::mounts::Devices;
 use super::read::{Patience, Unread, read};
 use super::shelf::Shelf;
-use super::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, TREE_BYTES_MAX, name};
+use super::{
+    DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, ScanProblem, TREE_BYTES_MAX, name,
+};
 
 /// What one walk saw.
 pub(super) struct Walked {
@@ -90,9 +92,11 @@ impl Walk<'_> {
         match self.ignores.enter(folder, path, &mut self.patience) {
             Ok(()) => {}
             Err(Unknown::Folder(error)) => return self.closed(path, &error),
-            Err(Unknown::Rules(reason)) => {
+            Err(Unknown::Rules(line, reason)) => {
+                let path = join(path, ignore::NAME);
                 let message = format!("{reason}; nothing of its folder is read until it is right");
-                return self.scan.missed(&join(path, ignore::NAME), Incomplete::IgnoreUnreadable, message);
+                self.scan.incomplete.get_or_insert(Incomplete::IgnoreUnreadable);
+                return self.scan.problems.push(ScanProblem { path, line, message });
             }
         }
         self.devices.insert(path.to_owned(), metadata.dev());
