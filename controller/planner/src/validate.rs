@@ -398,18 +398,87 @@ const DISTANCE_MAX: usize = 2;
 /// Returns the known word that a person probably meant: one that begins so, one that is the beginning of it, or one
 /// that is spelt nearly so.
 pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let lower = text.to_ascii_lowercase();
     let begins = |word: &&str| {
-        let word = word.to_ascii_lowercase();
-        text.len() >= 3 && word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word))
+        let both = word.len().min(text.len());
+        both >= 3 && word.as_bytes()[..both].eq_ignore_ascii_case(&text.as_bytes()[..both])
     };
     if let Some(word) = known.clone().find(begins) {
         return Some(word);
     }
-    // A word of another length is further away than counts, and a long text is no word at all.
+    let (lower, letters) = (text.to_ascii_lowercase(), Letters::of(text));
+    // A word of another length or of other letters is further away than counts, and a long text is no word at all.
     let (distance, word) = known
         .filter(|word| word.len().abs_diff(lower.len()) <= 2 * DISTANCE_MAX)
+        .filter(|word| letters.differ_from(&Letters::of(word)) <= 2 * DISTANCE_MAX)
         .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase()), word))
         .min_by_key(|(distance, _)| *distance)?;
     (distance <= DISTANCE_MAX.min(text.chars().count() / 2)).then_some(word)
+}
+
+/// How often each letter stands in a word, whatever its case. One mistake takes one away, adds one, or both.
+struct Letters([u8; 32]);
+
+impl Letters {
+    fn of(word: &str) -> Self {
+        let mut letters = [0_u8; 32];
+        for letter in word.chars() {
+            let count = &mut letters[u32::from(letter.to_ascii_lowercase()) as usize % 32];
+            *count = count.saturating_add(1);
+        }
+        Self(letters)
+    }
+
+    fn differ_from(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).map(|(ours, theirs)| usize::from(ours.abs_diff(*theirs))).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WORDS: [&str; 8] =
+        ["Europe/Berlin", "Europe/Bern", "expiresAt", "groups", "Tcp", "Udp", "addressPools", "Ünïcode"];
+
+    /// The same without a look at the letters first.
+    fn nearest_by_distance(text: &str) -> Option<&'static str> {
+        let lower = text.to_ascii_lowercase();
+        let begins = |word: &&&str| {
+            let word = word.to_ascii_lowercase();
+            text.len() >= 3 && word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word))
+        };
+        if let Some(word) = WORDS.iter().find(begins) {
+            return Some(word);
+        }
+        let distance = |word: &str| strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase());
+        let near = WORDS.iter().filter(|word| word.len().abs_diff(lower.len()) <= 2 * DISTANCE_MAX);
+        let (distance, word) =
+            near.map(|word| (distance(word), *word)).min_by_key(|(distance, _)| *distance)?;
+        (distance <= DISTANCE_MAX.min(text.chars().count() / 2)).then_some(word)
+    }
+
+    proptest! {
+        #[test]
+        fn a_look_at_the_letters_changes_no_advice(
+            word in proptest::sample::select(WORDS.to_vec()),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4, any::<char>()), 0..4),
+        ) {
+            let mut letters: Vec<char> = word.chars().collect();
+            for (index, edit, letter) in edits {
+                let at = index.index(letters.len() + 1);
+                match edit {
+                    0 => letters.insert(at, letter),
+                    1 if at < letters.len() => drop(letters.remove(at)),
+                    2 if at < letters.len() => letters[at] = letter,
+                    _ if at + 1 < letters.len() => letters.swap(at, at + 1),
+                    _ => {}
+                }
+            }
+            let text: String = letters.into_iter().collect();
+
+            prop_assert_eq!(nearest(&text, WORDS.into_iter()), nearest_by_distance(&text), "{}", text);
+        }
+    }
 }

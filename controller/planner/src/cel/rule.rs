@@ -77,16 +77,15 @@ impl Rule {
     ) {
         let value = |json: &Json| read_by(self.reads.as_ref(), json, schema);
         let before = old.map(value);
-        let run = |json: &Json| match self.holds_plainly(json, old, schema) {
-            Some(true) => Ok(()),
-            Some(false) | None => self.run(value(json), before.as_ref()),
-        };
+        let run = |json: &Json| self.run(value(json), before.as_ref());
         let Err(sentence) = run(json) else { return };
+        let holds = |json: &Json| self.holds_plainly(json, old, schema).unwrap_or_else(|| run(json).is_ok());
+        let ask = blame::Ask { holds: &holds, sentence: &|json| run(json).err().unwrap_or_default() };
         let field = self.text.field_path.as_deref().unwrap_or_default();
         let path = format!("{site}{field}");
         let is_about_items = self.text.rule.contains(&format!("self{field}.all("));
         let items =
-            if is_about_items { blame::items(json, schema, field, self.text.reason, &run) } else { vec![] };
+            if is_about_items { blame::items(json, schema, field, self.text.reason, &ask) } else { vec![] };
         for (item, sentence) in &items {
             violations.push(self.violation(site, format!("{path}{item}"), sentence));
         }
