@@ -53,7 +53,7 @@ impl Folders {
             read.unread.extend(scan.problems.into_iter().map(|problem| {
                 let file =
                     if problem.path.is_empty() { root.clone() } else { format!("{root}/{}", problem.path) };
-                Problem::error(file, "Unreadable", problem.message)
+                Problem::error(file, "Unreadable", problem.message).at(problem.line, problem.line.min(1))
             }));
             let files = scan.files.into_iter();
             read.contents.extend(files.map(|file| (format!("{root}/{}", file.path), file.bytes)));

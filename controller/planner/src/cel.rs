@@ -5,7 +5,11 @@
 
 mod blame;
 mod rule;
+mod shortcut;
 mod value;
+
+#[cfg(test)]
+mod facts;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +23,7 @@ use self::{
     rule::{Rule, Scope},
     value::read_by,
 };
-use crate::{node::Node, schema::Schema, validate::Complaint};
+use crate::{node::Node, schema::Schema, site::Site, validate::Complaint};
 
 /// A broken rule, before its place in a file is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ impl Violation {
 pub(crate) fn check(kind: Kind, spec: &Json) -> Vec<Violation> {
     let mut violations = Vec::new();
     if let Some(branch) = &RULES[&kind] {
-        branch.check(spec, None, "spec", &mut violations);
+        branch.check(spec, None, &SPEC, &mut violations);
     }
     violations
 }
@@ -55,10 +59,12 @@ pub(crate) fn check(kind: Kind, spec: &Json) -> Vec<Violation> {
 pub(crate) fn check_change(kind: Kind, old: &Json, new: &Json) -> Vec<Violation> {
     let mut violations = Vec::new();
     if let Some(branch) = &RULES[&kind] {
-        branch.check(new, Some(old), "spec", &mut violations);
+        branch.check(new, Some(old), &SPEC, &mut violations);
     }
     violations
 }
+
+const SPEC: Site<'_> = Site::Root("spec");
 
 static RULES: LazyLock<BTreeMap<Kind, Option<Branch>>> =
     LazyLock::new(|| Kind::ALL.into_iter().map(|kind| (kind, Branch::of(Schema::of(kind)))).collect());
@@ -94,13 +100,21 @@ impl Branch {
         })
     }
 
-    fn check<'a>(&self, json: &'a Json, old: Option<&'a Json>, path: &str, violations: &mut Vec<Violation>) {
-        let rules = || self.rules.iter().filter(|rule| rule.is_about_changes == old.is_some());
-        if rules().next().is_some() {
+    fn check<'a>(
+        &self,
+        json: &'a Json,
+        old: Option<&'a Json>,
+        site: &Site<'_>,
+        violations: &mut Vec<Violation>,
+    ) {
+        let rules = self.rules.iter().filter(|rule| rule.is_about_changes == old.is_some());
+        let unsure: Vec<&Rule> =
+            rules.filter(|rule| rule.holds_plainly(json, old, self.schema) != Some(true)).collect();
+        if !unsure.is_empty() {
             let value = |json: &Json| read_by(self.reads.as_ref(), json, self.schema);
             let scope = Scope::new(value(json), old.map(value));
-            for rule in rules().filter(|rule| !rule.holds(&scope)) {
-                rule.check(self.schema, json, old, path, violations);
+            for rule in unsure.into_iter().filter(|rule| !rule.holds(&scope)) {
+                rule.check(self.schema, json, old, &site.to_string(), violations);
             }
         }
         for (name, branch) in &self.properties {
@@ -110,13 +124,13 @@ impl Branch {
             let before = old.map(field);
             // What was not there before has not changed.
             if before != Some(None) {
-                branch.check(json, before.flatten(), &format!("{path}.{name}"), violations);
+                branch.check(json, before.flatten(), &Site::Field(site, name), violations);
             }
         }
         // Nobody can tell which item of a list was which before; a test keeps rules about changes out of lists.
         if let (Some(branch), Json::Array(items), None) = (&self.items, json, old) {
             for (index, item) in items.iter().enumerate() {
-                branch.check(item, None, &format!("{path}[{index}]"), violations);
+                branch.check(item, None, &Site::Item(site, index), violations);
             }
         }
     }

@@ -8,42 +8,69 @@ use crate::secret::{Secret, is_secret_field};
 const LINE_CHARS_MAX: usize = 120;
 /// How far above a line the key of its value may stand; an armoured private key has fewer.
 const BLOCK_LINES_MAX: usize = 64;
+/// A key is shorter; more of a line is not looked at for one.
+const KEY_CHARS_MAX: usize = 512;
 
-/// Returns the lines before, at and after a problem, with a mark; nothing when it is about the whole file.
-pub fn excerpt(problem: &Problem, text: &str) -> Option<String> {
-    let number = usize::try_from(problem.line).ok()?.checked_sub(1)?;
-    let lines: Vec<&str> = text.lines().take(number + 2).collect();
-    lines.get(number)?;
-    let width = (number + 2).min(lines.len()).to_string().len();
-    let mut shown = String::new();
-    for index in number.saturating_sub(1)..lines.len() {
-        let line = if hides_in_block(&lines, index) { hidden(lines[index]) } else { masked(lines[index]) };
-        shown.push_str(&format!("{:>width$} | {line}\n", index + 1));
-        if index == number {
-            let column = usize::try_from(problem.column).unwrap_or(1).saturating_sub(1).min(LINE_CHARS_MAX);
-            shown.push_str(&format!("{:>width$} | {}^\n", "", " ".repeat(column)));
-        }
+/// The lines of a text, cut once however many problems there are in it.
+#[derive(Debug)]
+pub struct Excerpts<'t>(Vec<Line<'t>>);
+
+#[derive(Debug)]
+struct Line<'t> {
+    text: &'t str,
+    /// Bytes of blanks before the rest.
+    depth: usize,
+}
+
+impl<'t> Excerpts<'t> {
+    /// Cuts a text into its lines.
+    pub fn of(text: &'t str) -> Self {
+        #[cfg(test)]
+        tests::BYTES_CUT.with(|cut| cut.set(cut.get() + text.len()));
+        let line = |text: &'t str| Line { text, depth: text.len() - text.trim_start().len() };
+        Self(text.lines().map(line).collect())
     }
-    Some(shown.trim_end_matches('\n').to_owned())
+
+    /// Returns the lines before, at and after a problem, with a mark; nothing when it is about the whole file.
+    pub fn around(&self, problem: &Problem) -> Option<String> {
+        let Self(lines) = self;
+        let number = usize::try_from(problem.line).ok()?.checked_sub(1)?;
+        lines.get(number)?;
+        let end = (number + 2).min(lines.len());
+        let width = end.to_string().len();
+        let mut shown = String::new();
+        for (index, line) in lines.iter().enumerate().take(end).skip(number.saturating_sub(1)) {
+            let line = if self.hides_in_block(index) { hidden(line.depth) } else { masked(line) };
+            shown.push_str(&format!("{:>width$} | {line}\n", index + 1));
+            if index == number {
+                let column =
+                    usize::try_from(problem.column).unwrap_or(1).saturating_sub(1).min(LINE_CHARS_MAX);
+                shown.push_str(&format!("{:>width$} | {}^\n", "", " ".repeat(column)));
+            }
+        }
+        Some(shown.trim_end_matches('\n').to_owned())
+    }
+
+    /// Says whether a line belongs to a value that begins above it, under a key that may hold a secret.
+    fn hides_in_block(&self, index: usize) -> bool {
+        let Self(lines) = self;
+        let above = lines[index.saturating_sub(BLOCK_LINES_MAX)..index].iter().rev();
+        let mut above = above.filter(|line| line.depth < line.text.len());
+        let Some(head) = above.find(|line| line.depth < lines[index].depth) else { return false };
+        let head: String = head.text[head.depth..].chars().take(KEY_CHARS_MAX).collect();
+        head.split_once(':').is_some_and(|(key, _)| {
+            is_secret_field(key.trim_start_matches([' ', '-', '{', '"', '\'']).trim())
+        })
+    }
 }
 
-/// Says whether a line belongs to a value that begins above it, under a key that may hold a secret.
-fn hides_in_block(lines: &[&str], index: usize) -> bool {
-    let depth = |line: &str| line.len() - line.trim_start().len();
-    let own = depth(lines[index]);
-    let above = lines[index.saturating_sub(BLOCK_LINES_MAX)..index].iter().rev();
-    let head = above.filter(|line| !line.trim().is_empty()).find(|line| depth(line) < own);
-    head.and_then(|line| line.split_once(':'))
-        .is_some_and(|(key, _)| is_secret_field(key.trim_start_matches([' ', '-', '{', '"', '\'']).trim()))
-}
-
-fn hidden(line: &str) -> String {
-    format!("{}…", " ".repeat((line.len() - line.trim_start().len()).min(LINE_CHARS_MAX)))
+fn hidden(depth: usize) -> String {
+    format!("{}…", " ".repeat(depth.min(LINE_CHARS_MAX)))
 }
 
 /// Hides the value of a line whose key may hold a secret, and everything that looks like one.
-fn masked(line: &str) -> String {
-    let cut: String = line.chars().take(LINE_CHARS_MAX).collect();
+fn masked(line: &Line<'_>) -> String {
+    let cut: String = line.text.chars().take(LINE_CHARS_MAX).collect();
     let cut = cut.replace('\t', " ");
     let is_secret_block = !cut.contains(": ") && cut.trim().len() >= 40 && !cut.trim().contains(' ');
     let keyed = cut.split_once(':').filter(|(key, value)| {
@@ -53,7 +80,7 @@ fn masked(line: &str) -> String {
     });
     match keyed {
         Some((key, _)) => format!("{}: …", printable(key)),
-        None if is_secret_block || holds_secret(&cut) => hidden(&cut),
+        None if is_secret_block || holds_secret(&cut) => hidden(line.depth),
         None => printable(&cut),
     }
 }
@@ -67,8 +94,19 @@ fn holds_secret(line: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Bytes of all texts that were cut.
+        pub(crate) static BYTES_CUT: Cell<usize> = const { Cell::new(0) };
+    }
+
+    fn excerpt(problem: &Problem, text: &str) -> Option<String> {
+        Excerpts::of(text).around(problem)
+    }
 
     fn shown(line: &str) -> String {
         let problem = Problem::error("a.yaml", "Type", "wrong").at(1, 3);

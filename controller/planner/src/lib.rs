@@ -29,5 +29,6 @@ mod remarks;
 mod resolve;
 mod rules;
 mod secret;
+mod site;
 mod validate;
 mod world;

@@ -8,8 +8,10 @@ mod encoding;
 mod plain;
 mod syntax;
 
+#[cfg(any(test, fuzzing))]
+pub mod alike;
 #[cfg(test)]
-mod facts;
+pub(crate) mod facts;
 
 use granit_parser::{Event, Marker, Parser};
 use horizon_api::problem::Problem;

@@ -10,6 +10,7 @@ use crate::{
     parse::PROBLEMS_MAX,
     schema::{ListType, Schema, Type},
     secret::Secret,
+    site::Site,
 };
 
 /// Something wrong with an object, before it is known with which.
@@ -38,6 +39,8 @@ const SERVER_FIELDS: [&str; 7] = [
     "deletionTimestamp",
 ];
 
+const METADATA: Site<'_> = Site::Root("metadata");
+
 /// What a check has to say about a document.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
@@ -64,25 +67,24 @@ impl Complaints {
 /// Checks a tree against a schema.
 pub(crate) fn validate(node: &Node, schema: &Schema, path: &str) -> Complaints {
     let mut check = Check::default();
-    check.value(node, schema, path);
+    check.value(node, schema, &Site::Root(path));
     check.complaints
 }
 
 /// Checks `metadata`: fields that only the server writes are ignored with a warning.
 pub(crate) fn validate_metadata(node: &Node) -> Complaints {
     let mut check = Check::default();
-    let mut written = node.clone();
-    if let Value::Map(entries) = &mut written.value {
-        let (theirs, ours) = entries.drain(..).partition(|e| !SERVER_FIELDS.contains(&e.key.as_str()));
-        *entries = theirs;
-        for entry in ours {
-            check.server_field(&entry);
-        }
+    let is_ours = |entry: &&Entry| SERVER_FIELDS.contains(&entry.key.as_str());
+    if node.entries().iter().any(|entry| is_ours(&entry)) {
+        node.entries().iter().filter(is_ours).for_each(|entry| check.server_field(entry));
+        let theirs = node.entries().iter().filter(|entry| !is_ours(entry)).cloned().collect();
+        check.value(&Node { place: node.place, value: Value::Map(theirs) }, Schema::of_metadata(), &METADATA);
+    } else {
+        check.value(node, Schema::of_metadata(), &METADATA);
     }
-    check.value(&written, Schema::of_metadata(), "metadata");
     for (field, entry) in ["labels", "annotations"]
         .iter()
-        .filter_map(|field| written.field(field).map(|map| (field, map)))
+        .filter_map(|field| node.field(field).map(|map| (field, map)))
         .flat_map(|(field, map)| map.entries().iter().map(move |entry| (field, entry)))
     {
         check.metadata_key(field, entry);
@@ -99,17 +101,17 @@ impl Check {
     fn add(
         &mut self,
         place: Place,
-        path: &str,
+        path: &Site<'_>,
         code: &'static str,
         message: impl Into<String>,
         fix: impl Into<String>,
     ) {
-        let (path, message, fix) = (path.to_owned(), message.into(), fix.into());
+        let (path, message, fix) = (path.to_string(), message.into(), fix.into());
         let complaint = Complaint { place, path, sites: None, severity: Severity::Error, code, message, fix };
         self.complaints.push(complaint);
     }
 
-    fn value(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn value(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
         if node.value == Value::Null && schema.nullable {
             return;
         }
@@ -122,16 +124,16 @@ impl Check {
         }
     }
 
-    fn wrong_type(&mut self, node: &Node, path: &str, wanted: &str) {
+    fn wrong_type(&mut self, node: &Node, path: &Site<'_>, wanted: &str) {
         self.add(node.place, path, "Type", format!("must be {wanted}, not {}", node.value.describe()), "");
     }
 
-    fn object(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn object(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
         let Value::Map(entries) = &node.value else {
             return self.wrong_type(node, path, "a mapping");
         };
         for entry in entries {
-            let path = join(path, &entry.key);
+            let path = Site::Field(path, &entry.key);
             match schema.properties.get(&entry.key).or(schema.additional_properties.as_deref()) {
                 Some(schema) => self.value(&entry.node, schema, &path),
                 None => self.unknown_field(entry, schema, &path),
@@ -155,7 +157,7 @@ impl Check {
         }
     }
 
-    fn unknown_field(&mut self, entry: &Entry, schema: &Schema, path: &str) {
+    fn unknown_field(&mut self, entry: &Entry, schema: &Schema, path: &Site<'_>) {
         let known = schema.properties.keys().map(String::as_str);
         let fix = match nearest(&entry.key, known.clone()) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
@@ -168,7 +170,7 @@ impl Check {
         self.add(entry.place, path, "UnknownField", message, fix);
     }
 
-    fn list(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn list(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
         let Value::List(items) = &node.value else {
             return self.wrong_type(node, path, "a list");
         };
@@ -184,13 +186,16 @@ impl Check {
         }
         if let Some(schema) = &schema.items {
             for (index, item) in items.iter().enumerate() {
-                self.value(item, schema, &format!("{path}[{index}]"));
+                self.value(item, schema, &Site::Item(path, index));
             }
         }
         self.duplicates(items, schema, path);
     }
 
-    fn duplicates(&mut self, items: &[Node], schema: &Schema, path: &str) {
+    fn duplicates(&mut self, items: &[Node], schema: &Schema, path: &Site<'_>) {
+        if items.len() < 2 {
+            return;
+        }
         let mut seen: BTreeMap<String, usize> = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
             let Some(identity) = identity(item, schema) else { continue };
@@ -200,14 +205,14 @@ impl Check {
                     ListType::Set | ListType::Atomic => "the same value".to_owned(),
                 };
                 let message = format!("has {what} as `{path}[{first}]`");
-                self.add(item.place, &format!("{path}[{index}]"), "Duplicate", message, "remove one of them");
+                self.add(item.place, &Site::Item(path, index), "Duplicate", message, "remove one of them");
             } else {
                 seen.insert(identity, index);
             }
         }
     }
 
-    fn string(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn string(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
         let (text, is_plain) = match &node.value {
             Value::Text { text, is_plain } => (text, *is_plain),
             Value::Integer(_) | Value::OddNumber(_) | Value::Bool(_) => {
@@ -215,7 +220,7 @@ impl Check {
             }
             Value::Null | Value::List(_) | Value::Map(_) => return self.wrong_type(node, path, "a string"),
         };
-        if let Some(secret) = Secret::find(last(path), text) {
+        if let Some(secret) = Secret::find(last(path.name()), text) {
             return self.add(node.place, path, "Secret", secret.message(), secret.fix());
         }
         if !schema.values.is_empty() {
@@ -242,13 +247,14 @@ impl Check {
         }
         if is_plain && is_boolean_word(text) {
             let message = format!("Kubernetes reads the word `{text}` as a boolean");
-            let complaint = Complaint::error(node.place, path, "BooleanWord", message, "put it in quotes");
+            let complaint =
+                Complaint::error(node.place, &path.to_string(), "BooleanWord", message, "put it in quotes");
             self.complaints.push(Complaint { severity: Severity::Warning, ..complaint });
         }
     }
 
     /// A number or boolean where text belongs: quotes help only if the text would do.
-    fn unquoted(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn unquoted(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
         let text = match &node.value {
             Value::OddNumber(text) => text.clone(),
             Value::Integer(value) => value.to_string(),
@@ -265,7 +271,7 @@ impl Check {
         }
     }
 
-    fn choice(&mut self, node: &Node, schema: &Schema, path: &str, text: &str) {
+    fn choice(&mut self, node: &Node, schema: &Schema, path: &Site<'_>, text: &str) {
         if schema.values.iter().any(|value| value == text) {
             return;
         }
@@ -276,11 +282,13 @@ impl Check {
         self.add(node.place, path, "Enum", format!("must be one of {list}"), fix);
     }
 
-    fn integer(&mut self, node: &Node, schema: &Schema, path: &str) {
+    fn integer(&mut self, node: &Node, schema: &Schema, path: &Site<'_>) {
+        if matches!(node.value, Value::Integer(value) if is_within(value, schema)) {
+            return;
+        }
         let bounds = bounds(schema);
         let message = format!("must be an integer{bounds}");
         match &node.value {
-            Value::Integer(value) if is_within(*value, schema) => {}
             Value::Text { text, is_plain: false } if text.parse::<i64>().is_ok() => {
                 self.add(node.place, path, "Type", message, "remove the quotes");
             }
@@ -292,7 +300,7 @@ impl Check {
         }
     }
 
-    fn boolean(&mut self, node: &Node, path: &str) {
+    fn boolean(&mut self, node: &Node, path: &Site<'_>) {
         let fix = match &node.value {
             Value::Bool(_) => return,
             Value::Text { text, .. } => match text.to_ascii_lowercase().as_str() {
@@ -307,14 +315,15 @@ impl Check {
     }
 
     fn server_field(&mut self, entry: &Entry) {
-        let path = join("metadata", &entry.key);
+        let path = Site::Field(&METADATA, &entry.key).to_string();
         let (message, fix) = ("is written by the server and ignored here", "remove it");
         let complaint = Complaint::error(entry.place, &path, "Ignored", message, fix);
         self.complaints.push(Complaint { severity: Severity::Warning, ..complaint });
     }
 
     fn metadata_key(&mut self, field: &str, entry: &Entry) {
-        let path = format!("metadata.{field}.{}", entry.key);
+        let of = Site::Field(&METADATA, field);
+        let path = Site::Field(&of, &entry.key);
         let (prefix, name) = entry.key.rsplit_once('/').unwrap_or(("", &entry.key));
         if prefix == horizon_api::resource::GROUP || prefix.ends_with(".horizon.dev") {
             let message = format!("keys with `{prefix}/` are reserved for Horizon");
@@ -376,16 +385,11 @@ fn bounds(schema: &Schema) -> String {
 }
 
 fn is_boolean_word(text: &str) -> bool {
-    BOOLEAN_WORDS.contains(&text.to_ascii_lowercase().as_str())
+    BOOLEAN_WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-fn join(path: &str, key: &str) -> String {
-    let key = printable(key);
-    if path.is_empty() { key } else { format!("{path}.{key}") }
-}
-
-fn last(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or_default()
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or_default()
 }
 
 /// Letters that a person gets wrong in a word.
@@ -394,18 +398,87 @@ const DISTANCE_MAX: usize = 2;
 /// Returns the known word that a person probably meant: one that begins so, one that is the beginning of it, or one
 /// that is spelt nearly so.
 pub(crate) fn nearest<'a>(text: &str, known: impl Iterator<Item = &'a str> + Clone) -> Option<&'a str> {
-    let lower = text.to_ascii_lowercase();
     let begins = |word: &&str| {
-        let word = word.to_ascii_lowercase();
-        text.len() >= 3 && word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word))
+        let both = word.len().min(text.len());
+        both >= 3 && word.as_bytes()[..both].eq_ignore_ascii_case(&text.as_bytes()[..both])
     };
     if let Some(word) = known.clone().find(begins) {
         return Some(word);
     }
-    // A word of another length is further away than counts, and a long text is no word at all.
+    let (lower, letters) = (text.to_ascii_lowercase(), Letters::of(text));
+    // A word of another length or of other letters is further away than counts, and a long text is no word at all.
     let (distance, word) = known
         .filter(|word| word.len().abs_diff(lower.len()) <= 2 * DISTANCE_MAX)
+        .filter(|word| letters.differ_from(&Letters::of(word)) <= 2 * DISTANCE_MAX)
         .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase()), word))
         .min_by_key(|(distance, _)| *distance)?;
     (distance <= DISTANCE_MAX.min(text.chars().count() / 2)).then_some(word)
+}
+
+/// How often each letter stands in a word, whatever its case. One mistake takes one away, adds one, or both.
+struct Letters([u8; 32]);
+
+impl Letters {
+    fn of(word: &str) -> Self {
+        let mut letters = [0_u8; 32];
+        for letter in word.chars() {
+            let count = &mut letters[u32::from(letter.to_ascii_lowercase()) as usize % 32];
+            *count = count.saturating_add(1);
+        }
+        Self(letters)
+    }
+
+    fn differ_from(&self, other: &Self) -> usize {
+        self.0.iter().zip(&other.0).map(|(ours, theirs)| usize::from(ours.abs_diff(*theirs))).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const WORDS: [&str; 8] =
+        ["Europe/Berlin", "Europe/Bern", "expiresAt", "groups", "Tcp", "Udp", "addressPools", "Ünïcode"];
+
+    /// The same without a look at the letters first.
+    fn nearest_by_distance(text: &str) -> Option<&'static str> {
+        let lower = text.to_ascii_lowercase();
+        let begins = |word: &&&str| {
+            let word = word.to_ascii_lowercase();
+            text.len() >= 3 && word.len() >= 3 && (word.starts_with(&lower) || lower.starts_with(&word))
+        };
+        if let Some(word) = WORDS.iter().find(begins) {
+            return Some(word);
+        }
+        let distance = |word: &str| strsim::damerau_levenshtein(&lower, &word.to_ascii_lowercase());
+        let near = WORDS.iter().filter(|word| word.len().abs_diff(lower.len()) <= 2 * DISTANCE_MAX);
+        let (distance, word) =
+            near.map(|word| (distance(word), *word)).min_by_key(|(distance, _)| *distance)?;
+        (distance <= DISTANCE_MAX.min(text.chars().count() / 2)).then_some(word)
+    }
+
+    proptest! {
+        #[test]
+        fn a_look_at_the_letters_changes_no_advice(
+            word in proptest::sample::select(WORDS.to_vec()),
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4, any::<char>()), 0..4),
+        ) {
+            let mut letters: Vec<char> = word.chars().collect();
+            for (index, edit, letter) in edits {
+                let at = index.index(letters.len() + 1);
+                match edit {
+                    0 => letters.insert(at, letter),
+                    1 if at < letters.len() => drop(letters.remove(at)),
+                    2 if at < letters.len() => letters[at] = letter,
+                    _ if at + 1 < letters.len() => letters.swap(at, at + 1),
+                    _ => {}
+                }
+            }
+            let text: String = letters.into_iter().collect();
+
+            prop_assert_eq!(nearest(&text, WORDS.into_iter()), nearest_by_distance(&text), "{}", text);
+        }
+    }
 }

@@ -1,27 +1,25 @@
 //! Reading takes time in proportion to the bytes, whatever they are, and never more than a microsecond for each.
 //!
-//! The clock is that of the thread on its processor, because others use the machine too. `fuzz/` looks further.
+//! `fuzz/` looks further, with the same oracle; what it found and kept is tried here again.
 
 #[path = "world/crowd.rs"]
 mod crowd;
 #[path = "world/mutate.rs"]
 mod mutate;
+#[path = "world/objects.rs"]
+mod objects;
+#[path = "world/oracle.rs"]
+mod oracle;
+#[path = "world/spec.rs"]
+mod spec;
 
 use std::{fs, path::Path};
 
-use horizon_planner::{check::check, manifest::parse_folder};
-
-/// Returns the nanoseconds that this thread has run.
-fn clock() -> u64 {
-    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("Linux counts what threads run");
-    text.split(' ').next().and_then(|first| first.parse().ok()).expect("the first number is the time run")
-}
-
-fn cost(bytes: &[u8]) -> u64 {
-    let start = clock();
-    parse_folder(&[("a.yaml", bytes)]);
-    clock() - start
-}
+use horizon_planner::{
+    manifest::parse_folder,
+    schema::{Schema, Type},
+};
+use oracle::cost;
 
 /// Says whether it holds at least once in three times: what disturbs a measurement does not come back.
 fn holds(claim: impl Fn() -> bool) -> bool {
@@ -196,9 +194,8 @@ fn time_grows_with_the_bytes_whatever_they_are() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A microsecond for each byte, and five milliseconds.
 fn limit(bytes: &[u8]) -> u64 {
-    (5_000_000 + 1_000 * bytes.len() as u64) * SLOWNESS
+    oracle::limit(bytes.len(), SLOWNESS)
 }
 
 /// How much slower than a release build this one may be.
@@ -222,8 +219,49 @@ fn mutated_files_get_an_answer_in_time() {
         mutate::mutate(&mut text, &mut below);
 
         assert!(holds(|| cost(&text) < limit(&text)), "round {round}: {:?}", String::from_utf8_lossy(&text));
-        check(&[("a.yaml", &text)], 0);
+        oracle::answer(&text);
     }
+}
+
+/// The texts that fuzzing began with, those that led it somewhere, and those that were slow or wrong once.
+#[test]
+fn what_fuzzing_kept_gets_an_answer_in_time() {
+    let planner = std::env::var_os("CARGO_MANIFEST_DIR").expect("run with cargo");
+    let planner = Path::new(&planner);
+    let texts = |folder: &str| -> Vec<Vec<u8>> {
+        let entries = fs::read_dir(planner.join(folder)).expect("the folder exists");
+        let read = |entry: std::io::Result<fs::DirEntry>| fs::read(entry.expect("readable").path());
+        entries.map(|entry| read(entry).expect("readable")).collect()
+    };
+    let [plain, pieces, choices] =
+        ["parse", "repeat", "objects"].map(|target| texts(&format!("fuzz/seeds/{target}")));
+    assert!(plain.len() > 50 && pieces.len() > 50 && choices.len() > 20, "the seeds are there");
+
+    for text in plain.iter().chain(&texts("../../manifests/examples")) {
+        oracle::ask(text, SLOWNESS);
+    }
+    for piece in &pieces {
+        oracle::ask(&oracle::repeated(piece, 32 * 1024), SLOWNESS);
+    }
+    for choices in &choices {
+        objects::ask(choices, SLOWNESS);
+    }
+}
+
+/// Remarks are not counted by file: each is shown with its lines, and only the text as a whole costs its length.
+#[test]
+fn as_many_remarks_as_objects_are_shown_in_time() {
+    let devices = numbered(1 << 20, |n| {
+        format!(
+            "---\napiVersion: horizon.dev/v1alpha1\nkind: Device\nmetadata: {{name: d{n}}}\nspec: {{userRef: {{name: nobody}}, networkRefs: [{{name: nowhere}}]}}\n"
+        )
+    });
+    let objects = devices.iter().filter(|byte| **byte == b'\n').count() / 5;
+
+    oracle::ask(&devices, SLOWNESS);
+
+    let shown = oracle::answer(&devices);
+    assert!(shown.matches("error: Device/d").count() >= 2 * objects, "{objects}");
 }
 
 #[test]

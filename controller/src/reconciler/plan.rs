@@ -78,7 +78,7 @@ impl Reconciler {
         for (source, folder) in sources.keys().zip(folders) {
             let ReadFolder { path, scan, parsed } = folder;
             if let Some(problem) = scan.problems.first().filter(|_| !scan.is_complete()) {
-                let message = format!("{path} cannot be read: {}", problem.message);
+                let message = format!("{path} cannot be read: {}", problem.sentence());
                 let hint = "the controller reads it itself: give a folder that it may read";
                 return Err(Refusal::Invalid(ApiError::new("Unreadable", message, hint)));
             }

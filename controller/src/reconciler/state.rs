@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     snapshot::GatewaySnapshot,
-    source::files::FolderScan,
+    source::files::{FolderScan, ScanProblem},
     store::{self, StoredEvent},
 };
 
@@ -319,12 +319,12 @@ impl State {
         let unread = scan.problems.iter().map(|problem| {
             let file =
                 if problem.path.is_empty() { source.trim_start_matches("files:") } else { &problem.path };
-            Problem::error(file, "Unreadable", problem.message.clone())
+            Problem::error(file, "Unreadable", problem.message.clone()).at(problem.line, problem.line.min(1))
         });
         parsed.problems.extend(unread);
         parsed.broken_files.extend(scan.unreadable.iter().cloned());
         let is_complete = scan.is_complete();
-        let reason = scan.problems.first().map_or_else(String::new, |problem| problem.message.clone());
+        let reason = scan.problems.first().map_or_else(String::new, ScanProblem::sentence);
         let commit = scan.commit.clone();
         let note = SourceNote { reason, files: scan.files.len(), commit, was_read: true, is_complete };
         let snapshot = SourceSnapshot { source: source.to_owned(), parsed: Arc::new(parsed), is_complete };

@@ -58,7 +58,16 @@ pub struct ManifestFile {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ScanProblem {
     pub path: String,
+    /// Counts from 1; 0 if it is about all of it.
+    pub line: u32,
     pub message: String,
+}
+
+impl ScanProblem {
+    /// Returns what is wrong in one sentence, with the line.
+    pub fn sentence(&self) -> String {
+        if self.line == 0 { self.message.clone() } else { format!("line {}: {}", self.line, self.message) }
+    }
 }
 
 /// Why a folder was not seen whole.
@@ -104,7 +113,7 @@ impl FolderScan {
     }
 
     fn problem(&mut self, path: &str, message: impl Into<String>) {
-        self.problems.push(ScanProblem { path: path.into(), message: message.into() });
+        self.problems.push(ScanProblem { path: path.into(), line: 0, message: message.into() });
     }
 
     /// Keeps the first reason: the others follow from it, or come up once it is gone.

@@ -5,7 +5,11 @@ use serde_json::Value as Json;
 use crate::schema::{Reason, Schema};
 
 /// Asks the rule about another value.
-type Run<'a> = dyn Fn(&Json) -> Result<(), String> + 'a;
+pub(super) struct Ask<'a> {
+    pub holds: &'a dyn Fn(&Json) -> bool,
+    /// What it says about a value for which it does not hold.
+    pub sentence: &'a dyn Fn(&Json) -> String,
+}
 
 /// Returns the items of the list at `field` (`.rules`, or nothing for the value itself) that break a rule beside
 /// those before them, each with its sentence and as a path such as `[1].to[0].network`.
@@ -14,7 +18,7 @@ pub(super) fn items(
     schema: &Schema,
     field: &str,
     reason: Reason,
-    run: &Run<'_>,
+    ask: &Ask<'_>,
 ) -> Vec<(String, String)> {
     let field = field.trim_start_matches('.');
     let (list, schema) = if field.is_empty() {
@@ -26,42 +30,47 @@ pub(super) fn items(
         return vec![];
     };
     let rest = without(value, field);
-    let ask = |items: &[Json]| {
+    let only = |items: &[Json]| {
         let items = Json::Array(items.to_vec());
-        if field.is_empty() { run(&items) } else { run(&with(&rest, field, items)) }
+        if field.is_empty() { items } else { with(&rest, field, items) }
     };
-    if ask(&[]).is_err() {
+    if !(ask.holds)(&only(&[])) {
         return vec![];
     }
     let (mut kept, mut breaking) = (Vec::new(), Vec::new());
     let mut blame = |path: String, sentence: String| breaking.push((path, sentence));
     for (index, item) in list.iter().enumerate() {
-        let Err(sentence) = ask(std::slice::from_ref(item)) else {
+        let alone = only(std::slice::from_ref(item));
+        if (ask.holds)(&alone) {
             kept.push((index, item));
             continue;
-        };
-        let holds = |item: Json| ask(&[item]).is_ok();
+        }
+        let sentence = (ask.sentence)(&alone);
+        let holds = |item: Json| (ask.holds)(&only(&[item]));
         let parts = if reason == Reason::FieldValueDuplicate { vec![] } else { parts(item, items, &holds) };
         let paths = if parts.is_empty() { vec![String::new()] } else { parts };
         paths.into_iter().for_each(|part| blame(format!("[{index}]{part}"), sentence.clone()));
     }
-    together(&kept, &ask).into_iter().for_each(|(index, sentence)| blame(format!("[{index}]"), sentence));
+    together(&kept, ask, &only)
+        .into_iter()
+        .for_each(|(index, sentence)| blame(format!("[{index}]"), sentence));
     breaking
 }
 
 /// Returns the items, each fine by itself, that break the rule beside those before them.
-fn together(items: &[(usize, &Json)], ask: &dyn Fn(&[Json]) -> Result<(), String>) -> Vec<(usize, String)> {
+fn together(items: &[(usize, &Json)], ask: &Ask<'_>, only: &dyn Fn(&[Json]) -> Json) -> Vec<(usize, String)> {
     let all: Vec<Json> = items.iter().map(|(_, item)| (*item).clone()).collect();
-    if ask(&all).is_ok() {
+    if (ask.holds)(&only(&all)) {
         return vec![];
     }
     let mut breaking = Vec::new();
     let mut kept: Vec<Json> = Vec::new();
     for ((index, _), item) in items.iter().zip(all) {
         kept.push(item);
-        if let Err(sentence) = ask(&kept) {
+        let with_item = only(&kept);
+        if !(ask.holds)(&with_item) {
             kept.pop();
-            breaking.push((*index, sentence));
+            breaking.push((*index, (ask.sentence)(&with_item)));
         }
     }
     breaking
@@ -74,8 +83,9 @@ fn parts(item: &Json, schema: &Schema, holds: &dyn Fn(Json) -> bool) -> Vec<Stri
         .flat_map(|(name, value)| {
             match (value, schema.properties.get(name).map(|field| field.items.as_deref())) {
                 (Json::Array(list), Some(Some(items))) if holds(with(item, name, Json::Array(vec![]))) => {
+                    let rest = without(item, name);
                     let of_list = |(index, part): (usize, &Json)| {
-                        let holds = |part: Json| holds(with(item, name, Json::Array(vec![part])));
+                        let holds = |part: Json| holds(with(&rest, name, Json::Array(vec![part])));
                         let is_fine = holds(part.clone());
                         let deeper = if is_fine { vec![] } else { parts(part, items, &holds) };
                         let deeper = if is_fine || !deeper.is_empty() { deeper } else { vec![String::new()] };

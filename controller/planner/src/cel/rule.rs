@@ -8,7 +8,7 @@ use kube_cel::{
 };
 use serde_json::Value as Json;
 
-use super::{Violation, blame, value::read_by};
+use super::{Violation, blame, shortcut::Shortcut, value::read_by};
 use crate::schema::{Reason, RuleText, Schema};
 
 /// A rule, ready to run.
@@ -16,6 +16,7 @@ use crate::schema::{Reason, RuleText, Schema};
 pub(super) struct Rule {
     text: &'static RuleText,
     program: Program,
+    shortcut: Shortcut,
     message: Option<Program>,
     /// The fields of `self` that it reads; nothing when it looks at all of it.
     pub(super) reads: Option<BTreeSet<&'static str>>,
@@ -50,8 +51,14 @@ impl Rule {
             message: text.message_expression.as_deref().map(compile),
             reads: fields_read(&[&text.rule, text.message_expression.as_deref().unwrap_or_default()], schema),
             is_about_changes: program.references().has_variable("oldSelf"),
+            shortcut: Shortcut::of(program.expression()),
             program,
         }
+    }
+
+    /// Answers without the engine, if that can be done. `old` is what was before, for a rule about changes.
+    pub(super) fn holds_plainly(&self, json: &Json, old: Option<&Json>, schema: &Schema) -> Option<bool> {
+        self.shortcut.holds(json, old, schema)
     }
 
     /// Asks the rule about what a scope holds.
@@ -69,14 +76,16 @@ impl Rule {
         violations: &mut Vec<Violation>,
     ) {
         let value = |json: &Json| read_by(self.reads.as_ref(), json, schema);
-        let old = old.map(value);
-        let run = |json: &Json| self.run(value(json), old.as_ref());
+        let before = old.map(value);
+        let run = |json: &Json| self.run(value(json), before.as_ref());
         let Err(sentence) = run(json) else { return };
+        let holds = |json: &Json| self.holds_plainly(json, old, schema).unwrap_or_else(|| run(json).is_ok());
+        let ask = blame::Ask { holds: &holds, sentence: &|json| run(json).err().unwrap_or_default() };
         let field = self.text.field_path.as_deref().unwrap_or_default();
         let path = format!("{site}{field}");
         let is_about_items = self.text.rule.contains(&format!("self{field}.all("));
         let items =
-            if is_about_items { blame::items(json, schema, field, self.text.reason, &run) } else { vec![] };
+            if is_about_items { blame::items(json, schema, field, self.text.reason, &ask) } else { vec![] };
         for (item, sentence) in &items {
             violations.push(self.violation(site, format!("{path}{item}"), sentence));
         }
@@ -120,6 +129,12 @@ impl Rule {
         };
         Violation { sites, path, code, message: message.to_owned(), fix: fix.to_owned() }
     }
+}
+
+/// Runs any program on a value.
+#[cfg(test)]
+pub(super) fn answer(program: &Program, value: Value) -> Result<Value, kube_cel::cel::ExecutionError> {
+    program.execute(&Scope::new(value, None).0)
 }
 
 /// Returns the fields of `self` that are named in texts of CEL, or nothing when `self` is used in any other way.

@@ -1,52 +1,13 @@
 //! The quick reader and the full parser say the same about everything that the quick one takes.
 
 #[path = "../../tests/world/crowd.rs"]
-mod crowd;
+pub(crate) mod crowd;
 #[path = "../../tests/world/mutate.rs"]
 mod mutate;
 
 use std::{fs, path::Path};
 
-use super::{ParsedFile, plain};
-use crate::node::{Node, Place, Value};
-
-/// Compares both, and says whether the quick reader took the text.
-#[track_caller]
-fn check(text: &str) -> bool {
-    let Some(documents) = plain::read(text) else { return false };
-    let mut full = ParsedFile::default();
-    full.read("a.yaml", text);
-    assert_eq!(full.problems, [], "the full parser complains about {text:?}");
-    assert_eq!(full.end, None, "the full parser refuses {text:?}");
-    let (quick, full) = (lines(&documents), lines(&full.documents));
-    let differ = quick.iter().zip(&full).find(|(quick, full)| quick != full);
-    assert_eq!(differ, None, "{text:?}");
-    assert_eq!(quick.len(), full.len(), "{text:?}");
-    true
-}
-
-/// Every node in one line, so that a difference is one line too.
-fn lines(documents: &[Node]) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut ahead: Vec<(String, &Node)> = documents.iter().rev().map(|root| (String::new(), root)).collect();
-    while let Some((name, node)) = ahead.pop() {
-        let Place { line, column } = node.place;
-        match &node.value {
-            Value::List(items) => {
-                lines.push(format!("{line}:{column} {name}: a list of {}", items.len()));
-                ahead.extend(items.iter().rev().map(|item| ("-".to_owned(), item)));
-            }
-            Value::Map(entries) => {
-                lines.push(format!("{line}:{column} {name}: a mapping of {}", entries.len()));
-                ahead.extend(entries.iter().rev().map(|e| (format!("{:?} {}", e.place, e.key), &e.node)));
-            }
-            Value::Null | Value::Bool(_) | Value::Integer(_) | Value::OddNumber(_) | Value::Text { .. } => {
-                lines.push(format!("{line}:{column} {name}: {:?}", node.value));
-            }
-        }
-    }
-    lines
-}
+use super::alike::check;
 
 #[test]
 fn what_people_write_is_plain() {

@@ -25,5 +25,5 @@ fn paths(scan: &FolderScan) -> Vec<&str> {
 }
 
 fn problems(scan: &FolderScan) -> Vec<String> {
-    scan.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
+    scan.problems.iter().map(|problem| format!("{}: {}", problem.path, problem.sentence())).collect()
 }

@@ -23,7 +23,8 @@ pub(super) struct Ignores {
 pub(super) enum Unknown {
     /// Nobody knows what is in the folder at all.
     Folder(std::io::Error),
-    Rules(String),
+    /// In which line of the rules, or 0 for all of them, and why.
+    Rules(u32, String),
 }
 
 impl Ignores {
@@ -40,7 +41,9 @@ impl Ignores {
     ) -> Result<(), Unknown> {
         let file = folder.join(NAME);
         let rules = match file.try_exists() {
-            Ok(true) => rules(&file, path, patience).map_err(Unknown::Rules)?,
+            Ok(true) => {
+                rules(&file, path, patience).map_err(|(line, reason)| Unknown::Rules(line, reason))?
+            }
             Ok(false) => Gitignore::empty(),
             Err(error) => return Err(Unknown::Folder(error)),
         };
@@ -59,20 +62,22 @@ impl Ignores {
     }
 }
 
-fn rules(file: &Path, path: &str, patience: &mut Patience) -> Result<Gitignore, String> {
-    let content = read(file, BYTES_MAX, patience).map_err(|unread| match unread {
-        Unread::NotAFile => "it is not a regular file".to_owned(),
-        Unread::KeptChanging => "it kept changing while it was read".to_owned(),
-        Unread::TooLarge => format!("it is larger than {} KiB", BYTES_MAX >> 10),
-        Unread::Refused(error) => error.to_string().to_lowercase(),
+fn rules(file: &Path, path: &str, patience: &mut Patience) -> Result<Gitignore, (u32, String)> {
+    let whole = |reason: String| (0_u32, reason);
+    let content = read(file, BYTES_MAX, patience).map_err(|unread| {
+        whole(match unread {
+            Unread::NotAFile => "it is not a regular file".to_owned(),
+            Unread::KeptChanging => "it kept changing while it was read".to_owned(),
+            Unread::TooLarge => format!("it is larger than {} KiB", BYTES_MAX >> 10),
+            Unread::Refused(error) => error.to_string().to_lowercase(),
+        })
     })?;
-    let text = String::from_utf8(content.bytes).map_err(|_| "it is not UTF-8".to_owned())?;
+    let text = String::from_utf8(content.bytes).map_err(|_| whole("it is not UTF-8".to_owned()))?;
     let mut builder = GitignoreBuilder::new(absolute(path));
-    for (index, line) in text.lines().enumerate() {
-        let wrong = |error: ignore::Error| format!("line {}: {error}", index + 1);
-        builder.add_line(None, line).map_err(wrong)?;
+    for (number, line) in (1_u32..).zip(text.lines()) {
+        builder.add_line(None, line).map_err(|error| (number, error.to_string()))?;
     }
-    builder.build().map_err(|error| error.to_string())
+    builder.build().map_err(|error| whole(error.to_string()))
 }
 
 /// The root of the walk is the root of the paths.

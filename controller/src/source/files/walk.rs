@@ -11,7 +11,9 @@ use super::ignore::{self, Ignores, Unknown};
 use super::mounts::Devices;
 use super::read::{Patience, Unread, read};
 use super::shelf::Shelf;
-use super::{DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, TREE_BYTES_MAX, name};
+use super::{
+    DEPTH_MAX, FILE_BYTES_MAX, FILES_MAX, FolderScan, Incomplete, ScanProblem, TREE_BYTES_MAX, name,
+};
 
 /// What one walk saw.
 pub(super) struct Walked {
@@ -90,9 +92,11 @@ impl Walk<'_> {
         match self.ignores.enter(folder, path, &mut self.patience) {
             Ok(()) => {}
             Err(Unknown::Folder(error)) => return self.closed(path, &error),
-            Err(Unknown::Rules(reason)) => {
+            Err(Unknown::Rules(line, reason)) => {
+                let path = join(path, ignore::NAME);
                 let message = format!("{reason}; nothing of its folder is read until it is right");
-                return self.scan.missed(&join(path, ignore::NAME), Incomplete::IgnoreUnreadable, message);
+                self.scan.incomplete.get_or_insert(Incomplete::IgnoreUnreadable);
+                return self.scan.problems.push(ScanProblem { path, line, message });
             }
         }
         self.devices.insert(path.to_owned(), metadata.dev());
@@ -205,16 +209,21 @@ impl Walk<'_> {
 }
 
 /// Returns what may matter in a folder, in the order of the names. Of too many it keeps the first and returns the
-/// name after those, because a million names are more than anybody wants in memory.
+/// name after those, because a million names are more than anybody wants in memory. All names are passed, because the
+/// first ones may come last, and the same ones are to be read every time; what is behind is not looked at.
 fn entries(
     folder: &Path,
     is_ignored: impl Fn(&str, FileType) -> bool,
 ) -> std::io::Result<(BTreeMap<OsString, FileType>, Option<OsString>)> {
     let mut entries = BTreeMap::new();
-    let mut left_out = None;
+    let mut left_out: Option<OsString> = None;
     for entry in folder.read_dir()? {
         let entry = entry?;
-        let (name, kind) = (entry.file_name(), entry.file_type()?);
+        let name = entry.file_name();
+        if left_out.as_ref().is_some_and(|left_out| name >= *left_out) {
+            continue;
+        }
+        let kind = entry.file_type()?;
         let text = name.to_string_lossy();
         let may_matter = kind.is_dir() || kind.is_symlink() || name::is_manifest(&text);
         if name::is_ignored(&text) || !may_matter || is_ignored(&text, kind) {

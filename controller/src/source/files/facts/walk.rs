@@ -139,6 +139,7 @@ fn rules_that_nobody_understands_let_nothing_in_and_remove_nothing() {
     let found = scan(folder.path(), true);
 
     assert_eq!((paths(&found), found.incomplete), (vec!["a.yaml"], Some(Incomplete::IgnoreUnreadable)));
+    assert_eq!((found.problems[0].path.as_str(), found.problems[0].line), ("b/.horizonignore", 2));
     let problems = problems(&found);
     assert!(problems[0].starts_with("b/.horizonignore: line 2: "), "{problems:?}");
     assert!(problems[0].ends_with("; nothing of its folder is read until it is right"), "{problems:?}");
