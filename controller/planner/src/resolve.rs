@@ -38,11 +38,11 @@ pub(crate) fn settle(world: &mut World<'_>) {
         let new = references(key, member.spec).into_iter().filter(|(_, target)| !known.contains(target));
         if let Some((path, target)) = new.into_iter().find(|(_, target)| !world.members.contains_key(target))
         {
-            refused.push((key.clone(), missing(key, member, path, &target)));
+            refused.push((*key, missing(key, member, path, &target)));
         }
     }
     for (key, problem) in refused {
-        world.refuse(&key, problem);
+        world.refuse(key, problem);
     }
 }
 

@@ -190,8 +190,12 @@ impl<'a> Rules<'a> {
     pub(crate) fn touch(&self) -> Touch<'a> {
         let mut touch = Touch::default();
         for (number, facts) in self.list.iter().enumerate().filter(|(_, facts)| facts.has_changed()) {
-            facts.rule.from.iter().for_each(|selector| drop(touch.from.add(selector, number)));
-            facts.rule.to.iter().for_each(|selector| drop(touch.to.add(selector, number)));
+            for selector in &facts.rule.from {
+                touch.from.add(selector, number);
+            }
+            for selector in &facts.rule.to {
+                touch.to.add(selector, number);
+            }
         }
         touch
     }
