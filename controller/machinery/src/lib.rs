@@ -1,2 +1,4 @@
 //! What a Kubernetes API server does with objects, apart from keeping them: patches, server-side apply, selectors,
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
+
+pub mod refusal;
