@@ -1,4 +1,8 @@
 //! What a Kubernetes API server does with objects, apart from keeping them: patches, server-side apply, selectors,
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
 
+pub mod field_cause;
+pub mod qualified_name;
 pub mod refusal;
+pub mod selector;
+pub mod status;
