@@ -2,7 +2,10 @@
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
 
 pub mod field_cause;
+pub mod negotiate;
+pub mod parameters;
 pub mod qualified_name;
+pub mod query;
 pub mod refusal;
 pub mod selector;
 pub mod status;
