@@ -1,7 +1,9 @@
 //! What a Kubernetes API server does with objects, apart from keeping them: patches, server-side apply, selectors,
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
 
+pub mod collection;
 pub mod field_cause;
+pub mod list;
 pub mod negotiate;
 pub mod parameters;
 pub mod qualified_name;
@@ -9,3 +11,5 @@ pub mod query;
 pub mod refusal;
 pub mod selector;
 pub mod status;
+pub mod stored;
+pub mod watch;
