@@ -3,13 +3,16 @@
 
 pub mod collection;
 pub mod field_cause;
+pub mod json_path;
 pub mod list;
 pub mod negotiate;
 pub mod parameters;
 pub mod qualified_name;
 pub mod query;
 pub mod refusal;
+pub mod resource;
 pub mod selector;
 pub mod status;
 pub mod stored;
+pub mod table;
 pub mod watch;

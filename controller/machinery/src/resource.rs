@@ -1,0 +1,276 @@
+//! What is served: kinds with their names, verbs and columns. Ours come from `crds/*.yaml`, those that `kubectl`
+//! expects beside them from a table.
+
+mod beside;
+
+use std::sync::LazyLock;
+
+use horizon_api::resource::Kind;
+use horizon_planner::schema::custom_resource_definition;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::json_path::JsonPath;
+
+/// A kind that is served.
+#[derive(Debug)]
+pub struct Resource {
+    /// The API group; empty for core.
+    pub group: String,
+    pub version: String,
+    pub kind: String,
+    /// The name in paths, such as `users`.
+    pub plural: String,
+    pub singular: String,
+    pub short_names: Vec<String>,
+    /// Words that stand for several kinds, such as `horizon`.
+    pub categories: Vec<String>,
+    pub is_namespaced: bool,
+    pub verbs: &'static [&'static str],
+    /// Whether `status` is written on its own path.
+    pub has_status: bool,
+    /// What a table shows behind the name.
+    pub columns: Vec<Column>,
+    /// The fields that can be selected by, beside name and namespace, such as `spec.userRef.name`.
+    pub selectable: Vec<String>,
+    /// The schema of the objects.
+    pub schema: Value,
+}
+
+/// A column of a table.
+#[derive(Debug)]
+pub struct Column {
+    pub name: String,
+    pub kind: ColumnKind,
+    pub description: String,
+    /// 0 is always shown, anything above only when it is asked for (`-o wide`).
+    pub priority: u32,
+    pub source: Source,
+}
+
+/// What the cells of a column are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ColumnKind {
+    String,
+    Integer,
+    Number,
+    Boolean,
+    /// A moment, shown as its age.
+    Date,
+}
+
+/// Where a cell comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// From the object.
+    Path(JsonPath),
+    /// From a number that changes without the object, which the caller knows by this name.
+    Counter(&'static str),
+    /// How many members an object's map has.
+    Size(JsonPath),
+}
+
+/// Every verb that a custom resource has, in the order of an API server.
+const VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
+
+/// The columns that are fed by counters: kind, name, behind which column, description.
+const COUNTERS: [(Kind, &str, &str, &str); 3] = [
+    (Kind::Network, "Allocated", "Pools", "How many addresses are in use."),
+    (Kind::RegistrationKey, "Uses", "Role", "How often it was used."),
+    (Kind::User, "Devices", "Groups", "How many devices sign in as this person."),
+];
+
+static OURS: LazyLock<Vec<Resource>> = LazyLock::new(|| Kind::ALL.into_iter().map(Resource::read).collect());
+
+static ALL: LazyLock<Vec<&'static Resource>> =
+    LazyLock::new(|| OURS.iter().chain(beside::RESOURCES.iter()).collect());
+
+impl Resource {
+    /// Returns everything that is served.
+    pub fn all() -> &'static [&'static Self] {
+        &ALL
+    }
+
+    /// Returns a kind of ours.
+    pub fn of(kind: Kind) -> &'static Self {
+        let ours = OURS.iter().find(|resource| resource.kind == kind.as_str());
+        ours.expect("OURS has every kind; a test looks each of them up")
+    }
+
+    /// Finds what a path names.
+    pub fn find(group: &str, version: &str, plural: &str) -> Option<&'static Self> {
+        let found = |resource: &&&Self| {
+            resource.group == group && resource.version == version && resource.plural == plural
+        };
+        ALL.iter().find(found).copied()
+    }
+
+    /// Returns what stands behind `apiVersion:`.
+    pub fn api_version(&self) -> String {
+        match self.group.as_str() {
+            "" => self.version.clone(),
+            group => format!("{group}/{}", self.version),
+        }
+    }
+
+    /// Returns how messages call it, such as `users.horizon.dev`.
+    pub fn qualified(&self) -> String {
+        match self.group.as_str() {
+            "" => self.plural.clone(),
+            group => format!("{}.{group}", self.plural),
+        }
+    }
+
+    /// Says whether objects can be selected by a field.
+    pub fn knows_field(&self, path: &str) -> bool {
+        path == "metadata.name"
+            || (self.is_namespaced && path == "metadata.namespace")
+            || self.selectable.iter().any(|selectable| selectable == path)
+    }
+
+    fn read(kind: Kind) -> Self {
+        let definition: Definition = serde_json::from_value(custom_resource_definition(kind))
+            .expect("embedded definitions have what Definition asks for; a test reads them all");
+        let Spec { group, names, scope, versions: [version] } = definition.spec;
+        let mut columns: Vec<Column> = version.columns.into_iter().map(Column::from).collect();
+        for (_, name, behind, description) in COUNTERS.into_iter().filter(|counter| counter.0 == kind) {
+            let place = columns.iter().position(|column| column.name == behind).map_or(0, |place| place + 1);
+            let source = Source::Counter(name);
+            let (name, description) = (name.to_owned(), description.to_owned());
+            columns
+                .insert(place, Column { name, kind: ColumnKind::Integer, description, priority: 0, source });
+        }
+        let selectable = version
+            .selectable
+            .iter()
+            .map(|field| field.json_path.trim_start_matches('.').to_owned())
+            .collect();
+        Self {
+            group,
+            version: version.name,
+            kind: names.kind,
+            plural: names.plural,
+            singular: names.singular,
+            short_names: names.short_names,
+            categories: names.categories,
+            is_namespaced: scope == "Namespaced",
+            verbs: VERBS,
+            has_status: version.subresources.get("status").is_some(),
+            columns,
+            selectable,
+            schema: version.schema.open_api,
+        }
+    }
+}
+
+impl From<PrinterColumn> for Column {
+    fn from(column: PrinterColumn) -> Self {
+        let PrinterColumn { name, json_path, kind, description, priority } = column;
+        let description = description.unwrap_or_else(|| {
+            format!("Custom resource definition column (in JSONPath format): {}", json_path.as_str())
+        });
+        Self { name, kind, description, priority, source: Source::Path(json_path) }
+    }
+}
+
+#[derive(Deserialize)]
+struct Definition {
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    group: String,
+    names: Names,
+    scope: String,
+    versions: [Version; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Names {
+    kind: String,
+    plural: String,
+    singular: String,
+    #[serde(default)]
+    short_names: Vec<String>,
+    #[serde(default)]
+    categories: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    name: String,
+    #[serde(rename = "additionalPrinterColumns", default)]
+    columns: Vec<PrinterColumn>,
+    #[serde(rename = "selectableFields", default)]
+    selectable: Vec<SelectableField>,
+    schema: Schema,
+    #[serde(default)]
+    subresources: Value,
+}
+
+#[derive(Deserialize)]
+struct Schema {
+    #[serde(rename = "openAPIV3Schema")]
+    open_api: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PrinterColumn {
+    name: String,
+    json_path: JsonPath,
+    #[serde(rename = "type")]
+    kind: ColumnKind,
+    description: Option<String>,
+    #[serde(default)]
+    priority: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SelectableField {
+    json_path: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_read() {
+        for kind in Kind::ALL {
+            let resource = Resource::of(kind);
+            assert_eq!((resource.plural.as_str(), resource.has_status), (kind.plural(), true));
+            assert_eq!(resource.columns.last().map(|column| column.name.as_str()), Some("Age"));
+            assert_eq!(
+                Resource::find("horizon.dev", "v1alpha1", kind.plural()).map(|r| &r.kind),
+                Some(&resource.kind)
+            );
+        }
+        assert!(Resource::of(Kind::Device).knows_field("spec.userRef.name"));
+        assert!(!Resource::of(Kind::User).knows_field("spec.userRef.name"));
+    }
+
+    #[test]
+    fn counters_stand_behind_their_columns() {
+        for (kind, name, behind, _) in COUNTERS {
+            let names: Vec<&str> =
+                Resource::of(kind).columns.iter().map(|column| column.name.as_str()).collect();
+            let place = names.iter().position(|found| *found == name).unwrap();
+            assert_eq!(names[place - 1], behind, "{kind}");
+        }
+    }
+
+    #[test]
+    fn what_kubectl_expects_beside_our_kinds_is_there() {
+        let namespaces = Resource::find("", "v1", "namespaces").unwrap();
+
+        assert_eq!((namespaces.api_version().as_str(), namespaces.is_namespaced), ("v1", false));
+        assert!(!namespaces.knows_field("metadata.namespace"));
+        assert!(Resource::find("events.k8s.io", "v1", "events").is_some());
+    }
+}
