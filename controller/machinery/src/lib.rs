@@ -2,6 +2,8 @@
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
 
 pub mod collection;
+pub mod definition;
+pub mod discovery;
 pub mod field_cause;
 pub mod json_path;
 pub mod list;

@@ -63,8 +63,10 @@ pub enum ColumnKind {
 /// Where a cell comes from.
 #[derive(Debug)]
 pub enum Source {
-    /// From the object.
-    Path(JsonPath),
+    /// From the object: the first of these that leads to something.
+    Paths(Vec<JsonPath>),
+    /// The object that another one is about, as `kind/name`.
+    Reference(JsonPath),
     /// From a number that changes without the object, which the caller knows by this name.
     Counter(&'static str),
     /// How many members an object's map has.
@@ -170,7 +172,7 @@ impl From<PrinterColumn> for Column {
         let description = description.unwrap_or_else(|| {
             format!("Custom resource definition column (in JSONPath format): {}", json_path.as_str())
         });
-        Self { name, kind, description, priority, source: Source::Path(json_path) }
+        Self { name, kind, description, priority, source: Source::Paths(vec![json_path]) }
     }
 }
 

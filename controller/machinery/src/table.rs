@@ -84,7 +84,7 @@ impl Table<'_> {
     }
 
     fn row(&self, object: &Value) -> Value {
-        let name = object.pointer("/metadata/name").cloned().unwrap_or_default();
+        let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().into();
         let cells = self.resource.columns.iter().map(|column| self.cell(column, object));
         let cells: Vec<Value> = [name].into_iter().chain(cells).collect();
         let object = match self.include {
@@ -97,7 +97,17 @@ impl Table<'_> {
 
     fn cell(&self, column: &Column, object: &Value) -> Value {
         match &column.source {
-            Source::Path(path) => cell(column.kind, &path.find(object), self.now),
+            Source::Paths(paths) => {
+                let is_there = |found: &Vec<&Value>| found.iter().any(|value| !value.is_null());
+                let found = paths.iter().map(|path| path.find(object)).find(is_there);
+                found.map_or(Value::Null, |found| cell(column.kind, &found, self.now))
+            }
+            Source::Reference(path) => {
+                let member =
+                    |name: &str| path.find(object).first().and_then(|found| found.get(name)?.as_str());
+                let (kind, name) = (member("kind").unwrap_or_default(), member("name").unwrap_or_default());
+                format!("{}/{name}", kind.to_lowercase()).into()
+            }
             Source::Size(path) => {
                 let members =
                     path.find(object).first().and_then(|value| value.as_object()).map_or(0, |map| map.len());
@@ -278,6 +288,25 @@ mod tests {
         assert_eq!(partial(&alice(), MetaVersion::V1)["metadata"]["name"], "alice");
         let list = partial_list([&alice()], &json!({ "resourceVersion": "9" }), MetaVersion::V1);
         assert_eq!(list["items"][0]["kind"], "PartialObjectMetadata");
+    }
+
+    #[test]
+    fn an_event_says_what_it_is_about_and_when_it_happened_last() {
+        let event = json!({
+            "metadata": { "name": "office.1" }, "type": "Warning", "reason": "Stale", "message": "it is", "count": null,
+            "involvedObject": { "kind": "Network", "name": "office" }, "lastTimestamp": null,
+            "eventTime": "2026-11-28T18:18:00.000000Z", "data": {},
+        });
+        let of = |plural: &str| Table {
+            resource: Resource::find("", "v1", plural).unwrap(),
+            ..table(Kind::User, &|_, _, _| None)
+        };
+
+        let cells =
+            json!(["office.1", "30s", "Warning", "Stale", "network/office", null, "it is", "30s", null]);
+        assert_eq!(of("events").row(&event)["cells"], cells);
+        let secret = json!({ "metadata": { "name": "key" }, "type": "Opaque", "data": { "a": "", "b": "" } });
+        assert_eq!(of("secrets").row(&secret)["cells"], json!(["key", "Opaque", "2", null]));
     }
 
     #[test]

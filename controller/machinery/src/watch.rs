@@ -234,7 +234,7 @@ impl Watcher {
     }
 
     fn bookmark(&self, version: u64, is_end_of_state: bool) -> Event {
-        let mut metadata = json!({ "resourceVersion": version.to_string(), "creationTimestamp": null });
+        let mut metadata = json!({ "resourceVersion": version.to_string() });
         if is_end_of_state {
             metadata["annotations"] = json!({ INITIAL_EVENTS_END: "true" });
         }

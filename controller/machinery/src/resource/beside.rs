@@ -28,7 +28,10 @@ type Cell = (&'static str, ColumnKind, u32, From, &'static str);
 
 enum From {
     Path(&'static str),
+    /// The first of these that is there.
+    First(&'static [&'static str]),
     Size(&'static str),
+    Reference(&'static str),
 }
 
 /// What can be done with what is kept, in the order of an API server.
@@ -43,14 +46,32 @@ const AGE: Cell =
     ("Age", ColumnKind::Date, 0, From::Path(".metadata.creationTimestamp"), "How long ago it was created.");
 
 const EVENT: &[Cell] = &[
-    ("Last Seen", ColumnKind::Date, 0, From::Path(".lastTimestamp"), "How long ago it happened last."),
+    (
+        "Last Seen",
+        ColumnKind::Date,
+        0,
+        From::First(&[".series.lastObservedTime", ".lastTimestamp", ".eventTime"]),
+        "How long ago it happened last.",
+    ),
     ("Type", ColumnKind::String, 0, From::Path(".type"), "Normal or Warning."),
     ("Reason", ColumnKind::String, 0, From::Path(".reason"), "What happened, in one word."),
-    ("Object", ColumnKind::String, 0, From::Path(".involvedObject.name"), "What it happened to."),
-    ("Source", ColumnKind::String, 1, From::Path(".source.component"), "Who says so."),
+    ("Object", ColumnKind::String, 0, From::Reference(".involvedObject"), "What it happened to."),
+    (
+        "Source",
+        ColumnKind::String,
+        1,
+        From::First(&[".source.component", ".reportingComponent"]),
+        "Who says so.",
+    ),
     ("Message", ColumnKind::String, 0, From::Path(".message"), "What happened, in one sentence."),
-    ("First Seen", ColumnKind::Date, 1, From::Path(".firstTimestamp"), "How long ago it happened first."),
-    ("Count", ColumnKind::Integer, 1, From::Path(".count"), "How often it happened."),
+    (
+        "First Seen",
+        ColumnKind::Date,
+        1,
+        From::First(&[".firstTimestamp", ".eventTime"]),
+        "How long ago it happened first.",
+    ),
+    ("Count", ColumnKind::Integer, 1, From::First(&[".series.count", ".count"]), "How often it happened."),
 ];
 
 /// The same in the words of `events.k8s.io/v1`.
@@ -59,22 +80,34 @@ const NEW_EVENT: &[Cell] = &[
         "Last Seen",
         ColumnKind::Date,
         0,
-        From::Path(".deprecatedLastTimestamp"),
+        From::First(&[".series.lastObservedTime", ".deprecatedLastTimestamp", ".eventTime"]),
         "How long ago it happened last.",
     ),
     ("Type", ColumnKind::String, 0, From::Path(".type"), "Normal or Warning."),
     ("Reason", ColumnKind::String, 0, From::Path(".reason"), "What happened, in one word."),
-    ("Object", ColumnKind::String, 0, From::Path(".regarding.name"), "What it happened to."),
-    ("Source", ColumnKind::String, 1, From::Path(".reportingController"), "Who says so."),
+    ("Object", ColumnKind::String, 0, From::Reference(".regarding"), "What it happened to."),
+    (
+        "Source",
+        ColumnKind::String,
+        1,
+        From::First(&[".reportingController", ".deprecatedSource.component"]),
+        "Who says so.",
+    ),
     ("Message", ColumnKind::String, 0, From::Path(".note"), "What happened, in one sentence."),
     (
         "First Seen",
         ColumnKind::Date,
         1,
-        From::Path(".deprecatedFirstTimestamp"),
+        From::First(&[".deprecatedFirstTimestamp", ".eventTime"]),
         "How long ago it happened first.",
     ),
-    ("Count", ColumnKind::Integer, 1, From::Path(".deprecatedCount"), "How often it happened."),
+    (
+        "Count",
+        ColumnKind::Integer,
+        1,
+        From::First(&[".series.count", ".deprecatedCount"]),
+        "How often it happened.",
+    ),
 ];
 
 const EVENT_FIELDS: &[&str] = &[
@@ -234,7 +267,9 @@ fn column((name, kind, priority, from, description): &Cell) -> Column {
         JsonPath::parse(text).expect("the paths of TABLE are plain names; a test reads them all")
     };
     let source = match from {
-        From::Path(text) => Source::Path(path(text)),
+        From::Path(text) => Source::Paths(vec![path(text)]),
+        From::First(texts) => Source::Paths(texts.iter().map(|text| path(text)).collect()),
+        From::Reference(text) => Source::Reference(path(text)),
         From::Size(text) => Source::Size(path(text)),
     };
     let (name, description) = ((*name).to_owned(), (*description).to_owned());
