@@ -8,6 +8,7 @@ pub mod field_cause;
 pub mod json_path;
 pub mod list;
 pub mod negotiate;
+pub mod openapi;
 pub mod parameters;
 pub mod qualified_name;
 pub mod query;
