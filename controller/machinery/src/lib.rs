@@ -6,6 +6,7 @@ pub mod definition;
 pub mod discovery;
 pub mod field_cause;
 pub mod json_path;
+pub mod kubeconfig;
 pub mod list;
 pub mod negotiate;
 pub mod openapi;
