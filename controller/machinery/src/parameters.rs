@@ -1,6 +1,7 @@
 //! What a request asks for in its query, read and checked as an API server does (`ListOptions`, `CreateOptions`, …).
 //! Names that nobody knows are ignored, as there; values that nobody knows are refused.
 
+pub mod delete;
 pub mod read;
 pub mod write;
 
@@ -18,6 +19,12 @@ fn check(kind: &str, causes: Vec<Cause>) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::invalid(About { group: META_GROUP, kind, name: "" }, causes))
+}
+
+/// Says what is wrong with the values of `dryRun`, if anything is.
+fn dry_run_cause(values: &[String]) -> Option<Cause> {
+    let json = || serde_json::Value::from(values).to_string();
+    values.iter().any(|value| value != "All").then(|| field_cause::not_supported("dryRun", &json(), &["All"]))
 }
 
 /// Reads a resource version that must be a number; `0` means any.

@@ -147,7 +147,7 @@ static SPECS: LazyLock<BTreeMap<Kind, Schema>> =
 
 static METADATA: LazyLock<Schema> = LazyLock::new(|| Schema::from_json(read(METADATA_TEXT)));
 
-/// Returns a kind's `CustomResourceDefinition`, as a Kubernetes API server takes it.
+/// Returns the `CustomResourceDefinition` of a kind, as it is applied to a cluster.
 pub fn custom_resource_definition(kind: Kind) -> serde_json::Value {
     read(definition_text(kind))
 }

@@ -1,6 +1,6 @@
 //! `create`, `update` and `patch`: who writes, whether it counts, and what happens to fields that nobody knows.
 
-use super::check;
+use super::{check, dry_run_cause};
 use crate::{
     field_cause,
     query::Query,
@@ -63,10 +63,7 @@ impl Write {
         }
         causes.extend(field_manager_causes(manager));
         let dry_run = query.all("dryRun");
-        if dry_run.iter().any(|value| value != "All") {
-            let json = serde_json::Value::from(dry_run).to_string();
-            causes.push(field_cause::not_supported("dryRun", &json, &["All"]));
-        }
+        causes.extend(dry_run_cause(dry_run));
         let field_validation = field_validation(query, &mut causes);
         let options = match verb {
             Verb::Create => "CreateOptions",
