@@ -11,6 +11,7 @@ pub mod list;
 pub mod negotiate;
 pub mod openapi;
 pub mod parameters;
+pub mod protobuf;
 pub mod qualified_name;
 pub mod query;
 pub mod refusal;

@@ -3,8 +3,8 @@
 //! Version 3 is one document a group version, version 2 one document for everything, also in protobuf. Both are made
 //! from the schemas of `crds/*.yaml` and from the types of Kubernetes that these refer to.
 
-mod definition;
-mod known;
+pub(crate) mod definition;
+pub(crate) mod known;
 mod operation;
 mod protobuf;
 

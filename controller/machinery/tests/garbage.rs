@@ -11,6 +11,7 @@ use horizon_machinery::{
         read::Read,
         write::{Verb, Write},
     },
+    protobuf,
     query::Query,
     selector::{field, label},
 };
@@ -75,6 +76,20 @@ proptest! {
             let none = Collection::new([], 1, Limits { changes_max: 1, bytes_max: 1 });
             let _ = Page::read(&none, Scope { resource: "users.horizon.dev", namespace: "default" }, &list);
         }
+    }
+
+    #[test]
+    fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..300), place in 0usize..60, byte: u8) {
+        let _ = protobuf::decode(&bytes);
+        let _ = protobuf::decode(&[&b"k8s\0"[..], &bytes].concat());
+        // A kind that is known, with any content, and with one byte changed.
+        let kind = b"k8s\0\x0a\x0c\x0a\x02v1\x12\x06Secret\x12\x0e\x0a\x05\x0a\x03key\x12\x05\x0a\x01a\x12\x00";
+        let mut changed = [&kind[..], &bytes].concat();
+        let _ = protobuf::decode(&changed);
+        if let Some(at) = changed.get_mut(place) {
+            *at = byte;
+        }
+        let _ = protobuf::decode(&changed);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 use crate::resource::Resource;
 
 /// Returns the full name of a kind.
-pub(super) fn name(resource: &Resource) -> String {
+pub(crate) fn name(resource: &Resource) -> String {
     let package = match resource.group.as_str() {
         "" => "io.k8s.api.core".to_owned(),
         "apiextensions.k8s.io" => "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions".to_owned(),

@@ -1,5 +1,5 @@
 //! The types that Kubernetes defines and that our kinds refer to, from `known.txt`: one line a type, one line a
-//! member (`name[!] type[;list][;patch] text`, `!` for required, `$Name` for another type).
+//! member (`number name[!] type[;list][;patch] text`, with the number in protobuf, `!` for required, `$Name` for another type).
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
@@ -9,31 +9,33 @@ use super::Dialect;
 
 /// A type, before it is written in a dialect.
 #[derive(Debug)]
-pub(super) struct KnownType {
+pub(crate) struct KnownType {
     text: &'static str,
     /// Whether it is changed as a whole.
     is_atomic: bool,
     /// What it is if it is no object, such as `string:date-time`.
     scalar: Option<&'static str>,
-    members: Vec<Member>,
+    pub(crate) members: Vec<Member>,
 }
 
 #[derive(Debug)]
-struct Member {
-    name: &'static str,
+pub(crate) struct Member {
+    /// The number in protobuf, if the type is written in it.
+    pub(crate) number: Option<u64>,
+    pub(crate) name: &'static str,
     is_required: bool,
     /// The type, as it is written.
-    notation: &'static str,
+    pub(crate) notation: &'static str,
     /// What is known beside the type: how a list's items are told apart, how it is patched, which values there are.
     marks: Vec<&'static str>,
     text: &'static str,
 }
 
 /// Where the types of all groups look for what they do not define themselves.
-pub(super) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
+pub(crate) const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
 /// Every known type by its full name.
-pub(super) static TYPES: LazyLock<BTreeMap<String, KnownType>> =
+pub(crate) static TYPES: LazyLock<BTreeMap<String, KnownType>> =
     LazyLock::new(|| read(include_str!("known.txt")));
 
 /// Stands behind the name of a type that is changed as a whole.
@@ -65,13 +67,14 @@ fn read(text: &'static str) -> BTreeMap<String, KnownType> {
 
 impl Member {
     fn read(line: &'static str) -> Self {
-        let mut words = line.splitn(3, ' ');
+        let mut words = line.splitn(4, ' ');
+        let number = words.next().and_then(|number| number.parse().ok());
         let name = words.next().unwrap_or_default();
         let mut marks = words.next().unwrap_or_default().split(';');
         let notation = marks.next().unwrap_or_default();
         let text = words.next().unwrap_or_default();
         let (name, is_required) = (name.trim_end_matches('!'), name.ends_with('!'));
-        Self { name, is_required, notation, marks: marks.collect(), text }
+        Self { number, name, is_required, notation, marks: marks.collect(), text }
     }
 }
 
@@ -152,7 +155,8 @@ fn scalar_schema(notation: &str) -> Value {
     }
 }
 
-fn full_name(name: &str, package: &str) -> String {
+/// Returns the full name of a type that another type of a package refers to.
+pub(crate) fn full_name(name: &str, package: &str) -> String {
     let near = format!("{package}.{name}");
     if name.contains('.') {
         name.to_owned()
