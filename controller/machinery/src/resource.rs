@@ -29,12 +29,22 @@ pub struct Resource {
     pub verbs: &'static [&'static str],
     /// Whether `status` is written on its own path.
     pub has_status: bool,
-    /// What a table shows behind the name.
+    /// Where a table shows the name.
+    pub name_place: NamePlace,
+    /// What a table shows beside the name.
     pub columns: Vec<Column>,
     /// The fields that can be selected by, beside name and namespace, such as `spec.userRef.name`.
     pub selectable: Vec<String>,
     /// The schema of the objects.
     pub schema: Value,
+}
+
+/// Where a table shows the name of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamePlace {
+    First,
+    /// Behind everything else, and only when more is asked for (`-o wide`): names of events tell nobody anything.
+    LastIfWide,
 }
 
 /// A column of a table.
@@ -159,6 +169,7 @@ impl Resource {
             is_namespaced: scope == "Namespaced",
             verbs: VERBS,
             has_status: version.subresources.get("status").is_some(),
+            name_place: NamePlace::First,
             columns,
             selectable,
             schema: version.schema.open_api,

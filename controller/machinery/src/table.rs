@@ -9,7 +9,7 @@ use crate::{
     negotiate::MetaVersion,
     query::Query,
     refusal::Refusal,
-    resource::{Column, ColumnKind, Resource, Source},
+    resource::{Column, ColumnKind, NamePlace, Resource, Source},
 };
 
 /// What goes with each row.
@@ -71,7 +71,8 @@ impl Table<'_> {
 
     fn headers(&self) -> Value {
         let name = json!({
-            "name": "Name", "type": "string", "format": "name", "priority": 0,
+            "name": "Name", "type": "string", "format": "name",
+            "priority": match self.resource.name_place { NamePlace::First => 0, NamePlace::LastIfWide => 1 },
             "description": "The name of the object; unique among its kind in its namespace.",
         });
         let columns = self.resource.columns.iter().map(|column| {
@@ -80,13 +81,21 @@ impl Table<'_> {
                 "description": column.description,
             })
         });
-        [name].into_iter().chain(columns).collect()
+        self.with_name(name, columns)
+    }
+
+    /// Puts the name where the table shows it.
+    fn with_name(&self, name: Value, others: impl Iterator<Item = Value>) -> Value {
+        match self.resource.name_place {
+            NamePlace::First => [name].into_iter().chain(others).collect(),
+            NamePlace::LastIfWide => others.chain([name]).collect(),
+        }
     }
 
     fn row(&self, object: &Value) -> Value {
         let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().into();
-        let cells = self.resource.columns.iter().map(|column| self.cell(column, object));
-        let cells: Vec<Value> = [name].into_iter().chain(cells).collect();
+        let cells =
+            self.with_name(name, self.resource.columns.iter().map(|column| self.cell(column, object)));
         let object = match self.include {
             IncludeObject::None => Value::Null,
             IncludeObject::Metadata => partial(object, self.version),
@@ -302,9 +311,20 @@ mod tests {
             ..table(Kind::User, &|_, _, _| None)
         };
 
-        let cells =
-            json!(["office.1", "30s", "Warning", "Stale", "network/office", null, "it is", "30s", null]);
+        let cells = json!([
+            "30s",
+            "Warning",
+            "Stale",
+            "network/office",
+            null,
+            null,
+            "it is",
+            "30s",
+            null,
+            "office.1"
+        ]);
         assert_eq!(of("events").row(&event)["cells"], cells);
+        assert_eq!(of("events").headers()[9]["priority"], 1);
         let secret = json!({ "metadata": { "name": "key" }, "type": "Opaque", "data": { "a": "", "b": "" } });
         assert_eq!(of("secrets").row(&secret)["cells"], json!(["key", "Opaque", "2", null]));
     }

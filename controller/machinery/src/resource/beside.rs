@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::{Column, ColumnKind, Resource, Source};
+use super::{Column, ColumnKind, NamePlace, Resource, Source};
 use crate::json_path::JsonPath;
 
 /// Everything that is served beside our own kinds.
@@ -57,6 +57,13 @@ const EVENT: &[Cell] = &[
     ("Reason", ColumnKind::String, 0, From::Path(".reason"), "What happened, in one word."),
     ("Object", ColumnKind::String, 0, From::Reference(".involvedObject"), "What it happened to."),
     (
+        "Subobject",
+        ColumnKind::String,
+        1,
+        From::Path(".involvedObject.fieldPath"),
+        "The part of it that is meant.",
+    ),
+    (
         "Source",
         ColumnKind::String,
         1,
@@ -86,6 +93,7 @@ const NEW_EVENT: &[Cell] = &[
     ("Type", ColumnKind::String, 0, From::Path(".type"), "Normal or Warning."),
     ("Reason", ColumnKind::String, 0, From::Path(".reason"), "What happened, in one word."),
     ("Object", ColumnKind::String, 0, From::Reference(".regarding"), "What it happened to."),
+    ("Subobject", ColumnKind::String, 1, From::Path(".regarding.fieldPath"), "The part of it that is meant."),
     (
         "Source",
         ColumnKind::String,
@@ -255,6 +263,7 @@ impl Row {
             is_namespaced: self.is_namespaced,
             verbs: self.verbs,
             has_status: self.has_status,
+            name_place: if self.kind == "Event" { NamePlace::LastIfWide } else { NamePlace::First },
             columns: self.columns.iter().map(column).collect(),
             selectable: texts(self.selectable),
             schema: Value::Null,
