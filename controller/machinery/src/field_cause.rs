@@ -1,6 +1,6 @@
 //! What is wrong with one field, in the words of an API server (`apimachinery/pkg/util/validation/field`).
 
-use std::fmt::Write;
+use std::{collections::BTreeSet, fmt::Write};
 
 use crate::refusal::{Cause, CauseReason};
 
@@ -39,9 +39,10 @@ fn cause(reason: CauseReason, field: impl Into<String>, message: String) -> Caus
 /// Joins what is wrong into one sentence: one alone, several in brackets.
 pub fn sentence(causes: &[Cause]) -> String {
     let mut lines: Vec<String> = vec![];
+    let mut told = BTreeSet::new();
     for cause in causes {
         let line = format!("{}: {}", cause.field, cause.message);
-        if !lines.contains(&line) {
+        if told.insert(line.clone()) {
             lines.push(line);
         }
     }

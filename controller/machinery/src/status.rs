@@ -18,9 +18,12 @@ pub fn failure(refusal: &Refusal) -> Value {
         "metadata": {},
         "status": "Failure",
         "message": refusal.message,
-        "reason": refusal.reason.as_str(),
         "code": refusal.code,
     });
+    // A failure without a word has none.
+    if !refusal.reason.as_str().is_empty() {
+        status["reason"] = refusal.reason.as_str().into();
+    }
     if let Some(details) = &refusal.details {
         status["details"] = self::details(details);
     }
@@ -199,6 +202,13 @@ mod tests {
                 "details": { "name": "alice", "group": "horizon.dev", "kind": "users" }, "code": 404,
             })
         );
+    }
+
+    #[test]
+    fn a_failure_without_a_word_has_none() {
+        let status = failure(&Refusal::plain(500, Reason::Unknown, "it failed"));
+
+        assert_eq!((status.get("reason"), &status["code"]), (None, &json!(500)));
     }
 
     #[test]

@@ -163,7 +163,7 @@ fn test(lexer: &mut Lexer<'_>, key: &str) -> Result<Test, Unreadable> {
     };
     for (index, value) in values.iter().enumerate() {
         let complaints = qualified_name::complaints_about_value(value);
-        if !complaints.is_empty() {
+        if !complaints.is_empty() && causes.len() < COMPLAINTS_MAX {
             causes.push(field_cause::invalid(
                 format!("values[{index}][{key}]"),
                 value,
@@ -181,6 +181,9 @@ fn test(lexer: &mut Lexer<'_>, key: &str) -> Result<Test, Unreadable> {
         _ => Test::In(values),
     })
 }
+
+/// How many bad values are named. Each complaint is a hundred times as long as what it may be about.
+const COMPLAINTS_MAX: usize = 16;
 
 fn whole_number(value: &str, causes: &mut Vec<Cause>) -> i64 {
     value.parse().unwrap_or_else(|_| {
