@@ -2,7 +2,7 @@
 //!
 //! Words and codes are those of Kubernetes' `apimachinery/pkg/api/errors`, so that every client understands them.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 /// Why a request was refused (`metav1.Status`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,6 +66,8 @@ pub enum Reason {
     InternalError,
     Expired,
     ServiceUnavailable,
+    /// A failure that has no word; the API server leaves the reason out of the answer.
+    Unknown,
 }
 
 /// The word of a cause (`metav1.CauseType`).
@@ -130,8 +132,15 @@ impl Refusal {
 
     /// Refuses an object for what is in it: 422. `about.kind` is the kind. The sentence names every cause.
     pub fn invalid(about: About<'_>, causes: Vec<Cause>) -> Self {
-        let lines: Vec<String> =
-            causes.iter().map(|cause| format!("{}: {}", cause.field, cause.message)).collect();
+        // Each sentence once, however often it was found.
+        let mut lines: Vec<String> = vec![];
+        let mut told = BTreeSet::new();
+        for cause in &causes {
+            let line = format!("{}: {}", cause.field, cause.message);
+            if told.insert(line.clone()) {
+                lines.push(line);
+            }
+        }
         let why = match lines.as_slice() {
             [] => "<nil>".to_owned(),
             [only] => only.clone(),
@@ -203,6 +212,7 @@ impl Reason {
             Self::InternalError => "InternalError",
             Self::Expired => "Expired",
             Self::ServiceUnavailable => "ServiceUnavailable",
+            Self::Unknown => "",
         }
     }
 }
