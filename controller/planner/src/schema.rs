@@ -147,9 +147,14 @@ static SPECS: LazyLock<BTreeMap<Kind, Schema>> =
 
 static METADATA: LazyLock<Schema> = LazyLock::new(|| Schema::from_json(read(METADATA_TEXT)));
 
+/// Returns the `CustomResourceDefinition` of a kind, as it is applied to a cluster.
+pub fn custom_resource_definition(kind: Kind) -> serde_json::Value {
+    read(definition_text(kind))
+}
+
 /// Returns the schema of a kind's spec as its definition says it.
 pub(crate) fn definition(kind: Kind) -> serde_json::Value {
-    let mut definition = read(definition_text(kind));
+    let mut definition = custom_resource_definition(kind);
     let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec");
     spec.expect("every definition has a spec").take()
 }

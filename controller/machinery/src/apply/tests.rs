@@ -1,0 +1,1 @@
+//! Fields, owners and conflicts, one case at a time.

@@ -1,0 +1,1 @@
+//! Writes, one case at a time.

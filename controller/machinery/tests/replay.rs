@@ -1,0 +1,82 @@
+//! Sequences of writes that a real API server answered, played against our code: the same objects, owners, refusals
+//! and warnings. `cargo run -p horizon-machinery --example record` records them again.
+
+use std::fs;
+
+use horizon_api::resource::Kind;
+use horizon_machinery::write::Definition;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+#[path = "replay/play.rs"]
+mod play;
+
+use play::{Player, changed};
+
+/// Returns a definition by the plural that sequences name it by.
+fn definition(plural: &str) -> Definition {
+    let own = Kind::ALL.into_iter().find(|kind| kind.plural() == plural);
+    let crd = match (own, plural) {
+        (Some(kind), _) => horizon_planner::schema::custom_resource_definition(kind),
+        (None, "samples") => serde_json::from_str(include_str!("replay/samples.json")).unwrap(),
+        (None, "plains") => serde_json::from_str(include_str!("replay/plains.json")).unwrap(),
+        (None, other) => panic!("`{other}` is no kind"),
+    };
+    Definition::from_crd(&crd).unwrap()
+}
+
+/// Plays every sequence of a record.
+fn replay(record: &str) {
+    let path = format!("{}/tests/replay/{record}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(&path).unwrap();
+    let mut differences = vec![];
+    let (mut sequences, mut steps) = (0, 0);
+    for line in text.lines() {
+        let sequence: Value = serde_json::from_str(line).unwrap();
+        let found = play_sequence(&sequence);
+        sequences += 1;
+        steps += sequence["steps"].as_array().unwrap().len();
+        differences.extend(found.map(|found| format!("seed {}: {found}", sequence["seed"])));
+    }
+    assert!(sequences > 0 && steps > 0, "{path} is empty");
+    let shown = differences.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
+    assert!(differences.is_empty(), "{} of {sequences} sequences differ:\n{shown}", differences.len());
+}
+
+fn play_sequence(sequence: &Value) -> Option<String> {
+    let start: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let definition = definition(sequence["kind"].as_str().unwrap());
+    let mut player = Player::new(&definition, play::NAME, start);
+    let mut object = Value::Null;
+    for (index, step) in sequence["steps"].as_array().unwrap().iter().enumerate() {
+        let now = start + jiff::SignedDuration::from_secs(step["at"].as_i64().unwrap());
+        let mut expected = step["answer"].clone();
+        let is_invalid = expected["invalid"] == json!(true);
+        if let Some(change) = expected.as_object_mut().unwrap().remove("change") {
+            object = changed(&object, &change);
+            expected["object"] = object.clone();
+        }
+        let got = player.play(step, now, is_invalid);
+        if is_invalid {
+            if (got["code"].as_u64(), got["reason"].as_str()) != (Some(422), Some("Invalid")) {
+                return Some(format!("step {index}: validation was not reached: {got}"));
+            }
+        } else if got != expected {
+            let request = step.as_object().unwrap().iter().filter(|(key, _)| *key != "answer");
+            let request: serde_json::Map<_, _> = request.map(|(k, v)| (k.clone(), v.clone())).collect();
+            let difference = play::difference(&expected, &got).unwrap_or_default();
+            return Some(format!("step {index}: {}\nexpected {expected}\ndiffers by {difference}", Value::Object(request)));
+        }
+    }
+    None
+}
+
+#[test]
+fn our_kinds_are_written_as_by_an_api_server() {
+    replay("kinds");
+}
+
+#[test]
+fn every_shape_of_schema_is_written_as_by_an_api_server() {
+    replay("shapes");
+}
