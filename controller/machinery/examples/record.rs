@@ -25,8 +25,7 @@ mod random;
 type Problem = Box<dyn Error + Send + Sync>;
 
 /// Sequences at one time; they wait more than they work.
-const THREADS: usize = 16;
-const STEPS_MAX: usize = 14;
+const THREADS: usize = 24;
 
 fn main() -> ExitCode {
     match run(&env::args().skip(1).collect::<Vec<_>>()) {
@@ -41,29 +40,43 @@ fn main() -> ExitCode {
 
 /// Records; says whether our code gave the same answers.
 fn run(arguments: &[String]) -> Result<bool, Problem> {
-    let [proxy, count, rest @ ..] = arguments else { return Err("usage: record HOST:PORT SEQUENCES [FOLDER] [SEED]".into()) };
+    let [proxy, count, rest @ ..] = arguments else {
+        return Err("usage: record HOST:PORT SEQUENCES [FOLDER] [SEED]".into());
+    };
     let count: u64 = count.parse()?;
     let first: u64 = rest.get(1).map_or(Ok(1), |seed| seed.parse())?;
     let mut is_same = true;
     let own: Vec<String> = Kind::ALL.into_iter().map(|kind| kind.plural().to_owned()).collect();
     let shapes = vec!["samples".to_owned(), "samples".to_owned(), "plains".to_owned()];
     for (record, kinds) in [("shapes", shapes), ("kinds", own)] {
-        let definitions: Vec<Definition> = kinds.iter().map(|kind| install(proxy, kind)).collect::<Result<_, _>>()?;
+        let definitions: Vec<Definition> =
+            kinds.iter().map(|kind| install(proxy, kind)).collect::<Result<_, _>>()?;
         let seeds: Mutex<Vec<u64>> = Mutex::new((first..first + count).rev().collect());
         let lines: Mutex<Vec<(u64, String)>> = Mutex::new(vec![]);
         let failures: Mutex<Vec<String>> = Mutex::new(vec![]);
         thread::scope(|scope| {
             for _ in 0..THREADS {
                 scope.spawn(|| {
-                    while let Some(seed) = seeds.lock().expect("no thread panics with it").pop() {
+                    loop {
+                        // Let go of the lock before the work.
+                        let seed = seeds.lock().expect("no thread panics with it").pop();
+                        let Some(seed) = seed else { return };
                         let definition = &definitions[usize::try_from(seed).unwrap_or(0) % definitions.len()];
                         // A second that passes within a request looks like a difference; it does not pass twice.
                         let again = || sequence(proxy, definition, seed);
-                        let found = again().and_then(|found| if found.1.is_some() { again() } else { Ok(found) });
+                        let found =
+                            again().and_then(|found| if found.1.is_some() { again() } else { Ok(found) });
                         match found {
-                            Ok((line, None)) => lines.lock().expect("no thread panics with it").push((seed, line)),
-                            Ok((_, Some(why))) => failures.lock().expect("no thread panics with it").push(why),
-                            Err(why) => failures.lock().expect("no thread panics with it").push(format!("{seed}: {why}")),
+                            Ok((line, None)) => {
+                                lines.lock().expect("no thread panics with it").push((seed, line))
+                            }
+                            Ok((_, Some(why))) => {
+                                failures.lock().expect("no thread panics with it").push(why)
+                            }
+                            Err(why) => failures
+                                .lock()
+                                .expect("no thread panics with it")
+                                .push(format!("{seed}: {why}")),
                         }
                     }
                 });
@@ -93,7 +106,9 @@ fn install(proxy: &str, plural: &str) -> Result<Definition, Problem> {
     let definition = Definition::from_crd(&crd)?;
     without_rules(&mut crd);
     let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-    let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=record&force=true");
+    let path = format!(
+        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=record&force=true"
+    );
     let answer = http::request(proxy, "PATCH", &path, "application/apply-patch+yaml", &crd.to_string())?;
     if answer.code >= 300 {
         return Err(format!("install {plural}: {}", answer.body).into());
@@ -135,7 +150,7 @@ fn sequence(proxy: &str, definition: &Definition, seed: u64) -> Result<(String, 
     let mut ours = Player::new(definition, NAME, start);
     let mut steps = vec![];
     let mut shown = Value::Null;
-    for index in 0..3 + random.below(STEPS_MAX - 2) {
+    for index in 0..random.length() {
         let mut step = random.step(definition, real.stored.is_some());
         if random.chance(25) {
             thread::sleep(Duration::from_millis(300 + 100 * random.below(12) as u64));
@@ -152,10 +167,13 @@ fn sequence(proxy: &str, definition: &Definition, seed: u64) -> Result<(String, 
         if !is_alike {
             clean(proxy, definition, &name)?;
             let change = difference(&answer, &got).unwrap_or_default();
-            return Ok((String::new(), Some(format!(
-                "{} seed {seed} step {index}: {step}\nbefore: {shown}\nreal answer: {answer}\nours differs by: {change}",
-                definition.plural
-            ))));
+            return Ok((
+                String::new(),
+                Some(format!(
+                    "{} seed {seed} step {index}: {step}\nbefore: {shown}\nreal answer: {answer}\nours differs by: {change}",
+                    definition.plural
+                )),
+            ));
         }
         let mut record = answer;
         if let Some(object) = record.as_object_mut().and_then(|record| record.remove("object")) {
@@ -202,7 +220,8 @@ fn send(proxy: &str, real: &mut Player<'_>, step: &Value) -> Result<(Value, Time
     if text("part") == "status" {
         path += "/status";
     }
-    path += &format!("?fieldManager={}&fieldValidation={}", text("manager"), text("validation"));
+    let manager = text("manager").replace(' ', "%20").replace('<', "%3C");
+    path += &format!("?fieldManager={manager}&fieldValidation={}", text("validation"));
     if text("do") == "apply" && step["force"] == json!(true) {
         path += "&force=true";
     }
@@ -221,11 +240,14 @@ fn send(proxy: &str, real: &mut Player<'_>, step: &Value) -> Result<(Value, Time
         let body = &answer.body;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let causes = body["details"]["causes"].as_array().cloned().unwrap_or_default();
-        let causes: Vec<Value> =
-            causes.iter().map(|c| json!([text(&c["reason"]), text(&c["message"]), text(&c["field"])])).collect();
+        let causes: Vec<Value> = causes
+            .iter()
+            .map(|c| json!([text(&c["reason"]), text(&c["message"]), text(&c["field"])]))
+            .collect();
         // What validation finds in the content is not played.
         let is_content = |field: &str| ["spec", "status", "top"].iter().any(|part| field.starts_with(part));
-        if answer.code == 422 && causes.iter().any(|cause| is_content(cause[2].as_str().unwrap_or_default())) {
+        if answer.code == 422 && causes.iter().any(|cause| is_content(cause[2].as_str().unwrap_or_default()))
+        {
             return Ok((json!({"code": 422, "invalid": true}), now));
         }
         let (uid, version) = (of_stored("uid"), of_stored("resourceVersion"));
@@ -237,8 +259,10 @@ fn send(proxy: &str, real: &mut Player<'_>, step: &Value) -> Result<(Value, Time
         return Ok((json!({"code": answer.code}), now));
     }
     let object = answer.body;
-    let is_changed = object["metadata"]["resourceVersion"].as_str().map(str::to_owned) != of_stored("resourceVersion");
-    let is_gone = object["metadata"]["deletionTimestamp"].is_string() && object["metadata"]["finalizers"].is_null();
+    let is_changed =
+        object["metadata"]["resourceVersion"].as_str().map(str::to_owned) != of_stored("resourceVersion");
+    let is_gone =
+        object["metadata"]["deletionTimestamp"].is_string() && object["metadata"]["finalizers"].is_null();
     let portable = play::portable_object(&object, real.start);
     real.stored = (!is_gone).then_some(object);
     Ok((play::answer(answer.code, portable, is_changed, &answer.warnings), now))
@@ -250,7 +274,8 @@ fn second_of(object: &Value, before: Timestamp, after: Timestamp) -> Result<Time
     let entries = metadata["managedFields"].as_array().cloned().unwrap_or_default();
     let mut times: Vec<Value> = entries.iter().map(|entry| entry["time"].clone()).collect();
     times.extend([metadata["creationTimestamp"].clone(), metadata["deletionTimestamp"].clone()]);
-    let seconds = times.iter().filter_map(|time| time.as_str()?.parse::<Timestamp>().ok()).map(Timestamp::as_second);
+    let seconds =
+        times.iter().filter_map(|time| time.as_str()?.parse::<Timestamp>().ok()).map(Timestamp::as_second);
     let within = seconds.filter(|second| (before.as_second()..=after.as_second()).contains(second));
     Ok(Timestamp::from_second(within.max().unwrap_or(before.as_second()))?)
 }

@@ -1,8 +1,6 @@
 //! Server-side apply (KEP-555): who owns which field after a write, and what an applied configuration does to an
 //! object.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -26,7 +24,7 @@ mod reconcile;
 pub(crate) mod shape;
 mod walk;
 
-pub use conflict::Conflict;
+pub(crate) use conflict::Conflict;
 
 /// What a write is told about its object and its writer.
 #[derive(Clone, Debug)]
@@ -239,9 +237,6 @@ pub(crate) fn top_field(name: &str) -> FieldSet {
     set.insert(&[Step::field(name)]);
     set
 }
-
-/// Groups paths by owner, for messages.
-pub(crate) type ByOwner = BTreeMap<String, Vec<Vec<Step>>>;
 
 #[cfg(test)]
 mod tests;

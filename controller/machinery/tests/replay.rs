@@ -1,6 +1,8 @@
 //! Sequences of writes that a real API server answered, played against our code: the same objects, owners, refusals
 //! and warnings. `cargo run -p horizon-machinery --example record` records them again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 
 use horizon_api::resource::Kind;
@@ -65,7 +67,10 @@ fn play_sequence(sequence: &Value) -> Option<String> {
             let request = step.as_object().unwrap().iter().filter(|(key, _)| *key != "answer");
             let request: serde_json::Map<_, _> = request.map(|(k, v)| (k.clone(), v.clone())).collect();
             let difference = play::difference(&expected, &got).unwrap_or_default();
-            return Some(format!("step {index}: {}\nexpected {expected}\ndiffers by {difference}", Value::Object(request)));
+            return Some(format!(
+                "step {index}: {}\nexpected {expected}\ndiffers by {difference}",
+                Value::Object(request)
+            ));
         }
     }
     None

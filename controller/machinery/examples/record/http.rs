@@ -18,7 +18,13 @@ pub(crate) struct Answer {
 }
 
 /// Sends a request and reads the answer.
-pub(crate) fn request(proxy: &str, method: &str, path: &str, media_type: &str, body: &str) -> Result<Answer, Problem> {
+pub(crate) fn request(
+    proxy: &str,
+    method: &str,
+    path: &str,
+    media_type: &str,
+    body: &str,
+) -> Result<Answer, Problem> {
     let mut stream = TcpStream::connect(proxy).map_err(|why| format!("connect to {proxy}: {why}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(60)))?;
     let length = body.len();
@@ -31,9 +37,11 @@ pub(crate) fn request(proxy: &str, method: &str, path: &str, media_type: &str, b
     let (head, body) = text.split_once("\r\n\r\n").ok_or("the answer has no head")?;
     let mut lines = head.lines();
     let status = lines.next().unwrap_or_default();
-    let code = status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("the answer has no status")?;
+    let code =
+        status.split(' ').nth(1).and_then(|code| code.parse().ok()).ok_or("the answer has no status")?;
     let warnings = lines.filter_map(|line| line.strip_prefix("Warning: 299 - ")).map(unquoted).collect();
-    let body = serde_json::from_str(body).map_err(|why| format!("read the answer to {method} {path}: {why}: {body}"))?;
+    let body = serde_json::from_str(body)
+        .map_err(|why| format!("read the answer to {method} {path}: {why}: {body}"))?;
     Ok(Answer { code, warnings, body })
 }
 

@@ -4,19 +4,30 @@ use horizon_machinery::write::Definition;
 use horizon_planner::schema::{ListType, Schema, Type};
 use serde_json::{Map, Value, json};
 
+use super::play::{HEAD, HEAD_NAME};
+
 /// A seeded generator (xorshift64*): the same seed gives the same sequence.
-pub(crate) struct Random(u64);
+pub(crate) struct Random {
+    state: u64,
+    /// Every twelfth sequence has more managers than an object keeps.
+    is_crowded: bool,
+}
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+        Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, is_crowded: seed % 12 == 0 }
+    }
+
+    /// Returns how many steps a sequence has.
+    pub(crate) fn length(&mut self) -> usize {
+        if self.is_crowded { 24 + self.below(8) } else { 3 + self.below(9) }
     }
 
     pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize;
+        self.state ^= self.state >> 12;
+        self.state ^= self.state << 25;
+        self.state ^= self.state >> 27;
+        let high = (self.state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) as usize;
         high % bound.max(1)
     }
 
@@ -103,7 +114,8 @@ impl Random {
                 ListType::Atomic => None,
                 ListType::Set => Some(item.clone()),
                 ListType::Map => {
-                    let keys = schema.list_keys.iter().map(|key| item.get(key).cloned().or_else(|| default(key)));
+                    let keys =
+                        schema.list_keys.iter().map(|key| item.get(key).cloned().or_else(|| default(key)));
                     Some(json!(keys.collect::<Vec<_>>()))
                 }
             };
@@ -118,7 +130,7 @@ impl Random {
 
     fn object(&mut self, schema: &Schema, is_odd: bool) -> Value {
         let mut fields = Map::new();
-        let share = 25 + self.below(50);
+        let share = 10 + self.below(40);
         for (name, field) in &schema.properties {
             if schema.required.contains(name) || self.chance(share) {
                 let is_required = schema.required.contains(name);
@@ -139,13 +151,18 @@ impl Random {
         if !exists {
             return if self.chance(60) { self.apply(definition) } else { self.create(definition) };
         }
+        if self.is_crowded && self.chance(70) {
+            return self.merge(definition);
+        }
         match self.below(100) {
-            0..34 => self.apply(definition),
+            0..6 => self.odd_apply(definition),
+            6..34 => self.apply(definition),
             34..44 if definition.has_status => self.apply_status(definition),
             34..56 => self.put(definition),
             56..70 => self.merge(definition),
             70..80 => self.json(definition),
-            80..86 => self.metadata(),
+            80..84 => self.metadata(),
+            84..86 => self.client_side_apply(definition),
             86..90 => self.odd_metadata(),
             90..94 => self.unknown(definition),
             94..96 => self.create(definition),
@@ -153,16 +170,21 @@ impl Random {
         }
     }
 
-    fn head(&self, definition: &Definition) -> Value {
-        json!({"apiVersion": definition.api_version(), "kind": definition.kind, "metadata": {"name": "$NAME"}})
+    fn head() -> Value {
+        json!({HEAD: 1, "metadata": {HEAD_NAME: 1}})
     }
 
     fn manager(&mut self) -> &'static str {
+        if self.is_crowded {
+            return self.pick(&[
+                "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "m9", "n1", "n2", "n3", "n4", "n 5", "n<6",
+            ]);
+        }
         self.pick(&["alice", "bob", "carol", "kubectl", "controller"])
     }
 
     fn body(&mut self, definition: &Definition, part: &str, is_odd: bool) -> Value {
-        let mut body = self.head(definition);
+        let mut body = Self::head();
         for (name, field) in &definition.schema().properties {
             let is_ours = ["apiVersion", "kind", "metadata"].contains(&name.as_str());
             let is_wanted = match (part, name.as_str()) {
@@ -185,7 +207,8 @@ impl Random {
         for name in ["labels", "annotations"] {
             if self.chance(30) {
                 let keys = self.pick(&[&["x"] as &[&str], &["x", "y"], &["y", "z"], &[]]).iter();
-                body["metadata"][name] = keys.map(|key| ((*key).to_owned(), json!(self.pick(&["1", "2"])))).collect();
+                body["metadata"][name] =
+                    keys.map(|key| ((*key).to_owned(), json!(self.pick(&["1", "2"])))).collect();
             }
         }
         if self.chance(12) {
@@ -214,6 +237,51 @@ impl Random {
         json!({"do": "apply", "manager": self.manager(), "force": self.chance(45), "body": body})
     }
 
+    /// Returns what client-side `kubectl apply` sends: a patch, and in an annotation what was applied.
+    fn client_side_apply(&mut self, definition: &Definition) -> Value {
+        let mut body = self.body(definition, "", false);
+        let mut config = body.clone();
+        for part in [&mut config, &mut body] {
+            part.as_object_mut().map(|part| part.remove(HEAD));
+            part["metadata"] = json!({"name": "$NAME"});
+        }
+        config["apiVersion"] = json!(definition.api_version());
+        config["kind"] = json!(definition.kind);
+        let last = "kubectl.kubernetes.io/last-applied-configuration";
+        body["metadata"]["annotations"] = json!({last: config.to_string()});
+        json!({"do": "merge", "manager": "kubectl-client-side-apply", "body": body})
+    }
+
+    /// Returns an apply that the API server refuses, or nearly.
+    fn odd_apply(&mut self, definition: &Definition) -> Value {
+        let mut body = self.body(definition, "", false);
+        match self.below(16) {
+            0 => body["kind"] = json!("Other"),
+            1 => body["apiVersion"] = json!("horizon.dev/v9"),
+            2 => body["apiVersion"] = json!("v1"),
+            3 => body["metadata"] = Value::Null,
+            4 => body["metadata"] = json!({}),
+            5 => body["metadata"]["uid"] = json!(self.pick(&["another", "$UID"])),
+            6 => body["metadata"]["resourceVersion"] = json!(self.pick(&["1", "$RV", "x", ""])),
+            7 => body["metadata"]["namespace"] = json!(self.pick(&["another", "default"])),
+            8 => body["metadata"]["managedFields"] = self.pick(&[json!([]), json!([{}]), Value::Null]),
+            9 => body["metadata"]["labels"] = self.pick(&[json!({"a": 1}), json!([]), Value::Null]),
+            10 => body["spec"] = self.pick(&[json!("x"), json!([]), json!(1), Value::Null]),
+            11 => body["metadata"]["name"] = json!("another"),
+            12 => {
+                body["metadata"]["finalizers"] =
+                    self.pick(&[json!(["x.dev/a", "x.dev/a"]), json!([null]), json!("x")])
+            }
+            13 => {
+                body["metadata"]["ownerReferences"] =
+                    self.pick(&[json!([{}]), json!([{"uid": "u", "x": 1}]), json!([1])])
+            }
+            14 => body["spec"]["bogus"] = json!({"x": 1}),
+            _ => body = self.pick(&[json!([]), json!("x"), json!({"kind": 1})]),
+        }
+        json!({"do": "apply", "manager": self.manager(), "force": self.chance(45), "body": body})
+    }
+
     fn apply_status(&mut self, definition: &Definition) -> Value {
         let is_odd = self.chance(20);
         let body = self.body(definition, "status", is_odd);
@@ -236,9 +304,7 @@ impl Random {
     fn merge(&mut self, definition: &Definition) -> Value {
         let part = if definition.has_status && self.chance(25) { "status" } else { "" };
         let mut body = self.body(definition, part, true);
-        for name in ["apiVersion", "kind"] {
-            body.as_object_mut().map(|body| body.remove(name));
-        }
+        body.as_object_mut().map(|body| body.remove(HEAD));
         json!({"do": "merge", "part": part, "manager": self.manager(), "body": body})
     }
 
@@ -259,7 +325,13 @@ impl Random {
         if self.chance(8) {
             operations.push(json!({"op": "frob"}));
         }
-        json!({"do": "json", "manager": self.manager(), "body": operations})
+        let validation = self.pick(&["", "Strict", "Ignore"]);
+        if self.chance(5) {
+            operations.push(
+                json!({"op": "test", "path": "/kind", "value": definition.kind, "why": "nobody knows"}),
+            );
+        }
+        json!({"do": "json", "manager": self.manager(), "validation": validation, "body": operations})
     }
 
     fn metadata(&mut self) -> Value {
@@ -309,6 +381,8 @@ impl Random {
     fn unknown(&mut self, definition: &Definition) -> Value {
         let is_odd = false;
         let mut body = self.body(definition, "", is_odd);
+        // Of several mistakes, the API server tells one at random.
+        body["metadata"].as_object_mut().map(|metadata| metadata.remove("ownerReferences"));
         let place = self.below(3);
         match place {
             0 => body["bogus"] = json!(1),

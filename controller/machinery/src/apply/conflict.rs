@@ -1,7 +1,9 @@
 //! Fields that others own, and how the API server says so.
 
+use std::collections::BTreeMap;
+
 use crate::{
-    apply::{ByOwner, compare::Difference},
+    apply::compare::Difference,
     managed::{
         ManagedFields, Who,
         step::{Step, path_text},
@@ -11,7 +13,7 @@ use crate::{
 
 /// A field that somebody else owns.
 #[derive(Clone, Debug)]
-pub struct Conflict {
+pub(crate) struct Conflict {
     /// What sorts owners in messages.
     identifier: String,
     /// Who owns it, and since when.
@@ -54,7 +56,7 @@ fn message(conflicts: &[Conflict]) -> String {
             path_text(&only.path)
         );
     }
-    let mut by_owner = ByOwner::new();
+    let mut by_owner: BTreeMap<String, Vec<Vec<Step>>> = BTreeMap::new();
     for conflict in conflicts {
         by_owner.entry(conflict.identifier.clone()).or_default().push(conflict.path.clone());
     }

@@ -47,11 +47,6 @@ pub(crate) fn kept_in_step(writer: &Writer<'_>, config: &Value, mut applied: App
     let mut config = config.clone();
     if let Some(annotations) = annotations_mut(&mut config) {
         annotations.remove(ANNOTATION);
-        if annotations.is_empty()
-            && let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut)
-        {
-            metadata.remove("annotations");
-        }
     }
     if let Some(annotations) = annotations_mut(&mut applied.object) {
         annotations.insert(ANNOTATION.to_owned(), format!("{}\n", gotext::json(&config)).into());

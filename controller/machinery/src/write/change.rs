@@ -48,9 +48,14 @@ pub(super) fn create(
     }
     match stored {
         None => Ok(written),
-        Some(_) => {
+        Some(stored) => {
             let name = rules::text(written.object.pointer("/metadata/name"));
-            Err(exists(request, &name, &written.object))
+            let refusal = exists(request, &name, &written.object);
+            if stored.pointer("/metadata/deletionTimestamp").is_none() {
+                return Err(refusal);
+            }
+            let message = format!("object is being deleted: {}", refusal.message);
+            Err(Refusal { message, ..refusal })
         }
     }
 }
@@ -83,6 +88,7 @@ pub(super) fn finish_create(
         metadata.insert("uid".to_owned(), json!(request.uid));
         metadata.insert("generation".to_owned(), json!(1));
         metadata.remove("resourceVersion");
+        metadata.remove("selfLink");
     }
     if definition.has_status
         && let Some(fields) = object.as_object_mut()
@@ -400,6 +406,8 @@ fn keep_system_fields(object: &mut Value, stored: &Value) {
     keep("creationTimestamp", |_, _| true);
     keep("deletionTimestamp", |_, _| true);
     keep("deletionGracePeriodSeconds", if_absent);
+    // Nobody has written links for years, but clients still send them.
+    metadata.remove("selfLink");
 }
 
 fn mistakes(request: &Request<'_>, object: &Value, stored: &Value) -> Vec<crate::refusal::Cause> {

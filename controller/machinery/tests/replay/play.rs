@@ -5,8 +5,9 @@ use horizon_machinery::{
     patch::{Reading, merge_patch},
     refusal::{Cause, CauseReason, Refusal},
     write::{
-        Change, Definition, Effect, FieldValidation, Part, Request, write,
+        Change, Definition, Effect, FieldValidation, Part, Request,
         delete::{Deleted, Deletion, Propagation, delete},
+        write,
     },
 };
 use jiff::Timestamp;
@@ -17,6 +18,11 @@ pub(crate) const NAMESPACE: &str = "default";
 /// The name of a sequence's object in our run.
 pub(crate) const NAME: &str = "it";
 const UID: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Stands for `apiVersion` and `kind`.
+pub(crate) const HEAD: &str = "$";
+/// Stands for the name in metadata.
+pub(crate) const HEAD_NAME: &str = "$name";
 
 /// One object and what happened to it.
 pub(crate) struct Player<'d> {
@@ -96,7 +102,7 @@ impl<'d> Player<'d> {
     }
 
     fn delete(&mut self, step: &Value, now: Timestamp) -> Value {
-        let options = self.from_portable(step.get("body").unwrap_or(&Value::Null));
+        let options = self.made_of(step.get("body").unwrap_or(&Value::Null));
         let precondition = |name: &str| {
             options.pointer(&format!("/preconditions/{name}")).and_then(Value::as_str).map(str::to_owned)
         };
@@ -133,7 +139,7 @@ impl<'d> Player<'d> {
 
     /// Returns a step's body as a client would send it for the object that is stored here.
     pub(crate) fn body(&self, step: &Value) -> Value {
-        let body = self.from_portable(step.get("body").unwrap_or(&Value::Null));
+        let body = self.made_of(step.get("body").unwrap_or(&Value::Null));
         if step["do"] != json!("put") {
             return body;
         }
@@ -149,7 +155,7 @@ impl<'d> Player<'d> {
     }
 
     /// Replaces what stands for this run's uid, resource version and name.
-    fn from_portable(&self, value: &Value) -> Value {
+    fn made_of(&self, value: &Value) -> Value {
         let of_stored = |name: &str| {
             let found = self.stored.as_ref().and_then(|stored| stored["metadata"].get(name));
             found.and_then(Value::as_str).unwrap_or("1").to_owned()
@@ -158,12 +164,21 @@ impl<'d> Player<'d> {
             Value::String(text) => match text.as_str() {
                 "$UID" => json!(of_stored("uid")),
                 "$RV" => json!(of_stored("resourceVersion")),
-                "$NAME" => json!(self.name),
-                _ => value.clone(),
+                text => json!(text.replace("$NAME", &self.name)),
             },
-            Value::Array(items) => items.iter().map(|item| self.from_portable(item)).collect(),
+            Value::Array(items) => items.iter().map(|item| self.made_of(item)).collect(),
             Value::Object(fields) => {
-                fields.iter().map(|(key, value)| (key.clone(), self.from_portable(value))).collect()
+                let mut fields: Map<_, _> =
+                    fields.iter().map(|(key, value)| (key.clone(), self.made_of(value))).collect();
+                // Most bodies say what they are, in the same words.
+                if fields.remove(HEAD).is_some() {
+                    fields.entry("apiVersion").or_insert_with(|| json!(self.definition.api_version()));
+                    fields.entry("kind").or_insert_with(|| json!(self.definition.kind));
+                }
+                if fields.remove(HEAD_NAME).is_some() {
+                    fields.entry("name").or_insert_with(|| json!(self.name));
+                }
+                Value::Object(fields)
             }
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
@@ -177,8 +192,14 @@ impl<'d> Player<'d> {
         let causes: Vec<Value> = (refusal.causes().iter())
             .map(|cause| json!([cause.reason.as_str(), cause.message, cause.field]))
             .collect();
-        let uid = self.stored.as_ref().map(|stored| stored["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
-        let version = self.stored.as_ref().map(|s| s["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned());
+        let uid = self
+            .stored
+            .as_ref()
+            .map(|stored| stored["metadata"]["uid"].as_str().unwrap_or_default().to_owned());
+        let version = self
+            .stored
+            .as_ref()
+            .map(|s| s["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned());
         refused(refusal.code, refusal.reason.as_str(), &refusal.message, causes, uid, version, &self.name)
     }
 }
@@ -244,9 +265,16 @@ fn shorten(text: &str) -> String {
 /// Returns an object as it is compared.
 pub(crate) fn portable_object(object: &Value, start: Timestamp) -> Value {
     let mut object = object.clone();
+    let api_version = object["apiVersion"].clone();
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return object };
     metadata.remove("resourceVersion");
-    metadata.insert("name".to_owned(), json!("$NAME"));
+    let name = metadata.insert("name".to_owned(), json!("$NAME")).unwrap_or_default();
+    // Client-side `kubectl apply` keeps a copy with the name in it.
+    let last = "kubectl.kubernetes.io/last-applied-configuration";
+    if let Some(last) = metadata.get_mut("annotations").and_then(|annotations| annotations.get_mut(last)) {
+        let name = format!("\"name\":{name}");
+        *last = json!(last.as_str().unwrap_or_default().replace(&name, "\"name\":\"$NAME\""));
+    }
     if metadata.contains_key("uid") {
         metadata.insert("uid".to_owned(), json!("$UID"));
     }
@@ -265,7 +293,11 @@ pub(crate) fn portable_object(object: &Value, start: Timestamp) -> Value {
             let text = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let owner = [text("manager"), text("operation"), text("subresource")].join("|");
             order.push(owner.clone());
-            by_owner.insert(owner, json!({"at": time, "fields": fields, "version": text("apiVersion")}));
+            let mut kept = json!({"at": time, "fields": fields});
+            if entry.get("apiVersion") != Some(&api_version) {
+                kept["version"] = json!(text("apiVersion"));
+            }
+            by_owner.insert(owner, kept);
         }
         metadata.insert("managedFields".to_owned(), json!({"order": order, "by": by_owner}));
     }
