@@ -13,6 +13,7 @@ use crate::{
     refusal::{Cause, Reason, Refusal},
 };
 
+pub mod body;
 mod change;
 mod coerce;
 mod decode;
@@ -37,7 +38,8 @@ pub struct Request<'r> {
     /// Who writes: the query's `fieldManager`, or the program's name in `User-Agent`.
     pub manager: &'r str,
     pub field_validation: FieldValidation,
-    /// Paths of fields that the body has twice, as far as its parser noticed, such as `spec.mtu`.
+    /// What the body says twice: paths such as `spec.mtu` ([`body::read`] finds them); for an applied configuration,
+    /// which is YAML, lines such as `line 3: key "mtu" already set in map`.
     pub duplicates: &'r [String],
     pub now: Timestamp,
     /// The uid of an object that is made by this write.

@@ -15,7 +15,7 @@ pub(crate) struct Random {
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Self {
-        Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, is_crowded: seed % 12 == 0 }
+        Self { state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1, is_crowded: seed.is_multiple_of(12) }
     }
 
     /// Returns how many steps a sequence has.

@@ -32,6 +32,9 @@ pub(crate) fn check(shape: Shape<'_>, value: &Value, duplicates: Duplicates) -> 
     }
 }
 
+/// How many mistakes are told.
+const MISTAKES_MAX: usize = 100;
+
 struct Check {
     duplicates: Duplicates,
     path: Vec<Step>,
@@ -40,6 +43,9 @@ struct Check {
 
 impl Check {
     fn say(&mut self, what: &str) {
+        if self.mistakes.len() == MISTAKES_MAX {
+            return;
+        }
         let path = path_text(&self.path);
         self.mistakes.push(if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") });
     }

@@ -29,129 +29,140 @@ impl Difference {
 
 /// Compares two objects.
 pub(crate) fn compare(shape: Shape<'_>, old: &Value, new: &Value) -> Difference {
-    let mut compare = Compare::default();
-    compare.values(shape, Some(old), Some(new));
-    compare.difference
+    let Nodes { removed, modified, added, .. } = values(shape, Some(old), Some(new));
+    Difference { removed: removed.below, modified: modified.below, added: added.below }
 }
 
+/// Whether a value is in a set of fields, and what below it is.
 #[derive(Default)]
-struct Compare {
-    path: Vec<Step>,
-    difference: Difference,
+struct Node {
+    is_member: bool,
+    below: FieldSet,
 }
 
-/// Whether a value was compared as one piece.
-#[derive(PartialEq, Eq)]
-enum Piece {
-    Whole,
-    Parts,
+/// What became of a value and of what is below it.
+#[derive(Default)]
+struct Nodes {
+    removed: Node,
+    modified: Node,
+    added: Node,
+    /// Whether it was compared as one piece.
+    is_piece: bool,
 }
 
-impl Compare {
-    fn values(&mut self, shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) {
-        let (ours, theirs) = (shape.atom(old), shape.atom(new));
-        let piece = match (old, new) {
-            (_, None) => self.atom(ours, old, new),
-            (None, Some(_)) => self.atom(theirs, old, new),
-            (Some(_), Some(_)) if ours.is_like(&theirs) => self.atom(theirs, old, new),
-            (Some(_), Some(_)) => {
-                self.atom(ours, old, new);
-                self.atom(theirs, old, new)
-            }
-        };
-        if piece == Piece::Parts {
-            match (old, new) {
-                (None, _) => self.difference.added.insert(&self.path),
-                (Some(_), None) => self.difference.removed.insert(&self.path),
-                (Some(_), Some(_)) => {}
+impl Nodes {
+    /// Adds what became of a value one step below.
+    fn put(&mut self, step: &Step, child: Self) {
+        let sides = [&mut self.removed, &mut self.modified, &mut self.added];
+        for (side, child) in sides.into_iter().zip([child.removed, child.modified, child.added]) {
+            if child.is_member || !child.below.is_empty() {
+                side.below.put(step.clone(), child.is_member, child.below);
             }
         }
     }
 
-    fn atom(&mut self, atom: Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> Piece {
-        match atom {
-            Atom::Scalar(_) => self.whole(old, new),
-            Atom::Map(map) => self.maps(map, old, new),
-            Atom::List(list) => self.lists(list, old, new),
+    /// Adds what became of the same value seen in another way.
+    fn and(mut self, other: Self) -> Self {
+        let sides = [&mut self.removed, &mut self.modified, &mut self.added];
+        for (side, other) in sides.into_iter().zip([other.removed, other.modified, other.added]) {
+            side.is_member |= other.is_member;
+            side.below = std::mem::take(&mut side.below).union(&other.below);
+        }
+        Self { is_piece: other.is_piece, ..self }
+    }
+}
+
+fn values(shape: Shape<'_>, old: Option<&Value>, new: Option<&Value>) -> Nodes {
+    let (ours, theirs) = (shape.atom(old), shape.atom(new));
+    let mut nodes = match (old, new) {
+        (_, None) => by_atom(ours, old, new),
+        (None, Some(_)) => by_atom(theirs, old, new),
+        (Some(_), Some(_)) if ours.is_like(&theirs) => by_atom(theirs, old, new),
+        (Some(_), Some(_)) => by_atom(ours, old, new).and(by_atom(theirs, old, new)),
+    };
+    if !nodes.is_piece {
+        nodes.added.is_member |= old.is_none();
+        nodes.removed.is_member |= old.is_some() && new.is_none();
+    }
+    nodes
+}
+
+fn by_atom(atom: Atom<'_>, old: Option<&Value>, new: Option<&Value>) -> Nodes {
+    match atom {
+        Atom::Scalar(_) => piece(old, new),
+        Atom::Map(map) => maps(map, old, new),
+        Atom::List(list) => lists(list, old, new),
+    }
+}
+
+fn piece(old: Option<&Value>, new: Option<&Value>) -> Nodes {
+    let mut nodes = Nodes { is_piece: true, ..Nodes::default() };
+    match (old, new) {
+        (None, _) => nodes.added.is_member = true,
+        (Some(_), None) => nodes.removed.is_member = true,
+        (Some(old), Some(new)) => nodes.modified.is_member = !is_same(old, new),
+    }
+    nodes
+}
+
+fn maps(map: MapAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Nodes {
+    let (ours, theirs) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
+    let is_empty = |fields: Option<&Map<String, Value>>| fields.is_none_or(Map::is_empty);
+    if map.is_atomic || (is_empty(ours) && is_empty(theirs)) {
+        return piece(old, new);
+    }
+    let empty = Map::new();
+    let (ours, theirs) = (ours.unwrap_or(&empty), theirs.unwrap_or(&empty));
+    let added = theirs.keys().filter(|name| !ours.contains_key(*name));
+    let mut nodes = Nodes::default();
+    for name in ours.keys().chain(added) {
+        let Some(shape) = map.field(name) else { continue };
+        nodes.put(&Step::field(name), values(shape, ours.get(name), theirs.get(name)));
+    }
+    nodes
+}
+
+fn lists(list: ListAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Nodes {
+    let ours = old.and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    let theirs = new.and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    if list.kind == ListType::Atomic || (ours.is_empty() && theirs.is_empty()) {
+        return piece(old, new);
+    }
+    let mut by_step: BTreeMap<Step, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
+    for item in ours {
+        if let Ok(step) = list.step(item) {
+            by_step.entry(step).or_default().0.push(item);
         }
     }
-
-    fn whole(&mut self, old: Option<&Value>, new: Option<&Value>) -> Piece {
-        match (old, new) {
-            (None, _) => self.difference.added.insert(&self.path),
-            (Some(_), None) => self.difference.removed.insert(&self.path),
-            (Some(old), Some(new)) if !is_same(old, new) => self.difference.modified.insert(&self.path),
-            (Some(_), Some(_)) => {}
+    for item in theirs {
+        if let Ok(step) = list.step(item) {
+            by_step.entry(step).or_default().1.push(item);
         }
-        Piece::Whole
     }
-
-    fn maps(&mut self, map: MapAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Piece {
-        let (ours, theirs) = (old.and_then(Value::as_object), new.and_then(Value::as_object));
-        let is_empty = |fields: Option<&Map<String, Value>>| fields.is_none_or(Map::is_empty);
-        if map.is_atomic || (is_empty(ours) && is_empty(theirs)) {
-            return self.whole(old, new);
-        }
-        let empty = Map::new();
-        let (ours, theirs) = (ours.unwrap_or(&empty), theirs.unwrap_or(&empty));
-        let added = theirs.keys().filter(|name| !ours.contains_key(*name));
-        for name in ours.keys().chain(added) {
-            let Some(shape) = map.field(name) else { continue };
-            self.path.push(Step::field(name));
-            self.values(shape, ours.get(name), theirs.get(name));
-            self.path.pop();
-        }
-        Piece::Parts
+    let mut nodes = Nodes::default();
+    for (step, (ours, theirs)) in by_step {
+        nodes.put(&step, items(list.items, &ours, &theirs));
     }
+    nodes
+}
 
-    fn lists(&mut self, list: ListAtom<'_>, old: Option<&Value>, new: Option<&Value>) -> Piece {
-        let ours = old.and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
-        let theirs = new.and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
-        if list.kind == ListType::Atomic || (ours.is_empty() && theirs.is_empty()) {
-            return self.whole(old, new);
+/// Compares the items with one key. Several of them are one piece.
+fn items(shape: Shape<'_>, old: &[&Value], new: &[&Value]) -> Nodes {
+    match (old, new) {
+        ([] | [_], [] | [_]) => values(shape, old.first().copied(), new.first().copied()),
+        ([_, _, ..], [_, _, ..]) => {
+            let is_equal = old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_same(old, new));
+            Nodes { modified: Node { is_member: !is_equal, ..Node::default() }, ..Nodes::default() }
         }
-        let mut by_step: BTreeMap<Step, (Vec<&Value>, Vec<&Value>)> = BTreeMap::new();
-        for item in ours {
-            if let Ok(step) = list.step(item) {
-                by_step.entry(step).or_default().0.push(item);
-            }
+        ([_, _, ..], [] | [_]) => {
+            let mut nodes = new.first().map(|new| values(shape, None, Some(new))).unwrap_or_default();
+            nodes.removed.is_member = true;
+            nodes
         }
-        for item in theirs {
-            if let Ok(step) = list.step(item) {
-                by_step.entry(step).or_default().1.push(item);
-            }
-        }
-        for (step, (ours, theirs)) in by_step {
-            self.path.push(step);
-            self.items(list.items, &ours, &theirs);
-            self.path.pop();
-        }
-        Piece::Parts
-    }
-
-    /// Compares the items with one key. Several of them are one piece.
-    fn items(&mut self, shape: Shape<'_>, old: &[&Value], new: &[&Value]) {
-        match (old, new) {
-            ([] | [_], [] | [_]) => self.values(shape, old.first().copied(), new.first().copied()),
-            ([_, _, ..], [_, _, ..]) => {
-                let is_equal =
-                    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| is_same(old, new));
-                if !is_equal {
-                    self.difference.modified.insert(&self.path);
-                }
-            }
-            ([_, _, ..], [] | [_]) => {
-                if let Some(new) = new.first() {
-                    self.values(shape, None, Some(new));
-                }
-                self.difference.removed.insert(&self.path);
-            }
-            ([] | [_], [_, _, ..]) => {
-                if let Some(old) = old.first() {
-                    self.values(shape, Some(old), None);
-                }
-                self.difference.added.insert(&self.path);
-            }
+        ([] | [_], [_, _, ..]) => {
+            let mut nodes = old.first().map(|old| values(shape, Some(old), None)).unwrap_or_default();
+            nodes.added.is_member = true;
+            nodes
         }
     }
 }

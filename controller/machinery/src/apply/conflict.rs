@@ -21,12 +21,15 @@ pub(crate) struct Conflict {
     pub(crate) path: Vec<Step>,
 }
 
-/// Returns the fields that a change touches and others own.
+/// How many conflicts are told: more would fill the answer and help nobody.
+const CONFLICTS_MAX: usize = 256;
+
+/// Returns the first fields that a change touches and others own.
 pub(crate) fn find(managed: &ManagedFields, difference: &Difference, applier: &str) -> Vec<Conflict> {
     let touched = difference.modified.clone().union(&difference.added);
     let others = managed.iter().filter(|(identifier, _)| *identifier != applier);
     let conflicts = others.flat_map(|(identifier, owner)| {
-        let paths = owner.fields.intersection(&touched).paths();
+        let paths = owner.fields.intersection(&touched).paths(CONFLICTS_MAX);
         let who: &Who = &owner.who;
         let named = who.in_conflict();
         paths.into_iter().map(move |path| Conflict {
@@ -35,7 +38,7 @@ pub(crate) fn find(managed: &ManagedFields, difference: &Difference, applier: &s
             path,
         })
     });
-    conflicts.collect()
+    conflicts.take(CONFLICTS_MAX).collect()
 }
 
 /// Returns the refusal that names every conflict.
@@ -56,14 +59,14 @@ fn message(conflicts: &[Conflict]) -> String {
             path_text(&only.path)
         );
     }
-    let mut by_owner: BTreeMap<String, Vec<Vec<Step>>> = BTreeMap::new();
+    let mut by_owner: BTreeMap<&str, (&str, Vec<String>)> = BTreeMap::new();
     for conflict in conflicts {
-        by_owner.entry(conflict.identifier.clone()).or_default().push(conflict.path.clone());
+        let told = by_owner.entry(&conflict.identifier).or_insert_with(|| (&conflict.owner, vec![]));
+        told.1.push(format!("- {}", path_text(&conflict.path)));
     }
-    let lines = by_owner.iter().flat_map(|(identifier, paths)| {
-        let owner = conflicts.iter().find(|conflict| conflict.identifier == *identifier);
-        let head = format!("conflicts with {}:", owner.map_or("", |conflict| &conflict.owner));
-        std::iter::once(head).chain(paths.iter().map(|path| format!("- {}", path_text(path))))
+    let lines = by_owner.into_values().flat_map(|(owner, paths)| {
+        let head = format!("conflicts with {owner}:");
+        std::iter::once(head).chain(paths)
     });
     format!("Apply failed with {} conflicts: {}", conflicts.len(), lines.collect::<Vec<_>>().join("\n"))
 }

@@ -10,62 +10,48 @@ use crate::managed::{fields::FieldSet, step::Step};
 
 /// Returns the fields of a value, which whoever applied it owns.
 pub(crate) fn fields_of(shape: Shape<'_>, value: &Value) -> FieldSet {
-    let mut collect = Collect { path: vec![], set: FieldSet::default() };
-    collect.value(shape, value);
-    collect.set
+    collect(shape, value).1
 }
 
-struct Collect {
-    path: Vec<Step>,
-    set: FieldSet,
+/// Returns whether a value is a field of its own, and the fields below it.
+fn collect(shape: Shape<'_>, value: &Value) -> (bool, FieldSet) {
+    match (shape.atom(Some(value)), value) {
+        (Atom::Scalar(_), _) => (true, FieldSet::default()),
+        (Atom::Map(map), _) if map.is_atomic => (true, FieldSet::default()),
+        (Atom::List(list), _) if list.kind == ListType::Atomic => (true, FieldSet::default()),
+        (Atom::Map(map), Value::Object(fields)) => (false, collect_map(map, fields)),
+        (Atom::List(list), Value::Array(items)) => (false, collect_list(list, items)),
+        (Atom::Map(_) | Atom::List(_), _) => (false, FieldSet::default()),
+    }
 }
 
-impl Collect {
-    fn value(&mut self, shape: Shape<'_>, value: &Value) {
-        match shape.atom(Some(value)) {
-            Atom::Scalar(_) => self.set.insert(&self.path),
-            Atom::Map(map) if map.is_atomic => self.set.insert(&self.path),
-            Atom::Map(map) => self.map(map, value),
-            Atom::List(list) if list.kind == ListType::Atomic => self.set.insert(&self.path),
-            Atom::List(list) => self.list(list, value),
-        }
+fn collect_map(map: MapAtom<'_>, fields: &Map<String, Value>) -> FieldSet {
+    let mut set = FieldSet::default();
+    for (name, value) in fields {
+        let (is_field, below) = map.field(name).map(|shape| collect(shape, value)).unwrap_or_default();
+        let is_empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        set.put(Step::field(name), is_field || is_empty || !map.has_field(name), below);
     }
+    set
+}
 
-    fn map(&mut self, map: MapAtom<'_>, value: &Value) {
-        let Value::Object(fields) = value else { return };
-        for (name, value) in fields {
-            self.path.push(Step::field(name));
-            if let Some(shape) = map.field(name) {
-                self.value(shape, value);
-            }
-            let is_empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
-            if is_empty || !map.has_field(name) {
-                self.set.insert(&self.path);
-            }
-            self.path.pop();
+fn collect_list(list: ListAtom<'_>, items: &[Value]) -> FieldSet {
+    let steps: Vec<Option<Step>> = items.iter().map(|item| list.step(item).ok()).collect();
+    let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
+    for step in steps.iter().flatten() {
+        if !seen.insert(step) {
+            twice.insert(step);
         }
     }
-
-    fn list(&mut self, list: ListAtom<'_>, value: &Value) {
-        let Value::Array(items) = value else { return };
-        let steps: Vec<Option<Step>> = items.iter().map(|item| list.step(item).ok()).collect();
-        let (mut seen, mut twice) = (BTreeSet::new(), BTreeSet::new());
-        for step in steps.iter().flatten() {
-            if !seen.insert(step) {
-                twice.insert(step);
-            }
-        }
-        for (item, step) in items.iter().zip(&steps) {
-            let Some(step) = step else { continue };
-            self.path.push(step.clone());
-            // Items with one key are one piece together.
-            if !twice.contains(step) {
-                self.value(list.items, item);
-            }
-            self.set.insert(&self.path);
-            self.path.pop();
-        }
+    let mut set = FieldSet::default();
+    for (item, step) in items.iter().zip(&steps) {
+        let Some(step) = step else { continue };
+        // Items with one key are one piece together.
+        let is_piece = twice.contains(step);
+        let below = if is_piece { FieldSet::default() } else { collect(list.items, item).1 };
+        set.put(step.clone(), true, below);
     }
+    set
 }
 
 /// Returns a value without some fields; what becomes empty becomes null.

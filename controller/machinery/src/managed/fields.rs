@@ -76,6 +76,19 @@ impl FieldSet {
         node.members.insert(last.clone());
     }
 
+    /// Adds what is known about one step: whether it is a member, and what is below it.
+    pub(crate) fn put(&mut self, step: Step, is_member: bool, below: Self) {
+        if is_member && below.is_empty() {
+            self.members.insert(step);
+        } else if !below.is_empty() {
+            if is_member {
+                self.members.insert(step.clone());
+            }
+            let all = self.children.remove(&step).unwrap_or_default().union(&below);
+            self.children.insert(step, all);
+        }
+    }
+
     /// Says whether a field is in the set.
     pub fn contains(&self, path: &[Step]) -> bool {
         let Some((last, parents)) = path.split_last() else { return false };
@@ -102,20 +115,24 @@ impl FieldSet {
         self.members.is_empty() && self.children.values().all(Self::is_empty)
     }
 
-    /// Returns every field, those of a node before those below it.
-    pub fn paths(&self) -> Vec<Vec<Step>> {
+    /// Returns the first fields, those of a node before those below it.
+    pub fn paths(&self, most: usize) -> Vec<Vec<Step>> {
         let mut paths = vec![];
-        self.collect(&mut vec![], &mut paths);
+        self.collect(&mut vec![], most, &mut paths);
         paths
     }
 
-    fn collect(&self, prefix: &mut Vec<Step>, paths: &mut Vec<Vec<Step>>) {
-        for member in &self.members {
-            paths.push(prefix.iter().chain([member]).cloned().collect());
-        }
+    fn collect(&self, prefix: &mut Vec<Step>, most: usize, paths: &mut Vec<Vec<Step>>) {
+        let left = most - paths.len();
+        paths.extend(
+            self.members.iter().take(left).map(|member| prefix.iter().chain([member]).cloned().collect()),
+        );
         for (step, below) in &self.children {
+            if paths.len() == most {
+                return;
+            }
             prefix.push(step.clone());
-            below.collect(prefix, paths);
+            below.collect(prefix, most, paths);
             prefix.pop();
         }
     }
@@ -144,33 +161,32 @@ impl FieldSet {
 
     /// Returns the fields that are not in the other set, each for itself: what is below a removed field stays.
     #[must_use]
-    pub fn difference(mut self, other: &Self) -> Self {
-        self.members.retain(|step| !other.members.contains(step));
-        for (step, below) in &other.children {
-            if let Some(ours) = self.children.remove(step) {
-                let ours = ours.difference(below);
-                if !ours.is_empty() {
-                    self.children.insert(step.clone(), ours);
-                }
-            }
-        }
-        self
+    pub fn difference(self, other: &Self) -> Self {
+        // Runs over this set only, which may be small beside the other.
+        let members = self.members.into_iter().filter(|step| !other.members.contains(step)).collect();
+        let children = self.children.into_iter().filter_map(|(step, ours)| {
+            let ours = match other.children.get(&step) {
+                Some(theirs) => ours.difference(theirs),
+                None => ours,
+            };
+            (!ours.is_empty()).then_some((step, ours))
+        });
+        Self { members, children: children.collect() }
     }
 
     /// Returns the fields that are neither in the other set nor below one that is.
     #[must_use]
-    pub fn recursive_difference(mut self, other: &Self) -> Self {
-        self.members.retain(|step| !other.members.contains(step));
-        self.children.retain(|step, _| !other.members.contains(step));
-        for (step, below) in &other.children {
-            if let Some(ours) = self.children.remove(step) {
-                let ours = ours.recursive_difference(below);
-                if !ours.is_empty() {
-                    self.children.insert(step.clone(), ours);
-                }
-            }
-        }
-        self
+    pub fn recursive_difference(self, other: &Self) -> Self {
+        let members = self.members.into_iter().filter(|step| !other.members.contains(step)).collect();
+        let children = self.children.into_iter().filter_map(|(step, ours)| {
+            let ours = match other.children.get(&step) {
+                _ if other.members.contains(&step) => return None,
+                Some(theirs) => ours.recursive_difference(theirs),
+                None => ours,
+            };
+            (!ours.is_empty()).then_some((step, ours))
+        });
+        Self { members, children: children.collect() }
     }
 
     /// Returns the set with each field for which `child` says so made a member, if something below it is one.
@@ -243,7 +259,7 @@ mod tests {
     proptest! {
         #[test]
         fn algebra_agrees_with_lists_of_paths(a in any_set(), b in any_set()) {
-            let paths = |set: &FieldSet| set.paths().into_iter().collect::<BTreeSet<_>>();
+            let paths = |set: &FieldSet| set.paths(usize::MAX).into_iter().collect::<BTreeSet<_>>();
             let (ours, theirs) = (paths(&a), paths(&b));
 
             prop_assert_eq!(paths(&a.clone().union(&b)), &ours | &theirs);

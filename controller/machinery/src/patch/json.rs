@@ -14,6 +14,8 @@ const OPERATIONS_MAX: usize = 10_000;
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Items that inserting and removing may move in all: about a third of a second.
 const MOVED_ITEMS_MAX: usize = 50_000_000;
+/// How many unknown fields are told.
+const UNKNOWN_MAX: usize = 100;
 const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
 
 type Operation = Map<String, Value>;
@@ -73,7 +75,7 @@ pub(super) fn unknown_fields(operations: &[&Operation]) -> Vec<String> {
         let names = operation.keys().filter(|name| !FIELDS.contains(&name.as_str()));
         names.map(move |name| format!("json patch unknown field \"[{index}].{name}\""))
     });
-    unknown.collect()
+    unknown.take(UNKNOWN_MAX).collect()
 }
 
 /// Applies operations one after the other.

@@ -165,7 +165,8 @@ pub(super) fn decode_patched(
     };
     let decoded = decode(&patched.document, request.definition).map_err(|why| refuse(why.message()))?;
     let mut complaints = complaints(request, &decoded.unknown);
-    complaints.splice(0..0, patched.unknown.iter().cloned());
+    let twice = request.duplicates.len();
+    complaints.splice(twice..twice, patched.unknown.iter().cloned());
     match request.field_validation {
         FieldValidation::Ignore => {}
         FieldValidation::Warn => warnings.extend(complaints),
@@ -201,15 +202,16 @@ pub(super) fn checked_config(request: &Request<'_>, config: &Value) -> Result<Va
     Ok(config)
 }
 
-/// Complains about what an applied configuration says twice.
+/// Complains about what an applied configuration says twice; its reader knows YAML, and names lines.
 pub(super) fn duplicates_in_config(request: &Request<'_>) -> Result<Vec<String>, Refusal> {
-    let complaints = complaints(request, &[]);
     match request.field_validation {
         FieldValidation::Ignore => Ok(vec![]),
-        FieldValidation::Warn => Ok(complaints),
-        FieldValidation::Strict if complaints.is_empty() => Ok(vec![]),
+        FieldValidation::Warn => Ok(request.duplicates.to_vec()),
+        FieldValidation::Strict if request.duplicates.is_empty() => Ok(vec![]),
         FieldValidation::Strict => {
-            Err(Refusal::bad_request(format!("error strict decoding YAML: {}", complaints.join(", "))))
+            let lines = request.duplicates.join("\n  ");
+            let yaml = "error strict decoding YAML: error converting YAML to JSON: yaml: unmarshal errors:";
+            Err(Refusal::bad_request(format!("{yaml}\n  {lines}")))
         }
     }
 }

@@ -9,6 +9,9 @@ use serde_json::{Map, Number, Value};
 /// Names at the root that are not the schema's.
 const OURS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
+/// How many unknown fields are told, as in the API server.
+pub(crate) const UNKNOWN_MAX: usize = 100;
+
 /// Drops fields of an object that the schema does not know. Returns their paths, such as `spec.ports[0].bogus`.
 pub(crate) fn prune(object: &mut Value, schema: &Schema) -> Vec<String> {
     let mut unknown = vec![];
@@ -39,7 +42,8 @@ fn prune_field(
     let field = schema.properties.get(name).or(schema.additional_properties.as_deref());
     match field {
         Some(field) => prune_value(value, field, path, unknown),
-        None => unknown.push(path.clone()),
+        None if unknown.len() < UNKNOWN_MAX => unknown.push(path.clone()),
+        None => {}
     }
     path.truncate(length);
     field.is_some()

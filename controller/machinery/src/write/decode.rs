@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Request, coerce, definition::Definition, metadata};
+use super::{Change, Request, coerce, definition::Definition, metadata};
 use crate::{managed::gotext, patch::go_kind};
 
 /// An object as the schema knows it, and the paths of what it does not know.
@@ -95,20 +95,25 @@ pub(super) fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>
 
 /// Returns the first bytes of a body, as refusals show it.
 pub(super) fn summary(value: &Value) -> String {
+    summary_of(gotext::json(value).as_bytes())
+}
+
+/// Returns the first bytes of a text, as refusals show it: an object as it is, anything else in hexadecimal.
+pub(super) fn summary_of(text: &[u8]) -> String {
     /// What the API server shows.
     const BYTES_MAX: usize = 30;
-    let text = gotext::json(value);
-    let cut = &text.as_bytes()[..text.len().min(BYTES_MAX)];
-    let shown = if value.is_object() {
-        String::from_utf8_lossy(cut).into_owned()
-    } else {
-        cut.iter().map(|byte| format!("{byte:02x}")).collect()
+    let cut = &text[..text.len().min(BYTES_MAX)];
+    let shown = match text.first() {
+        None => return "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(cut).into_owned(),
+        Some(_) => cut.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
     if text.len() > BYTES_MAX { format!("{shown} ...") } else { shown }
 }
 
 /// Returns what a strict reader complains about: what is there twice, then what nobody knows.
 pub(super) fn complaints(request: &Request<'_>, unknown: &[String]) -> Vec<String> {
-    let twice = request.duplicates.iter().map(|path| format!("duplicate field \"{path}\""));
+    let patch = if matches!(request.change, Change::JsonPatch(_)) { "json patch " } else { "" };
+    let twice = request.duplicates.iter().map(|path| format!("{patch}duplicate field \"{path}\""));
     twice.chain(unknown.iter().map(|path| format!("unknown field \"{path}\""))).collect()
 }

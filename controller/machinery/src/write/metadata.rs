@@ -4,6 +4,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::coerce::UNKNOWN_MAX;
 use crate::{managed::time_text, patch::go_kind};
 
 /// Metadata as it is kept, and the paths of what nobody knows in it.
@@ -98,7 +99,9 @@ impl Reader {
         let mut kept = Map::new();
         for (name, value) in fields {
             let Some((_, kind)) = known.iter().find(|(known, _)| known == name) else {
-                self.unknown.push(format!("{path}.{name}"));
+                if self.unknown.len() < UNKNOWN_MAX {
+                    self.unknown.push(format!("{path}.{name}"));
+                }
                 continue;
             };
             if let Some(value) =

@@ -1,5 +1,7 @@
 //! What metadata may hold and what of it may change, in the API server's words (`apimachinery/pkg/api/validation`).
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{definition::Definition, names};
@@ -194,10 +196,7 @@ pub(crate) fn change_mistakes(new: &Value, old: &Value) -> Vec<Cause> {
     let (new, old) = (of(new).unwrap_or_else(|| empty.clone()), of(old).unwrap_or(empty));
     let mut causes = vec![];
     if old.contains_key("deletionTimestamp") {
-        let (before, after) = (finalizers(&old), finalizers(&new));
-        let mut added: Vec<String> = after.into_iter().filter(|name| !before.contains(name)).collect();
-        added.sort();
-        added.dedup();
+        let added = added(finalizers(&old), finalizers(&new));
         if !added.is_empty() {
             let names = added.iter().map(|name| gotext::quoted(name)).collect::<Vec<_>>().join(", ");
             let why = format!(
@@ -235,10 +234,7 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
     let of = |object: &Value| {
         object.get("metadata").and_then(Value::as_object).map(finalizers).unwrap_or_default()
     };
-    let before = old.map(of).unwrap_or_default();
-    let mut added: Vec<String> = of(new).into_iter().filter(|name| !before.contains(name)).collect();
-    added.sort();
-    added.dedup();
+    let added = added(old.map(of).unwrap_or_default(), of(new));
     let mut warnings = vec![];
     for name in added {
         let about = format!("metadata.finalizers: {}", gotext::quoted(&name));
@@ -253,6 +249,12 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
         }
     }
     warnings
+}
+
+/// Returns the names that are new, in order and each once.
+fn added(before: Vec<String>, after: Vec<String>) -> BTreeSet<String> {
+    let before: BTreeSet<String> = before.into_iter().collect();
+    after.into_iter().filter(|name| !before.contains(name)).collect()
 }
 
 /// Returns the finalizers in metadata.

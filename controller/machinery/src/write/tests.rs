@@ -308,3 +308,28 @@ fn nonsense_is_refused_and_never_a_panic() {
         }
     }
 }
+
+#[test]
+fn long_names_with_much_below_them_cost_what_they_weigh() {
+    let below = |from: u32| -> Value {
+        let fields = (from..from + 20_000).map(|n| (format!("k{n}"), json!(n)));
+        Value::Object(fields.collect())
+    };
+    let name = "x".repeat(1 << 20);
+    let key = |generate: Value| {
+        json!({"apiVersion": API, "kind": "PersonalKey", "metadata": {"name": "alice"},
+            "spec": {"userRef": {"name": "alice"}, "generate": {name.clone(): generate}}})
+    };
+    let request = |change| Request { definition: Definition::of(Kind::PersonalKey), ..request(change) };
+    let (first, second) = (key(below(0)), key(below(10_000)));
+
+    let applied = write(&request(Change::Apply { config: &first, force: false }), None).unwrap().object;
+    let mut applied = applied;
+    applied["metadata"]["resourceVersion"] = json!("7");
+    let again = write(&request(Change::Apply { config: &second, force: false }), Some(&applied)).unwrap();
+    let merged = write(&request(Change::MergePatch(&second)), Some(&again.object)).unwrap();
+
+    // The schema has nothing there, so that nothing is kept and a hundred mistakes are told.
+    assert_eq!(again.object["spec"].get("generate"), Some(&json!({})));
+    assert_eq!(merged.warnings.len(), 1, "{:?}", merged.warnings.len());
+}

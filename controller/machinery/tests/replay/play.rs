@@ -327,23 +327,3 @@ pub(crate) fn difference(old: &Value, new: &Value) -> Option<Value> {
     }
     Some(Value::Object(changes))
 }
-
-/// Makes changes again.
-pub(crate) fn changed(old: &Value, change: &Value) -> Value {
-    match change {
-        Value::Array(parts) => parts.get(1).cloned().unwrap_or(Value::Null),
-        Value::Object(changes) => {
-            let mut fields = old.as_object().cloned().unwrap_or_default();
-            for (key, change) in changes {
-                if *change == json!(["-"]) {
-                    fields.remove(key);
-                } else {
-                    let value = changed(fields.get(key).unwrap_or(&Value::Null), change);
-                    fields.insert(key.clone(), value);
-                }
-            }
-            Value::Object(fields)
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => old.clone(),
-    }
-}
