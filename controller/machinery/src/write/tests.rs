@@ -1,6 +1,7 @@
 //! Writes, one case at a time. What an API server answers to thousands of them is replayed in `tests/replay.rs`.
 
 use horizon_api::resource::Kind;
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
@@ -332,4 +333,103 @@ fn long_names_with_much_below_them_cost_what_they_weigh() {
     // The schema has nothing there, so that nothing is kept and a hundred mistakes are told.
     assert_eq!(again.object["spec"].get("generate"), Some(&json!({})));
     assert_eq!(merged.warnings.len(), 1, "{:?}", merged.warnings.len());
+}
+
+#[test]
+fn what_is_in_no_namespace_gets_none() {
+    let crd = json!({"spec": {"group": "", "scope": "Cluster", "names": {"kind": "Realm", "plural": "realms"},
+        "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
+    let definition = Definition::from_crd(&crd).unwrap();
+    let body =
+        json!({"apiVersion": "v1", "kind": "Realm", "metadata": {"name": "home", "namespace": "stray"}});
+    let create = Request { definition: &definition, namespace: "", ..request(Change::Create(&body)) };
+
+    let object = write(&create, None).unwrap().object;
+    assert_eq!(object["metadata"].get("namespace"), None);
+
+    let refusal = write(&create, Some(&object)).unwrap_err();
+    assert_eq!(refusal.message, "realms \"home\" already exists");
+}
+
+/// Any JSON, with the words that writes look at.
+fn any_json() -> impl Strategy<Value = Value> {
+    let word = prop::sample::select(vec![
+        "apiVersion",
+        "kind",
+        "metadata",
+        "spec",
+        "status",
+        "name",
+        "labels",
+        "managedFields",
+        "finalizers",
+        "endpoints",
+        "host",
+        "fieldsV1",
+        "f:spec",
+        "ownerReferences",
+        "op",
+        "path",
+        "value",
+        "conditions",
+        "type",
+        "User",
+        API,
+        "/spec",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        word.clone().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((word.clone(), inner), 0..6).prop_map(|fields| Value::Object(
+                fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+            )),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_body_whatever_makes_a_panic_or_an_object_that_changes_by_itself(
+        noise in any_json(),
+        metadata in any_json(),
+        is_raw in any::<bool>(),
+    ) {
+        let before = stored();
+        let mut body = noise.clone();
+        if !is_raw && let Some(fields) = body.as_object_mut() {
+            fields.insert("apiVersion".to_owned(), json!(API));
+            fields.insert("kind".to_owned(), json!("User"));
+            let mut metadata = metadata;
+            if let Some(fields) = metadata.as_object_mut() {
+                fields.insert("name".to_owned(), json!("alice"));
+            }
+            fields.insert("metadata".to_owned(), metadata);
+        }
+        for change in [
+            Change::Create(&body),
+            Change::Replace(&body),
+            Change::MergePatch(&body),
+            Change::JsonPatch(&body),
+            Change::Apply { config: &body, force: true },
+        ] {
+            for part in [Part::Object, Part::Status] {
+                let request = Request { part, ..request(change) };
+                for stored in [None, Some(&before)] {
+                    let Ok(written) = write(&request, stored) else { continue };
+                    let mut object = written.object;
+                    object["metadata"]["resourceVersion"] = json!("8");
+                    let untouched = json!({});
+                    let again = write(&Request { name: "alice", ..self::request(Change::MergePatch(&untouched)) }, Some(&object));
+                    prop_assert_eq!(again.map(|again| again.effect), Ok(Effect::Nothing));
+                }
+            }
+        }
+    }
 }
