@@ -268,12 +268,15 @@ pub(crate) fn portable_object(object: &Value, start: Timestamp) -> Value {
     let api_version = object["apiVersion"].clone();
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return object };
     metadata.remove("resourceVersion");
+    let metadata_uid = metadata.get("uid").and_then(Value::as_str).map(str::to_owned);
     let name = metadata.insert("name".to_owned(), json!("$NAME")).unwrap_or_default();
-    // Client-side `kubectl apply` keeps a copy with the name in it.
+    // Client-side `kubectl apply` keeps a copy with the name and perhaps the uid in it.
     let last = "kubectl.kubernetes.io/last-applied-configuration";
     if let Some(last) = metadata.get_mut("annotations").and_then(|annotations| annotations.get_mut(last)) {
         let name = format!("\"name\":{name}");
-        *last = json!(last.as_str().unwrap_or_default().replace(&name, "\"name\":\"$NAME\""));
+        let text = last.as_str().unwrap_or_default().replace(&name, "\"name\":\"$NAME\"");
+        let uid = metadata_uid.as_deref().filter(|uid| !uid.is_empty());
+        *last = json!(uid.map_or(text.clone(), |uid| text.replace(uid, "$UID")));
     }
     if metadata.contains_key("uid") {
         metadata.insert("uid".to_owned(), json!("$UID"));
