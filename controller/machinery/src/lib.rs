@@ -8,9 +8,11 @@ pub mod field_cause;
 pub mod json_path;
 pub mod kubeconfig;
 pub mod list;
+pub mod managed;
 pub mod negotiate;
 pub mod openapi;
 pub mod parameters;
+pub mod patch;
 pub mod protobuf;
 pub mod qualified_name;
 pub mod query;
@@ -21,3 +23,6 @@ pub mod status;
 pub mod stored;
 pub mod table;
 pub mod watch;
+pub mod write;
+
+mod apply;

@@ -1,0 +1,129 @@
+//! Whether a value fits its shape, in the words of structured-merge-diff.
+
+use std::collections::BTreeSet;
+
+use horizon_planner::schema::ListType;
+use serde_json::Value;
+
+use super::shape::{Atom, ListAtom, MapAtom, Scalar, Shape};
+use crate::managed::{
+    gotext,
+    step::{Step, path_text},
+};
+
+/// Whether lists may have two items with one key: an applied configuration may not, a stored object may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Duplicates {
+    Refused,
+    Allowed,
+}
+
+/// Checks a value.
+///
+/// # Errors
+/// One text that names every mistake with its path.
+pub(crate) fn check(shape: Shape<'_>, value: &Value, duplicates: Duplicates) -> Result<(), String> {
+    let mut check = Check { duplicates, path: vec![], mistakes: vec![] };
+    check.value(shape, value);
+    match check.mistakes.as_slice() {
+        [] => Ok(()),
+        [only] => Err(only.clone()),
+        several => Err(format!("errors:\n  {}", several.join("\n  "))),
+    }
+}
+
+/// How many mistakes are told.
+const MISTAKES_MAX: usize = 100;
+
+struct Check {
+    duplicates: Duplicates,
+    path: Vec<Step>,
+    mistakes: Vec<String>,
+}
+
+impl Check {
+    fn say(&mut self, what: &str) {
+        if self.mistakes.len() == MISTAKES_MAX {
+            return;
+        }
+        let path = path_text(&self.path);
+        self.mistakes.push(if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") });
+    }
+
+    fn value(&mut self, shape: Shape<'_>, value: &Value) {
+        match shape.atom(Some(value)) {
+            Atom::Map(map) => self.map(map, value),
+            Atom::List(list) => self.list(list, value),
+            Atom::Scalar(scalar) => self.scalar(scalar, value),
+        }
+    }
+
+    fn scalar(&mut self, scalar: Scalar, value: &Value) {
+        if value.is_null() {
+            return;
+        }
+        let printed = || gotext::plain(value);
+        let mistake = match scalar {
+            Scalar::Number if !value.is_number() => {
+                format!("expected numeric (int or float), got {}", gotext::type_name(value))
+            }
+            Scalar::Text if !value.is_string() => {
+                format!("expected string, got &value.valueUnstructured{{Value:{}}}", gotext::syntax(value))
+            }
+            Scalar::Boolean if !value.is_boolean() => format!("expected boolean, got &{{{}}}", printed()),
+            Scalar::Any if value.is_array() || value.is_object() => {
+                format!("expected any scalar, got &{{{}}}", printed())
+            }
+            Scalar::Number | Scalar::Text | Scalar::Boolean | Scalar::Any => return,
+        };
+        self.say(&mistake);
+    }
+
+    fn map(&mut self, map: MapAtom<'_>, value: &Value) {
+        let fields = match value {
+            Value::Object(fields) => fields,
+            Value::Null => return,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                return self.say(&format!("expected map, got &{{{}}}", gotext::plain(value)));
+            }
+        };
+        for (name, value) in fields {
+            self.path.push(Step::field(name));
+            match map.field(name) {
+                Some(shape) => self.value(shape, value),
+                None => self.say("field not declared in schema"),
+            }
+            self.path.pop();
+        }
+    }
+
+    fn list(&mut self, list: ListAtom<'_>, value: &Value) {
+        let items = match value {
+            Value::Array(items) => items,
+            Value::Null => return,
+            Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                return self.say(&format!("expected list, got &{{{}}}", gotext::plain(value)));
+            }
+        };
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.iter().enumerate() {
+            let step = match list.kind {
+                ListType::Atomic => Step::Index(i64::try_from(index).unwrap_or(i64::MAX)),
+                ListType::Set | ListType::Map => match list.step(item) {
+                    Ok(step) => step,
+                    // Without a step nothing below can be named.
+                    Err(why) => return self.say(&format!("element {index}: {why}")),
+                },
+            };
+            if list.kind != ListType::Atomic
+                && !seen.insert(step.clone())
+                && self.duplicates == Duplicates::Refused
+            {
+                self.say(&format!("duplicate entries for key {step}"));
+            }
+            self.path.push(step);
+            self.value(list.items, item);
+            self.path.pop();
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! JSON patch (RFC 6902), bounded: at most so many operations, copied bytes and moved items.
+//!
+//! Ours rather than a library's, because the API server departs from the RFC in places that clients rely on, and
+//! because a patch of copies grows a document by powers of two where nobody counts.
+
+use serde_json::{Map, Value};
+
+use super::{Reading, does_not_apply, go_kind};
+use crate::refusal::Refusal;
+
+/// What the API server takes.
+const OPERATIONS_MAX: usize = 10_000;
+/// What the API server lets operations copy in all, in bytes of JSON.
+const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Items that inserting and removing may move in all: about a third of a second.
+const MOVED_ITEMS_MAX: usize = 50_000_000;
+/// How many unknown fields are told.
+const UNKNOWN_MAX: usize = 100;
+const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
+
+type Operation = Map<String, Value>;
+
+/// Returns the operations of a patch; null is none.
+pub(super) fn operations(patch: &Value, reading: Reading) -> Result<Vec<&Operation>, Refusal> {
+    let bad = |what: &Value, into: [&str; 2]| {
+        let found = go_kind(what);
+        Refusal::bad_request(match reading {
+            Reading::Strict => {
+                format!("error decoding patch: json: cannot unmarshal {found} into Go {}", into[0])
+            }
+            Reading::Lenient => format!("json: cannot unmarshal {found} into Go {}", into[1]),
+        })
+    };
+    let items = match patch {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            return Err(bad(
+                patch,
+                ["value of type []handlers.jsonPatchOp", "value of type jsonpatch.Patch"],
+            ));
+        }
+    };
+    let mut operations = vec![];
+    for item in items {
+        let Value::Object(operation) = item else {
+            return Err(bad(
+                item,
+                ["value of type handlers.jsonPatchOp", "value of type jsonpatch.Operation"],
+            ));
+        };
+        for name in ["op", "path", "from"] {
+            if let Some(value) = operation.get(name)
+                && reading == Reading::Strict
+                && !value.is_string()
+                && !value.is_null()
+            {
+                return Err(bad(value, [&format!("struct field jsonPatchOp.{name} of type string"), ""]));
+            }
+        }
+        operations.push(operation);
+    }
+    if operations.len() > OPERATIONS_MAX {
+        let found = operations.len();
+        return Err(Refusal::too_large(format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {found}"
+        )));
+    }
+    Ok(operations)
+}
+
+/// Returns what nobody knows in the operations.
+pub(super) fn unknown_fields(operations: &[&Operation]) -> Vec<String> {
+    let unknown = operations.iter().enumerate().flat_map(|(index, operation)| {
+        let names = operation.keys().filter(|name| !FIELDS.contains(&name.as_str()));
+        names.map(move |name| format!("json patch unknown field \"[{index}].{name}\""))
+    });
+    unknown.take(UNKNOWN_MAX).collect()
+}
+
+/// Applies operations one after the other.
+pub(super) fn apply(document: Value, operations: &[&Operation]) -> Result<Value, Refusal> {
+    let mut target = Target { document, copied_bytes: 0, moved_items: 0 };
+    for (index, operation) in operations.iter().enumerate() {
+        target.apply(operation).map_err(|why| does_not_apply(index, &why))?;
+    }
+    Ok(target.document)
+}
+
+struct Target {
+    document: Value,
+    copied_bytes: usize,
+    moved_items: usize,
+}
+
+impl Target {
+    fn apply(&mut self, operation: &Operation) -> Result<(), String> {
+        let text = |name: &str| operation.get(name).and_then(Value::as_str);
+        let path = || text("path").ok_or("has no path; add `path`");
+        let from = || text("from").ok_or("has no source; add `from`");
+        let value = || operation.get("value").cloned().unwrap_or(Value::Null);
+        match text("op").unwrap_or_default() {
+            "add" => self.add(path()?, value()),
+            "remove" => self.remove(path()?).map(|_| ()),
+            "replace" => self.replace(path()?, value()),
+            "move" => {
+                let moved = self.remove(from()?)?;
+                self.add(path()?, moved)
+            }
+            "copy" => {
+                let copied = self.at(from()?)?.cloned().unwrap_or(Value::Null);
+                self.copied_bytes = self.copied_bytes.saturating_add(copied.to_string().len());
+                if self.copied_bytes > COPIED_BYTES_MAX {
+                    return Err(format!("copies more than {COPIED_BYTES_MAX} bytes in all; split the patch"));
+                }
+                self.add(path()?, copied)
+            }
+            "test" => self.test(path()?, operation.get("value")),
+            other => {
+                Err(format!("`{other}` is no operation; write add, remove, replace, move, copy or test"))
+            }
+        }
+    }
+
+    fn add(&mut self, path: &str, value: Value) -> Result<(), String> {
+        let (parent, key) = find_mut(&mut self.document, path)?;
+        match parent {
+            Parent::Object(fields) => {
+                fields.insert(key, value);
+            }
+            Parent::List(items) => {
+                let index = if key == "-" { items.len() } else { position(&key, items.len() + 1)? };
+                self.moved_items += items.len() - index;
+                bounded(self.moved_items)?;
+                items.insert(index, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, path: &str) -> Result<Value, String> {
+        let (parent, key) = find_mut(&mut self.document, path)?;
+        match parent {
+            Parent::Object(fields) => {
+                fields.remove(&key).ok_or_else(|| format!("there is no `{key}` at {path}"))
+            }
+            Parent::List(items) => {
+                let index = position(&key, items.len())?;
+                self.moved_items += items.len() - index;
+                bounded(self.moved_items)?;
+                Ok(items.remove(index))
+            }
+        }
+    }
+
+    fn replace(&mut self, path: &str, value: Value) -> Result<(), String> {
+        if path.is_empty() {
+            if !value.is_object() && !value.is_array() {
+                return Err("the whole document can be replaced by an object only".to_owned());
+            }
+            self.document = value;
+            return Ok(());
+        }
+        let (parent, key) = find_mut(&mut self.document, path)?;
+        match parent {
+            Parent::Object(fields) => {
+                fields.insert(key, value);
+            }
+            Parent::List(items) => {
+                let index = position(&key, items.len())?;
+                items[index] = value;
+            }
+        }
+        Ok(())
+    }
+
+    fn test(&self, path: &str, value: Option<&Value>) -> Result<(), String> {
+        let found = if path.is_empty() { Some(&self.document) } else { self.at(path)? };
+        // What is not there is null.
+        let is_equal = found.unwrap_or(&Value::Null) == value.unwrap_or(&Value::Null);
+        if is_equal { Ok(()) } else { Err(format!("the value at {path} is another")) }
+    }
+
+    /// Returns the value at a path; `None` for a field that an object does not have.
+    fn at(&self, path: &str) -> Result<Option<&Value>, String> {
+        let (parents, key) = split(path)?;
+        let mut node = &self.document;
+        for parent in parents {
+            node = child(node, &parent).filter(|child| !child.is_null()).ok_or_else(|| missing(path))?;
+        }
+        match node {
+            Value::Object(fields) => Ok(fields.get(&key)),
+            Value::Array(items) => Ok(items.get(position(&key, items.len())?)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(missing(path)),
+        }
+    }
+}
+
+/// What an operation works in.
+enum Parent<'d> {
+    Object(&'d mut Map<String, Value>),
+    List(&'d mut Vec<Value>),
+}
+
+fn find_mut<'d>(document: &'d mut Value, path: &str) -> Result<(Parent<'d>, String), String> {
+    let (parents, key) = split(path)?;
+    let mut node = document;
+    for parent in parents {
+        let next = match node {
+            Value::Object(fields) => fields.get_mut(&parent),
+            Value::Array(items) => position(&parent, items.len()).ok().and_then(|index| items.get_mut(index)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        };
+        node = next.ok_or_else(|| missing(path))?;
+    }
+    match node {
+        Value::Object(fields) => Ok((Parent::Object(fields), key)),
+        Value::Array(items) => Ok((Parent::List(items), key)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(missing(path)),
+    }
+}
+
+fn child<'d>(node: &'d Value, key: &str) -> Option<&'d Value> {
+    match node {
+        Value::Object(fields) => fields.get(key),
+        Value::Array(items) => items.get(position(key, items.len()).ok()?),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
+fn missing(path: &str) -> String {
+    format!("the document has no {path}")
+}
+
+fn bounded(moved_items: usize) -> Result<(), String> {
+    if moved_items <= MOVED_ITEMS_MAX {
+        return Ok(());
+    }
+    Err("moves too many items of long lists; replace the list as a whole".to_owned())
+}
+
+/// Returns the parents and the last part of a JSON pointer (RFC 6901).
+fn split(path: &str) -> Result<(Vec<String>, String), String> {
+    let parts = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
+    let mut parts: Vec<String> = parts.collect();
+    let key = parts.pop().ok_or_else(|| format!("`{path}` is no place in a document; begin with `/`"))?;
+    Ok((parts, key))
+}
+
+/// Returns the place of an index in a list; below zero it counts from the end.
+fn position(key: &str, length: usize) -> Result<usize, String> {
+    let index: i64 = key.parse().map_err(|_| format!("`{key}` is no index of a list; write a number"))?;
+    let place = if index < 0 { i64::try_from(length).unwrap_or(i64::MAX) + index } else { index };
+    let place = usize::try_from(place).ok().filter(|place| *place < length);
+    place.ok_or_else(|| format!("the list has no item {index}"))
+}

@@ -1,0 +1,132 @@
+//! The decision of one delete: the object goes, or it waits for its finalizers.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Definition,
+    decode::metadata_mut,
+    rules::{self, FOREGROUND, ORPHAN},
+};
+use crate::{
+    managed::time_text,
+    refusal::{About, Refusal},
+};
+
+/// One delete (`metav1.DeleteOptions`).
+#[derive(Clone, Copy, Debug)]
+pub struct Deletion<'r> {
+    pub definition: &'r Definition,
+    pub name: &'r str,
+    /// The uid that the object must have.
+    pub uid: Option<&'r str>,
+    /// The resource version that the object must have.
+    pub resource_version: Option<&'r str>,
+    pub propagation: Option<Propagation>,
+    /// Whether somebody collects what deleted objects owned. If nobody does, nothing waits for it.
+    pub is_garbage_collected: bool,
+    pub now: Timestamp,
+}
+
+/// What happens to objects that the deleted one owns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// They stay, without an owner.
+    Orphan,
+    /// They go afterwards.
+    Background,
+    /// They go first.
+    Foreground,
+}
+
+/// What a delete comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deleted {
+    /// The object goes.
+    Gone(Value),
+    /// The object is marked and waits for its finalizers.
+    Marked(Value),
+    /// The object was marked before; nothing changes.
+    Waiting(Value),
+}
+
+/// Decides a delete, given the object that is stored, if any.
+///
+/// # Errors
+/// 404 if there is no object, 409 if it is another than was meant.
+pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted, Refusal> {
+    let definition = deletion.definition;
+    let stored = stored.ok_or_else(|| Refusal::not_found(definition.resource(deletion.name)))?;
+    check_preconditions(deletion, stored)?;
+    let mut object = stored.clone();
+    let Some(metadata) = metadata_mut(&mut object) else { return Ok(Deleted::Gone(object)) };
+    let finalizers = rules::finalizers(metadata);
+    let kept = if deletion.is_garbage_collected {
+        with_collection(&finalizers, deletion)
+    } else {
+        finalizers.clone()
+    };
+    if kept.is_empty() {
+        return Ok(Deleted::Gone(stored.clone()));
+    }
+    if kept != finalizers {
+        metadata.insert("finalizers".to_owned(), json!(kept));
+    }
+    let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or(0);
+    let due = metadata.get("deletionTimestamp").and_then(Value::as_str).and_then(|time| time.parse().ok());
+    if due.is_none() && generation > 0 {
+        metadata.insert("generation".to_owned(), json!(generation + 1));
+    }
+    if due.is_none_or(|due: Timestamp| due > deletion.now) {
+        metadata.insert("deletionTimestamp".to_owned(), json!(time_text(deletion.now)));
+    }
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
+    Ok(if object == *stored { Deleted::Waiting(object) } else { Deleted::Marked(object) })
+}
+
+fn check_preconditions(deletion: &Deletion<'_>, stored: &Value) -> Result<(), Refusal> {
+    let Definition { group, kind, .. } = deletion.definition;
+    let about = About { group, kind, name: deletion.name };
+    for (name, field, wanted, what) in [
+        ("UID", "uid", deletion.uid, "deleted and then recreated"),
+        ("ResourceVersion", "resourceVersion", deletion.resource_version, "modified"),
+    ] {
+        let found = rules::text(stored.get("metadata").and_then(|metadata| metadata.get(field)));
+        if let Some(wanted) = wanted
+            && wanted != found
+        {
+            let why = format!(
+                "the {name} in the precondition ({wanted}) does not match the {name} in record ({found}). The object might \
+                 have been {what}"
+            );
+            return Err(Refusal::conflict(about, why));
+        }
+    }
+    Ok(())
+}
+
+/// Returns the finalizers with those that make the collector act; what the delete asks for outweighs what is there.
+fn with_collection(finalizers: &[String], deletion: &Deletion<'_>) -> Vec<String> {
+    let asked = match deletion.propagation {
+        Some(propagation) => Some(propagation),
+        None => finalizers.iter().find_map(|name| match name.as_str() {
+            ORPHAN => Some(Propagation::Orphan),
+            FOREGROUND => Some(Propagation::Foreground),
+            _ => None,
+        }),
+    };
+    let added = match asked {
+        Some(Propagation::Orphan) => Some(ORPHAN),
+        Some(Propagation::Foreground) => Some(FOREGROUND),
+        Some(Propagation::Background) | None => None,
+    };
+    let others = finalizers.iter().filter(|name| ![ORPHAN, FOREGROUND].contains(&name.as_str())).cloned();
+    let kept: Vec<String> = others.chain(added.map(str::to_owned)).collect();
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort();
+        names
+    };
+    // Where only the order differs, it stays.
+    if sorted(&kept) == sorted(finalizers) { finalizers.to_vec() } else { kept }
+}

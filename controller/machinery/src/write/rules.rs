@@ -1,0 +1,275 @@
+//! What metadata may hold and what of it may change, in the API server's words (`apimachinery/pkg/api/validation`).
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{definition::Definition, names};
+use crate::{
+    managed::gotext,
+    refusal::{Cause, CauseReason},
+};
+
+/// Annotations of one object may not be larger, in bytes.
+const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+const IMMUTABLE: &str = "field is immutable";
+/// Keeps an object until those that it owns are without it.
+pub(crate) const ORPHAN: &str = "orphan";
+/// Keeps an object until those that it owns are gone.
+pub(crate) const FOREGROUND: &str = "foregroundDeletion";
+
+/// Returns what is wrong with a value at a field: text in quotes, everything else as JSON.
+pub(crate) fn invalid(field: &str, value: &Value, why: &str) -> Cause {
+    let printed = match value {
+        Value::String(text) => gotext::quoted(text),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            gotext::json(value)
+        }
+    };
+    let message = format!("Invalid value: {printed}: {why}");
+    Cause { reason: CauseReason::FieldValueInvalid, message, field: field.to_owned() }
+}
+
+fn required(field: &str, why: &str) -> Cause {
+    let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
+    Cause { reason: CauseReason::FieldValueRequired, message, field: field.to_owned() }
+}
+
+fn forbidden(field: &str, why: &str) -> Cause {
+    let message = format!("Forbidden: {why}");
+    Cause { reason: CauseReason::FieldValueForbidden, message, field: field.to_owned() }
+}
+
+/// Returns what is wrong with an object's `apiVersion` and `kind`. Nothing else is looked at then.
+pub(crate) fn type_mistakes(object: &Value, definition: &Definition) -> Vec<Cause> {
+    let mut causes = vec![];
+    for (field, wanted) in [("kind", &definition.kind), ("apiVersion", &definition.api_version())] {
+        let found = text(object.get(field));
+        if found != *wanted {
+            causes.push(invalid(field, &found.into(), &format!("must be {wanted}")));
+        }
+    }
+    causes
+}
+
+/// Which names an object may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// DNS subdomains, which is what a kind asks for.
+    Strict,
+    /// Whatever fits into a path, which is what is asked of every object again.
+    Path,
+}
+
+/// Returns what is wrong with metadata whatever it was before.
+pub(crate) fn metadata_mistakes(object: &Value, definition: &Definition, naming: Naming) -> Vec<Cause> {
+    let empty = Map::new();
+    let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
+    let mut causes = vec![];
+    let generate_name = text(metadata.get("generateName"));
+    if !generate_name.is_empty() {
+        let stem = match generate_name.strip_suffix('-') {
+            // A suffix follows, so that a dash at the end is fine.
+            Some(stem) if !stem.is_empty() => format!("{}a", &stem[..stem.len() - last_bytes(stem)]),
+            Some(_) | None => generate_name.clone(),
+        };
+        causes.extend(name_mistakes("metadata.generateName", &generate_name, &stem, naming));
+    }
+    let name = text(metadata.get("name"));
+    if name.is_empty() {
+        causes.push(required("metadata.name", "name or generateName is required"));
+    } else {
+        causes.extend(name_mistakes("metadata.name", &name, &name, naming));
+    }
+    let namespace = text(metadata.get("namespace"));
+    match (definition.is_namespaced, namespace.as_str()) {
+        (true, "") => causes.push(required("metadata.namespace", "")),
+        (true, namespace) => {
+            let wrong = names::label(namespace);
+            causes.extend(wrong.iter().map(|why| invalid("metadata.namespace", &namespace.into(), why)));
+        }
+        (false, "") => {}
+        (false, _) => causes.push(forbidden("metadata.namespace", "not allowed on this type")),
+    }
+    causes.extend(label_mistakes(metadata));
+    causes.extend(owner_mistakes(metadata));
+    causes.extend(finalizer_mistakes(metadata));
+    causes
+}
+
+fn last_bytes(text: &str) -> usize {
+    text.chars().next_back().map_or(0, char::len_utf8)
+}
+
+fn name_mistakes(field: &str, name: &str, checked: &str, naming: Naming) -> Vec<Cause> {
+    let wrong = match naming {
+        Naming::Strict => names::subdomain(checked),
+        Naming::Path => path_mistakes(checked),
+    };
+    wrong.iter().map(|why| invalid(field, &name.into(), why)).collect()
+}
+
+fn path_mistakes(name: &str) -> Vec<String> {
+    if let "." | ".." = name {
+        return vec![format!("may not be '{name}'")];
+    }
+    let found = ["/", "%"].iter().filter(|sign| name.contains(**sign));
+    found.map(|sign| format!("may not contain '{sign}'")).collect()
+}
+
+fn label_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
+    let mut causes = vec![];
+    for (key, value) in entries(metadata, "labels") {
+        let value = text(Some(value));
+        causes.extend(
+            names::qualified(key).iter().map(|why| invalid("metadata.labels", &key.as_str().into(), why)),
+        );
+        let wrong = names::label_value(&value);
+        causes.extend(wrong.iter().map(|why| invalid("metadata.labels", &value.as_str().into(), why)));
+    }
+    let mut bytes = 0;
+    for (key, value) in entries(metadata, "annotations") {
+        let wrong = names::qualified(&key.to_lowercase());
+        causes.extend(wrong.iter().map(|why| invalid("metadata.annotations", &key.as_str().into(), why)));
+        bytes += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if bytes > ANNOTATIONS_BYTES_MAX {
+        let message = format!("Too long: may not be more than {ANNOTATIONS_BYTES_MAX} bytes");
+        let field = "metadata.annotations".to_owned();
+        causes.push(Cause { reason: CauseReason::FieldValueTooLong, message, field });
+    }
+    causes
+}
+
+fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
+    let owners =
+        metadata.get("ownerReferences").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
+    let mut causes = vec![];
+    let mut controller = None;
+    for owner in owners {
+        let field = |name: &str| format!("metadata.ownerReferences.{name}");
+        let api_version = text(owner.get("apiVersion"));
+        if api_version.rsplit('/').next().unwrap_or_default().is_empty() {
+            causes.push(invalid(&field("apiVersion"), &api_version.into(), "version must not be empty"));
+        }
+        for name in ["kind", "name", "uid"] {
+            if text(owner.get(name)).is_empty() {
+                causes.push(invalid(&field(name), &"".into(), "must not be empty"));
+            }
+        }
+        if owner.get("controller") == Some(&Value::Bool(true)) {
+            let this = format!("{}/{}", text(owner.get("kind")), text(owner.get("name")));
+            match &controller {
+                None => controller = Some(this),
+                Some(first) => {
+                    let why = format!(
+                        "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
+                    );
+                    causes.push(invalid("metadata.ownerReferences", &owners.into(), &why));
+                }
+            }
+        }
+    }
+    causes
+}
+
+fn finalizer_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
+    let field = "metadata.finalizers";
+    let finalizers = finalizers(metadata);
+    let mut causes: Vec<Cause> = (finalizers.iter())
+        .flat_map(|name| {
+            names::qualified(name).into_iter().map(|why| invalid(field, &name.as_str().into(), &why))
+        })
+        .collect();
+    let has = |wanted: &str| finalizers.iter().any(|name| name == wanted);
+    if has(ORPHAN) && has(FOREGROUND) {
+        let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
+        causes.push(invalid(field, &finalizers.into(), &why));
+    }
+    causes
+}
+
+/// Returns what of metadata may not change as it did.
+pub(crate) fn change_mistakes(new: &Value, old: &Value) -> Vec<Cause> {
+    let empty = Map::new();
+    let of = |object: &'_ Value| object.get("metadata").and_then(Value::as_object).cloned();
+    let (new, old) = (of(new).unwrap_or_else(|| empty.clone()), of(old).unwrap_or(empty));
+    let mut causes = vec![];
+    if old.contains_key("deletionTimestamp") {
+        let added = added(finalizers(&old), finalizers(&new));
+        if !added.is_empty() {
+            let names = added.iter().map(|name| gotext::quoted(name)).collect::<Vec<_>>().join(", ");
+            let why = format!(
+                "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{names}}}"
+            );
+            causes.push(forbidden("metadata.finalizers", &why));
+        }
+    }
+    if text(new.get("resourceVersion")).is_empty() {
+        causes.push(invalid("metadata.resourceVersion", &"".into(), "must be specified for an update"));
+    }
+    for name in
+        ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        if new.get(name) != old.get(name) {
+            let value = new.get(name).cloned().unwrap_or_else(|| absent(name));
+            causes.push(invalid(&format!("metadata.{name}"), &value, IMMUTABLE));
+        }
+    }
+    causes.extend(label_mistakes(&new));
+    causes.extend(owner_mistakes(&new));
+    causes
+}
+
+/// Returns how an absent field is printed: text is empty, a time or number is null.
+fn absent(name: &str) -> Value {
+    match name {
+        "name" | "namespace" | "uid" => "".into(),
+        _ => Value::Null,
+    }
+}
+
+/// Returns what is unwise about finalizers that are new.
+pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
+    let of = |object: &Value| {
+        object.get("metadata").and_then(Value::as_object).map(finalizers).unwrap_or_default()
+    };
+    let added = added(old.map(of).unwrap_or_default(), of(new));
+    let mut warnings = vec![];
+    for name in added {
+        let about = format!("metadata.finalizers: {}", gotext::quoted(&name));
+        warnings.extend(names::qualified(&name).iter().map(|why| format!("{about}: {why}")));
+        let is_standard = [ORPHAN, FOREGROUND, "kubernetes"].contains(&name.as_str());
+        if !name.contains('/') && !is_standard {
+            let path = if name.contains('.') { " including a path (/)" } else { "" };
+            warnings.push(format!(
+                "{about}: prefer a domain-qualified finalizer name{path} to avoid accidental conflicts with other \
+                 finalizer writers"
+            ));
+        }
+    }
+    warnings
+}
+
+/// Returns the names that are new, in order and each once.
+fn added(before: Vec<String>, after: Vec<String>) -> BTreeSet<String> {
+    let before: BTreeSet<String> = before.into_iter().collect();
+    after.into_iter().filter(|name| !before.contains(name)).collect()
+}
+
+/// Returns the finalizers in metadata.
+pub(crate) fn finalizers(metadata: &Map<String, Value>) -> Vec<String> {
+    let list = metadata.get("finalizers").and_then(Value::as_array);
+    list.into_iter().flatten().map(|name| text(Some(name))).collect()
+}
+
+fn entries<'m>(metadata: &'m Map<String, Value>, name: &str) -> Vec<(&'m String, &'m Value)> {
+    let mut entries: Vec<_> = metadata.get(name).and_then(Value::as_object).into_iter().flatten().collect();
+    entries.sort_by_key(|(key, _)| *key);
+    entries
+}
+
+/// Returns a text; empty for everything else.
+pub(crate) fn text(value: Option<&Value>) -> String {
+    value.and_then(Value::as_str).unwrap_or_default().to_owned()
+}
