@@ -14,7 +14,6 @@ pub mod openapi;
 pub mod parameters;
 pub mod patch;
 pub mod protobuf;
-pub mod qualified_name;
 pub mod query;
 pub mod refusal;
 pub mod resource;
@@ -26,3 +25,5 @@ pub mod watch;
 pub mod write;
 
 mod apply;
+mod gotext;
+mod names;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::gotext;
 use fields::FieldSet;
 
 pub mod fields;
-pub(crate) mod gotext;
 pub mod step;
 
 /// The owners of an object's fields, by what tells them apart.

@@ -6,7 +6,7 @@ pub mod read;
 pub mod write;
 
 use crate::{
-    field_cause,
+    field_cause, gotext,
     refusal::{About, Cause, Refusal},
 };
 
@@ -35,7 +35,7 @@ fn resource_version(text: &str) -> Result<u64, Cause> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number).ok_or_else(|| {
         let why = if is_number { "value out of range" } else { "invalid syntax" };
-        let quoted = field_cause::quoted(text);
+        let quoted = gotext::quoted(text);
         field_cause::invalid("resourceVersion", text, &format!("strconv.ParseUint: parsing {quoted}: {why}"))
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{field_cause::quoted, refusal::Refusal};
+use crate::{gotext::quoted, refusal::Refusal};
 
 /// The names and values behind the `?` of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

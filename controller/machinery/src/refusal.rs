@@ -2,7 +2,9 @@
 //!
 //! Words and codes are those of Kubernetes' `apimachinery/pkg/api/errors`, so that every client understands them.
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
+
+use crate::{field_cause, gotext::quoted};
 
 /// Why a request was refused (`metav1.Status`).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -132,20 +134,7 @@ impl Refusal {
 
     /// Refuses an object for what is in it: 422. `about.kind` is the kind. The sentence names every cause.
     pub fn invalid(about: About<'_>, causes: Vec<Cause>) -> Self {
-        // Each sentence once, however often it was found.
-        let mut lines: Vec<String> = vec![];
-        let mut told = BTreeSet::new();
-        for cause in &causes {
-            let line = format!("{}: {}", cause.field, cause.message);
-            if told.insert(line.clone()) {
-                lines.push(line);
-            }
-        }
-        let why = match lines.as_slice() {
-            [] => "<nil>".to_owned(),
-            [only] => only.clone(),
-            several => format!("[{}]", several.join(", ")),
-        };
+        let why = field_cause::sentence(&causes);
         Self::about(422, Reason::Invalid, about, format!("{about} is invalid: {why}"), causes)
     }
 
@@ -185,8 +174,8 @@ impl Refusal {
 impl fmt::Display for About<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.group {
-            "" => write!(f, "{} {:?}", self.kind, self.name),
-            group => write!(f, "{}.{group} {:?}", self.kind, self.name),
+            "" => write!(f, "{} {}", self.kind, quoted(self.name)),
+            group => write!(f, "{}.{group} {}", self.kind, quoted(self.name)),
         }
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
+    field_cause,
     negotiate::MetaVersion,
     query::Query,
     refusal::Refusal,
@@ -44,12 +45,12 @@ impl IncludeObject {
             "None" => Ok(Self::None),
             "Object" => Ok(Self::Object),
             other => {
-                let cause = crate::field_cause::invalid(
+                let cause = field_cause::invalid(
                     "includeObject",
                     other,
                     "must be 'Metadata', 'Object', 'None', or empty",
                 );
-                let why = crate::field_cause::sentence(&[cause]);
+                let why = field_cause::sentence(&[cause]);
                 Err(Refusal::bad_request(format!("Unable to convert to Table as requested: {why}")))
             }
         }

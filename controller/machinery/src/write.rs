@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::{
     apply::{self, NotApplied, Writer, conflict},
     managed::{ManagedFields, Who, fields::FieldSet},
+    parameters::write::FieldValidation,
     patch::{self, Reading},
     refusal::{Cause, Reason, Refusal},
 };
@@ -20,7 +21,6 @@ mod decode;
 pub mod definition;
 pub mod delete;
 mod metadata;
-mod names;
 mod rules;
 
 pub use definition::Definition;
@@ -72,17 +72,6 @@ pub enum Change<'r> {
         config: &'r Value,
         force: bool,
     },
-}
-
-/// What happens to fields that nobody knows, or that are there twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldValidation {
-    /// They are dropped.
-    Ignore,
-    /// They are dropped, and the answer warns.
-    Warn,
-    /// They are refused.
-    Strict,
 }
 
 /// What a write comes to.

@@ -6,9 +6,9 @@ use horizon_planner::schema::ListType;
 use serde_json::Value;
 
 use super::shape::{Atom, ListAtom, MapAtom, Scalar, Shape};
-use crate::managed::{
+use crate::{
     gotext,
-    step::{Step, path_text},
+    managed::step::{Step, path_text},
 };
 
 /// Whether lists may have two items with one key: an applied configuration may not, a stored object may.

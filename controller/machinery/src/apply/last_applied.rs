@@ -5,7 +5,8 @@ use serde_json::{Map, Value};
 use super::{Applied, Conflict, Writer, compare::compare, walk::fields_of};
 use crate::{
     apply::check::{Duplicates, check},
-    managed::{Who, fields::FieldSet, gotext},
+    gotext,
+    managed::{Who, fields::FieldSet},
 };
 
 /// Where client-side `kubectl apply` keeps what it applied last.

@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt};
 
 use serde_json::{Number, Value};
 
-use super::gotext;
+use crate::gotext;
 
 /// One step from a value to something in it.
 #[derive(Clone, Debug)]

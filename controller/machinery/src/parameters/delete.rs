@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{check, dry_run_cause};
 use crate::{
-    field_cause::{self, quoted},
+    field_cause,
+    gotext::quoted,
     query::Query,
     refusal::{Cause, Refusal},
 };
@@ -24,14 +25,14 @@ pub struct Delete {
     pub resource_version: Option<String>,
 }
 
-/// What happens to what belongs to a deleted object.
+/// What happens to the objects that a deleted one owns (`propagationPolicy`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Propagation {
-    /// It stays, without an owner.
+    /// They stay, without an owner.
     Orphan,
-    /// It goes afterwards.
+    /// They go afterwards.
     Background,
-    /// It goes first.
+    /// They go first.
     Foreground,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{check, resource_version};
 use crate::{
-    field_cause,
+    field_cause, gotext,
     query::Query,
     refusal::{Cause, Refusal},
     selector::{Selection, field, label},
@@ -158,7 +158,7 @@ fn list_causes(query: &Query) -> Vec<Cause> {
             causes.push(field_cause::forbidden(FIELD, why));
         }
         if matching != "Exact" && matching != "NotOlderThan" {
-            let json = field_cause::quoted(matching);
+            let json = gotext::quoted(matching);
             causes.push(field_cause::not_supported(FIELD, &json, &["Exact", "NotOlderThan", ""]));
         }
         if matching == "Exact" && query.text("resourceVersion") == "0" {
@@ -188,7 +188,7 @@ fn watch_causes(query: &Query) -> Vec<Cause> {
             causes.push(field_cause::forbidden(FIELD, why));
         }
         if matching != "NotOlderThan" {
-            let json = field_cause::quoted(matching);
+            let json = gotext::quoted(matching);
             causes.push(field_cause::not_supported(FIELD, &json, &["NotOlderThan"]));
         }
         if !query.text("continue").is_empty() {

@@ -2,7 +2,7 @@
 
 use super::{check, dry_run_cause};
 use crate::{
-    field_cause,
+    field_cause, gotext,
     query::Query,
     refusal::{Cause, Refusal},
 };
@@ -19,7 +19,7 @@ pub struct Write {
     pub force: bool,
 }
 
-/// What happens to fields that the schema does not know, and to fields that are given twice.
+/// What happens to fields that the schema does not know, and to fields that are given twice (`fieldValidation`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldValidation {
     /// They are dropped.
@@ -86,7 +86,7 @@ fn field_validation(query: &Query, causes: &mut Vec<Cause>) -> FieldValidation {
         "" | "Warn" => FieldValidation::Warn,
         "Strict" => FieldValidation::Strict,
         other => {
-            let json = field_cause::quoted(other);
+            let json = gotext::quoted(other);
             let known = ["", "Ignore", "Strict", "Warn"];
             causes.push(field_cause::not_supported("fieldValidation", &json, &known));
             FieldValidation::Strict
@@ -99,22 +99,18 @@ fn field_manager_causes(manager: &str) -> Vec<Cause> {
     if manager.len() > FIELD_MANAGER_BYTES_MAX {
         causes.push(field_cause::too_long("fieldManager", FIELD_MANAGER_BYTES_MAX));
     }
-    if let Some((position, character)) = manager.char_indices().find(|(_, c)| !is_printable(*c)) {
+    if let Some((position, character)) = manager.char_indices().find(|(_, c)| !gotext::is_printable(*c)) {
         let why = format!("invalid character U+{:04X} (at position {position})", u32::from(character));
         causes.push(field_cause::invalid("fieldManager", manager, &why));
     }
     causes
 }
 
-fn is_printable(character: char) -> bool {
-    character == ' ' || !(character.is_control() || character.is_whitespace())
-}
-
 /// Returns the program's name in a `User-Agent`: what stands before the first slash.
 fn program(user_agent: &str) -> String {
     let name = user_agent.split('/').next().unwrap_or_default();
     let mut program = String::new();
-    for character in name.chars().filter(|character| is_printable(*character)) {
+    for character in name.chars().filter(|character| gotext::is_printable(*character)) {
         if program.len() + character.len_utf8() > FIELD_MANAGER_BYTES_MAX {
             break;
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{field_cause::quoted, refusal::Refusal};
+use crate::{gotext::quoted, refusal::Refusal};
 
 /// What the fields of an object must satisfy, all of it; sorted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

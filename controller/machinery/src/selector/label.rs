@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::lexer::{Lexer, Token};
-use crate::{field_cause, qualified_name, refusal::Cause};
+use crate::{field_cause, names, refusal::Cause};
 
 /// What the labels of an object must satisfy, all of it; sorted by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +133,7 @@ fn requirement(lexer: &mut Lexer<'_>) -> Result<Requirement, Unreadable> {
         other @ (Token::Sign(_) | Token::End) => return Err(found(other, ", expected: identifier")),
     };
     // The API server gives no path here, and its messages show the missing path as `<nil>`.
-    let complaints = qualified_name::complaints_about_key(key);
+    let complaints = names::qualified(key);
     if !complaints.is_empty() {
         let cause = field_cause::invalid("<nil>", key, &complaints.join("; "));
         return Err(Unreadable(field_cause::sentence(&[cause])));
@@ -162,7 +162,7 @@ fn test(lexer: &mut Lexer<'_>, key: &str) -> Result<Test, Unreadable> {
         _ => 0,
     };
     for (index, value) in values.iter().enumerate() {
-        let complaints = qualified_name::complaints_about_value(value);
+        let complaints = names::label_value(value);
         if !complaints.is_empty() && causes.len() < COMPLAINTS_MAX {
             causes.push(field_cause::invalid(
                 format!("values[{index}][{key}]"),

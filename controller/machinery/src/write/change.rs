@@ -3,12 +3,14 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Change, Effect, FieldValidation, Part, Request, Written,
+    Change, Effect, Part, Request, Written,
     decode::{Undecodable, complaints, decode, metadata_mut, normalize, summary},
     internal, own, rules,
 };
 use crate::{
-    managed::{gotext, time_text},
+    field_cause, gotext,
+    managed::time_text,
+    parameters::write::FieldValidation,
     patch::Patched,
     refusal::{About, Reason, Refusal},
 };
@@ -161,7 +163,7 @@ pub(super) fn decode_patched(
     let refuse = |why: &str| {
         let text = gotext::json(&patched.document);
         let about = About { group: "", kind: "", name: "" };
-        Refusal::invalid(about, vec![rules::invalid("patch", &text.into(), why)])
+        Refusal::invalid(about, vec![field_cause::invalid("patch", &text, why)])
     };
     let decoded = decode(&patched.document, request.definition).map_err(|why| refuse(why.message()))?;
     let mut complaints = complaints(request, &decoded.unknown);
@@ -342,7 +344,11 @@ fn check_version(request: &Request<'_>, object: &Value, stored: &Value) -> Resul
     }
     let digits = text.trim_start_matches('0');
     if digits.is_empty() {
-        let cause = rules::invalid("metadata.resourceVersion", &json!(0), "must be specified for an update");
+        let cause = field_cause::invalid_value(
+            "metadata.resourceVersion",
+            &json!(0),
+            "must be specified for an update",
+        );
         return Err(Refusal::invalid(about, vec![cause]));
     }
     let found = rules::text(stored.pointer("/metadata/resourceVersion"));

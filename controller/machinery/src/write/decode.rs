@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Change, Request, coerce, definition::Definition, metadata};
-use crate::{managed::gotext, patch::go_kind};
+use crate::{gotext, patch::go_kind};
 
 /// An object as the schema knows it, and the paths of what it does not know.
 pub(super) struct Decoded {

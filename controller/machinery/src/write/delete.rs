@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     managed::time_text,
+    parameters::delete::Propagation,
     refusal::{About, Refusal},
 };
 
@@ -26,17 +27,6 @@ pub struct Deletion<'r> {
     /// Whether somebody collects what deleted objects owned. If nobody does, nothing waits for it.
     pub is_garbage_collected: bool,
     pub now: Timestamp,
-}
-
-/// What happens to objects that the deleted one owns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Propagation {
-    /// They stay, without an owner.
-    Orphan,
-    /// They go afterwards.
-    Background,
-    /// They go first.
-    Foreground,
 }
 
 /// What a delete comes to.

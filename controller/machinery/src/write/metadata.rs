@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::coerce::UNKNOWN_MAX;
-use crate::{managed::time_text, patch::go_kind};
+use crate::{gotext::quoted, managed::time_text, patch::go_kind};
 
 /// Metadata as it is kept, and the paths of what nobody knows in it.
 pub(crate) struct Metadata {
@@ -222,7 +222,7 @@ fn time(value: &Value) -> Result<Timestamp, String> {
         return Err(format!("json: cannot unmarshal {} into Go value of type string", go_kind(value)));
     };
     text.parse().map_err(|_| {
-        format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": write an RFC 3339 time")
+        format!("parsing time {} as \"2006-01-02T15:04:05Z07:00\": write an RFC 3339 time", quoted(text))
     })
 }
 

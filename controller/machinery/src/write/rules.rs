@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{definition::Definition, names};
+use super::Definition;
 use crate::{
-    managed::gotext,
-    refusal::{Cause, CauseReason},
+    field_cause::{forbidden, invalid, invalid_value, required, too_long},
+    gotext, names,
+    refusal::Cause,
 };
 
 /// Annotations of one object may not be larger, in bytes.
@@ -18,35 +19,13 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// Keeps an object until those that it owns are gone.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
-/// Returns what is wrong with a value at a field: text in quotes, everything else as JSON.
-pub(crate) fn invalid(field: &str, value: &Value, why: &str) -> Cause {
-    let printed = match value {
-        Value::String(text) => gotext::quoted(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            gotext::json(value)
-        }
-    };
-    let message = format!("Invalid value: {printed}: {why}");
-    Cause { reason: CauseReason::FieldValueInvalid, message, field: field.to_owned() }
-}
-
-fn required(field: &str, why: &str) -> Cause {
-    let message = if why.is_empty() { "Required value".to_owned() } else { format!("Required value: {why}") };
-    Cause { reason: CauseReason::FieldValueRequired, message, field: field.to_owned() }
-}
-
-fn forbidden(field: &str, why: &str) -> Cause {
-    let message = format!("Forbidden: {why}");
-    Cause { reason: CauseReason::FieldValueForbidden, message, field: field.to_owned() }
-}
-
 /// Returns what is wrong with an object's `apiVersion` and `kind`. Nothing else is looked at then.
 pub(crate) fn type_mistakes(object: &Value, definition: &Definition) -> Vec<Cause> {
     let mut causes = vec![];
     for (field, wanted) in [("kind", &definition.kind), ("apiVersion", &definition.api_version())] {
         let found = text(object.get(field));
         if found != *wanted {
-            causes.push(invalid(field, &found.into(), &format!("must be {wanted}")));
+            causes.push(invalid(field, &found, &format!("must be {wanted}")));
         }
     }
     causes
@@ -86,7 +65,7 @@ pub(crate) fn metadata_mistakes(object: &Value, definition: &Definition, naming:
         (true, "") => causes.push(required("metadata.namespace", "")),
         (true, namespace) => {
             let wrong = names::label(namespace);
-            causes.extend(wrong.iter().map(|why| invalid("metadata.namespace", &namespace.into(), why)));
+            causes.extend(wrong.iter().map(|why| invalid("metadata.namespace", namespace, why)));
         }
         (false, "") => {}
         (false, _) => causes.push(forbidden("metadata.namespace", "not allowed on this type")),
@@ -106,7 +85,7 @@ fn name_mistakes(field: &str, name: &str, checked: &str, naming: Naming) -> Vec<
         Naming::Strict => names::subdomain(checked),
         Naming::Path => path_mistakes(checked),
     };
-    wrong.iter().map(|why| invalid(field, &name.into(), why)).collect()
+    wrong.iter().map(|why| invalid(field, name, why)).collect()
 }
 
 fn path_mistakes(name: &str) -> Vec<String> {
@@ -121,22 +100,18 @@ fn label_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
     let mut causes = vec![];
     for (key, value) in entries(metadata, "labels") {
         let value = text(Some(value));
-        causes.extend(
-            names::qualified(key).iter().map(|why| invalid("metadata.labels", &key.as_str().into(), why)),
-        );
+        causes.extend(names::qualified(key).iter().map(|why| invalid("metadata.labels", key, why)));
         let wrong = names::label_value(&value);
-        causes.extend(wrong.iter().map(|why| invalid("metadata.labels", &value.as_str().into(), why)));
+        causes.extend(wrong.iter().map(|why| invalid("metadata.labels", &value, why)));
     }
     let mut bytes = 0;
     for (key, value) in entries(metadata, "annotations") {
         let wrong = names::qualified(&key.to_lowercase());
-        causes.extend(wrong.iter().map(|why| invalid("metadata.annotations", &key.as_str().into(), why)));
+        causes.extend(wrong.iter().map(|why| invalid("metadata.annotations", key, why)));
         bytes += key.len() + value.as_str().map_or(0, str::len);
     }
     if bytes > ANNOTATIONS_BYTES_MAX {
-        let message = format!("Too long: may not be more than {ANNOTATIONS_BYTES_MAX} bytes");
-        let field = "metadata.annotations".to_owned();
-        causes.push(Cause { reason: CauseReason::FieldValueTooLong, message, field });
+        causes.push(too_long("metadata.annotations", ANNOTATIONS_BYTES_MAX));
     }
     causes
 }
@@ -150,11 +125,11 @@ fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
         let field = |name: &str| format!("metadata.ownerReferences.{name}");
         let api_version = text(owner.get("apiVersion"));
         if api_version.rsplit('/').next().unwrap_or_default().is_empty() {
-            causes.push(invalid(&field("apiVersion"), &api_version.into(), "version must not be empty"));
+            causes.push(invalid(field("apiVersion"), &api_version, "version must not be empty"));
         }
         for name in ["kind", "name", "uid"] {
             if text(owner.get(name)).is_empty() {
-                causes.push(invalid(&field(name), &"".into(), "must not be empty"));
+                causes.push(invalid(field(name), "", "must not be empty"));
             }
         }
         if owner.get("controller") == Some(&Value::Bool(true)) {
@@ -165,7 +140,7 @@ fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
                     let why = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
                     );
-                    causes.push(invalid("metadata.ownerReferences", &owners.into(), &why));
+                    causes.push(invalid_value("metadata.ownerReferences", &owners.into(), &why));
                 }
             }
         }
@@ -177,14 +152,12 @@ fn finalizer_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
     let field = "metadata.finalizers";
     let finalizers = finalizers(metadata);
     let mut causes: Vec<Cause> = (finalizers.iter())
-        .flat_map(|name| {
-            names::qualified(name).into_iter().map(|why| invalid(field, &name.as_str().into(), &why))
-        })
+        .flat_map(|name| names::qualified(name).into_iter().map(|why| invalid(field, name, &why)))
         .collect();
     let has = |wanted: &str| finalizers.iter().any(|name| name == wanted);
     if has(ORPHAN) && has(FOREGROUND) {
         let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
-        causes.push(invalid(field, &finalizers.into(), &why));
+        causes.push(invalid_value(field, &finalizers.into(), &why));
     }
     causes
 }
@@ -206,14 +179,14 @@ pub(crate) fn change_mistakes(new: &Value, old: &Value) -> Vec<Cause> {
         }
     }
     if text(new.get("resourceVersion")).is_empty() {
-        causes.push(invalid("metadata.resourceVersion", &"".into(), "must be specified for an update"));
+        causes.push(invalid("metadata.resourceVersion", "", "must be specified for an update"));
     }
     for name in
         ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
     {
         if new.get(name) != old.get(name) {
             let value = new.get(name).cloned().unwrap_or_else(|| absent(name));
-            causes.push(invalid(&format!("metadata.{name}"), &value, IMMUTABLE));
+            causes.push(invalid_value(format!("metadata.{name}"), &value, IMMUTABLE));
         }
     }
     causes.extend(label_mistakes(&new));

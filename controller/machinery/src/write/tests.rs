@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    delete::{Deleted, Deletion, Propagation, delete},
+    delete::{Deleted, Deletion, delete},
     *,
 };
-use crate::refusal::CauseReason;
+use crate::{parameters::delete::Propagation, refusal::CauseReason};
 
 const API: &str = "horizon.dev/v1alpha1";
 

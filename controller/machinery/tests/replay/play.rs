@@ -2,11 +2,12 @@
 //! version, times as seconds since the sequence began.
 
 use horizon_machinery::{
+    parameters::{delete::Propagation, write::FieldValidation},
     patch::{Reading, merge_patch},
     refusal::{Cause, CauseReason, Refusal},
     write::{
-        Change, Definition, Effect, FieldValidation, Part, Request,
-        delete::{Deleted, Deletion, Propagation, delete},
+        Change, Definition, Effect, Part, Request,
+        delete::{Deleted, Deletion, delete},
         write,
     },
 };

@@ -91,3 +91,34 @@ fn is_made_of(text: &str, is_letter: impl Fn(u8) -> bool, signs: &[u8]) -> bool 
     ends.iter().all(|end| end.is_some_and(|byte| is_letter(*byte)))
         && bytes.iter().all(|byte| is_letter(*byte) || signs.contains(byte))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_that_kubernetes_takes_are_taken() {
+        for key in ["app", "app.kubernetes.io/name", "A_b.c-9", "a.b/x", &"k".repeat(63)] {
+            assert_eq!(qualified(key), Vec::<String>::new(), "{key}");
+        }
+        for value in ["", "x", "1.2_3-4", &"v".repeat(63)] {
+            assert_eq!(label_value(value), Vec::<String>::new(), "{value}");
+        }
+    }
+
+    #[test]
+    fn each_fault_has_its_complaint() {
+        let starts = |key: &str| -> Vec<String> {
+            qualified(key).iter().map(|text| text.chars().take(26).collect()).collect()
+        };
+
+        assert_eq!(starts(""), ["name part must be non-empt", "name part must consist of "]);
+        assert_eq!(starts("a/b/c"), ["a qualified name must cons"]);
+        assert_eq!(starts("/b"), ["prefix part must be non-em"]);
+        assert_eq!(starts("A.b/c"), ["prefix part a lowercase RF"]);
+        assert_eq!(starts("-a"), ["name part must consist of "]);
+        assert_eq!(starts(&"k".repeat(64)), ["name part must be no more "]);
+        assert_eq!(label_value("a b").len(), 1);
+        assert_eq!(label_value(&"é".repeat(40)).len(), 2);
+    }
+}

@@ -158,8 +158,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_quoted_as_go_does() {
-        assert_eq!(quoted("a\"b\\c\n\u{1}é\u{301}\u{a0}"), "\"a\\\"b\\\\c\\n\\x01é\u{301}\\u00a0\"");
+    fn quotes_are_those_of_go() {
+        for (text, expected) in [
+            ("plain", r#""plain""#),
+            ("say \"x\" \\ y", r#""say \"x\" \\ y""#),
+            ("a\nb\tc", r#""a\nb\tc""#),
+            ("\u{0}\u{1b}", r#""\x00\x1b""#),
+            ("é\u{85}", r#""é\u0085""#),
+            ("é\u{301}\u{a0}", "\"é\u{301}\\u00a0\""),
+        ] {
+            assert_eq!(quoted(text), expected);
+        }
     }
 
     #[test]
