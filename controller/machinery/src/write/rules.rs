@@ -13,6 +13,8 @@ use crate::{
 
 /// Annotations of one object may not be larger, in bytes.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
+/// From this many mistakes in owners on, a second controller is not named any more: each cause shows every owner.
+const OWNER_MISTAKES_MAX: usize = 4;
 const IMMUTABLE: &str = "field is immutable";
 /// Keeps an object until those that it owns are without it.
 pub(crate) const ORPHAN: &str = "orphan";
@@ -136,12 +138,13 @@ fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
             let this = format!("{}/{}", text(owner.get("kind")), text(owner.get("name")));
             match &controller {
                 None => controller = Some(this),
-                Some(first) => {
+                Some(first) if causes.len() < OWNER_MISTAKES_MAX => {
                     let why = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
                     );
                     causes.push(invalid_value("metadata.ownerReferences", &owners.into(), &why));
                 }
+                Some(_) => {}
             }
         }
     }

@@ -433,3 +433,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn many_controllers_are_refused_in_a_sentence_that_stays_short() {
+    let owner = |n: usize| json!({"apiVersion": "v1", "kind": "A", "name": "a", "uid": format!("{n}"), "controller": true});
+    let owners: Vec<Value> = (0..1000).map(owner).collect();
+    let bytes = json!(owners).to_string().len();
+    let body = user(json!({"name": "alice", "ownerReferences": owners}), json!({}));
+
+    let refusal = write(&request(Change::Create(&body)), None).unwrap_err();
+
+    assert_eq!((refusal.code, refusal.causes().len()), (422, 4));
+    assert!(refusal.message.len() < 5 * bytes, "{} of {bytes}", refusal.message.len());
+}
