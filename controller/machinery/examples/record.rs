@@ -7,7 +7,7 @@
 use std::{env, error::Error, fs, process::ExitCode, sync::Mutex, thread, time::Duration};
 
 use horizon_api::resource::Kind;
-use horizon_machinery::write::Definition;
+use horizon_machinery::{definition::Definition, resource::Resource};
 use horizon_planner::schema::custom_resource_definition;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ fn install(proxy: &str, plural: &str) -> Result<Definition, Problem> {
         (None, "samples") => serde_json::from_str(include_str!("../tests/replay/samples.json"))?,
         (None, _) => serde_json::from_str(include_str!("../tests/replay/plains.json"))?,
     };
-    let definition = Definition::from_crd(&crd)?;
+    let definition = Definition::from_crd(crd.clone())?;
     without_rules(&mut crd);
     let name = crd["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let path = format!(
@@ -135,7 +135,7 @@ fn without_rules(value: &mut Value) {
 }
 
 fn list_path(definition: &Definition) -> String {
-    let Definition { group, version, plural, .. } = definition;
+    let Resource { group, version, plural, .. } = &definition.resource;
     format!("/apis/{group}/{version}/namespaces/{NAMESPACE}/{plural}")
 }
 
@@ -171,7 +171,7 @@ fn sequence(proxy: &str, definition: &Definition, seed: u64) -> Result<(String, 
                 String::new(),
                 Some(format!(
                     "{} seed {seed} step {index}: {step}\nbefore: {shown}\nreal answer: {answer}\nours differs by: {change}",
-                    definition.plural
+                    definition.resource.plural
                 )),
             ));
         }
@@ -189,7 +189,7 @@ fn sequence(proxy: &str, definition: &Definition, seed: u64) -> Result<(String, 
         steps.push(step);
     }
     clean(proxy, definition, &name)?;
-    let line = json!({"seed": seed, "kind": definition.plural, "steps": steps});
+    let line = json!({"seed": seed, "kind": definition.resource.plural, "steps": steps});
     Ok((line.to_string(), None))
 }
 

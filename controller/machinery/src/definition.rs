@@ -1,39 +1,134 @@
-//! The definitions of our kinds as objects: what `kubectl get crd` shows. They come with the program.
+//! A kind of object as it is written: what is served of it, and the schema of the whole object, metadata included.
+
+pub mod crd;
+
+use std::{collections::BTreeMap, ptr, sync::LazyLock};
 
 use horizon_api::resource::Kind;
-use horizon_planner::schema::custom_resource_definition;
+use horizon_planner::schema::Schema;
 use serde_json::{Value, json};
 
-/// Returns a kind's `CustomResourceDefinition` as an API server that serves it shows it. `since` is when the program
-/// began to (RFC 3339).
-pub fn object(kind: Kind, since: &str) -> Value {
-    let mut definition = custom_resource_definition(kind);
-    let names = &mut definition["spec"]["names"];
-    names["listKind"] = format!("{kind}List").into();
-    let names = names.clone();
-    // The content says which definition it is: the same program gives the same, after a restart too.
-    let hash = blake3::hash(definition.to_string().as_bytes()).to_hex();
-    let uid = [&hash[..8], &hash[8..12], &hash[12..16], &hash[16..20], &hash[20..32]].join("-");
-    let metadata = &mut definition["metadata"];
-    metadata["creationTimestamp"] = since.into();
-    metadata["generation"] = 1.into();
-    metadata["resourceVersion"] = "1".into();
-    metadata["uid"] = uid.into();
-    definition["spec"]["conversion"] = json!({ "strategy": "None" });
-    let version = definition["spec"]["versions"][0]["name"].clone();
-    definition["status"] = json!({
-        "acceptedNames": names,
-        "conditions": [
-            condition("NamesAccepted", "NoConflicts", "no conflicts found", since),
-            condition("Established", "InitialNamesAccepted", "the initial names have been accepted", since),
-        ],
-        "storedVersions": [version],
-    });
-    definition
+use crate::{apply::shape::Shape, refusal::About, resource::Resource};
+
+/// A kind of object whose objects are written here.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its names, and how it is shown.
+    pub resource: Resource,
+    schema: Schema,
 }
 
-fn condition(kind: &str, reason: &str, message: &str, since: &str) -> Value {
-    json!({ "type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": since })
+/// A `CustomResourceDefinition` that cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum BadDefinition {
+    #[error("the definition cannot be read; it needs a group, names, a scope and one version with a schema")]
+    Unreadable(#[source] serde_json::Error),
+    #[error("the definition has a schema with something that nobody would check")]
+    Schema(#[source] serde_json::Error),
+}
+
+impl Definition {
+    /// Returns the definition of a kind of ours.
+    pub fn of(kind: Kind) -> &'static Self {
+        &DEFINITIONS[&kind]
+    }
+
+    /// Finds the definition of what is served; `None` for what comes with Kubernetes, such as namespaces.
+    pub fn of_resource(resource: &Resource) -> Option<&'static Self> {
+        DEFINITIONS.values().find(|definition| ptr::eq(&raw const definition.resource, resource))
+    }
+
+    /// Reads a `CustomResourceDefinition` (`apiextensions.k8s.io/v1`) with one version.
+    ///
+    /// # Errors
+    /// Something is missing, or the schema has words that nobody here checks.
+    pub fn from_crd(crd: Value) -> Result<Self, BadDefinition> {
+        Self::new(Resource::from_crd(crd).map_err(BadDefinition::Unreadable)?)
+    }
+
+    /// Returns the schema of the whole object.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Returns how refusals name an object by its resource.
+    pub fn about<'a>(&'a self, name: &'a str) -> About<'a> {
+        About { group: &self.resource.group, kind: &self.resource.plural, name }
+    }
+
+    pub(crate) fn shape(&self) -> Shape<'_> {
+        Shape::Of(&self.schema)
+    }
+
+    fn new(resource: Resource) -> Result<Self, BadDefinition> {
+        let mut whole = resource.schema.clone();
+        // What is no object here is refused below.
+        if let Some(root) = whole.as_object_mut() {
+            // For people, and only at the root.
+            root.remove("title");
+            let properties = root.entry("properties").or_insert_with(|| json!({}));
+            if let Some(properties) = properties.as_object_mut() {
+                properties.insert("apiVersion".to_owned(), json!({"type": "string"}));
+                properties.insert("kind".to_owned(), json!({"type": "string"}));
+                properties.insert("metadata".to_owned(), metadata_schema());
+            }
+        }
+        let schema = serde_json::from_value(whole).map_err(BadDefinition::Schema)?;
+        Ok(Self { resource, schema })
+    }
+}
+
+static DEFINITIONS: LazyLock<BTreeMap<Kind, Definition>> = LazyLock::new(|| {
+    let define = |kind: Kind| {
+        let definition = Definition::new(Resource::read(kind));
+        (kind, definition.expect("embedded definitions are complete; a test reads them all"))
+    };
+    Kind::ALL.into_iter().map(define).collect()
+});
+
+/// What the API server knows about metadata by itself (`metav1.ObjectMeta` in its OpenAPI document).
+fn metadata_schema() -> Value {
+    let text = json!({"type": "string"});
+    let time = json!({"type": "string", "format": "date-time"});
+    let texts = json!({"type": "object", "additionalProperties": {"type": "string", "default": ""}});
+    let owner = json!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "apiVersion": {"type": "string", "default": ""},
+            "kind": {"type": "string", "default": ""},
+            "name": {"type": "string", "default": ""},
+            "uid": {"type": "string", "default": ""},
+            "controller": {"type": "boolean"},
+            "blockOwnerDeletion": {"type": "boolean"},
+        },
+    });
+    let managed = json!({
+        "type": "object",
+        "properties": {
+            "manager": text, "operation": text, "apiVersion": text, "time": time,
+            "fieldsType": text, "fieldsV1": {"type": "object"}, "subresource": text,
+        },
+    });
+    json!({
+        "type": "object",
+        "properties": {
+            "name": text, "generateName": text, "namespace": text, "selfLink": text, "uid": text,
+            "resourceVersion": text,
+            "generation": {"type": "integer"},
+            "creationTimestamp": time, "deletionTimestamp": time,
+            "deletionGracePeriodSeconds": {"type": "integer"},
+            "labels": texts, "annotations": texts,
+            "ownerReferences": {
+                "type": "array", "items": owner,
+                "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["uid"],
+            },
+            "finalizers": {
+                "type": "array", "items": {"type": "string", "default": ""}, "x-kubernetes-list-type": "set",
+            },
+            "managedFields": {"type": "array", "items": managed, "x-kubernetes-list-type": "atomic"},
+        },
+    })
 }
 
 #[cfg(test)]
@@ -41,14 +136,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_definition_is_established() {
-        let definition = object(Kind::User, "2026-11-28T18:00:00Z");
+    fn every_kind_is_defined() {
+        for kind in Kind::ALL {
+            let definition = Definition::of(kind);
+            let resource = &definition.resource;
+            assert_eq!((resource.kind.as_str(), resource.plural.as_str()), (kind.as_str(), kind.plural()));
+            assert!(resource.is_namespaced && resource.has_status, "{kind}");
+            assert_eq!(resource.api_version(), horizon_api::resource::API_VERSION);
+            let found = Resource::find(&resource.group, &resource.version, kind.plural()).unwrap();
+            assert!(ptr::eq(Definition::of_resource(found).unwrap(), definition), "{kind}");
+        }
+    }
 
-        assert_eq!(definition["metadata"]["name"], "users.horizon.dev");
-        assert_eq!(definition["status"]["acceptedNames"]["listKind"], "UserList");
-        assert_eq!(definition["status"]["conditions"][1]["type"], "Established");
-        assert_eq!(definition["metadata"]["uid"].as_str().map(str::len), Some(36));
-        let later = object(Kind::User, "2026-11-29T18:00:00Z");
-        assert_eq!(definition["metadata"]["uid"], later["metadata"]["uid"]);
+    #[test]
+    fn what_comes_with_kubernetes_has_no_definition() {
+        let namespaces = Resource::find("", "v1", "namespaces").unwrap();
+
+        assert!(Definition::of_resource(namespaces).is_none());
+    }
+
+    #[test]
+    fn what_nobody_could_serve_is_refused() {
+        let crd = |schema: Value| {
+            json!({"spec": {"group": "x.dev", "scope": "Cluster", "names": {"kind": "A", "plural": "as"},
+                "versions": [{"name": "v1", "schema": {"openAPIV3Schema": schema}}]}})
+        };
+
+        let definition = Definition::from_crd(crd(json!({"type": "object"}))).unwrap();
+        assert_eq!((definition.resource.singular.as_str(), definition.resource.is_namespaced), ("a", false));
+        for (bad, is_schema) in [
+            (json!({}), false),
+            (crd(json!("object")), true),
+            (crd(json!({"type": "object", "properties": 7})), true),
+            (crd(json!({"type": "object", "nobody knows": 7})), true),
+        ] {
+            let why = Definition::from_crd(bad).unwrap_err();
+            assert_eq!(matches!(why, BadDefinition::Schema(_)), is_schema, "{why}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use horizon_planner::schema::custom_resource_definition;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::json_path::JsonPath;
+use crate::{definition::Definition, json_path::JsonPath};
 
 /// A kind that is served.
 #[derive(Debug)]
@@ -93,10 +93,8 @@ const COUNTERS: [(Kind, &str, &str, &str); 3] = [
     (Kind::User, "Devices", "Groups", "How many devices sign in as this person."),
 ];
 
-static OURS: LazyLock<Vec<Resource>> = LazyLock::new(|| Kind::ALL.into_iter().map(Resource::read).collect());
-
 static ALL: LazyLock<Vec<&'static Resource>> =
-    LazyLock::new(|| OURS.iter().chain(beside::RESOURCES.iter()).collect());
+    LazyLock::new(|| Kind::ALL.into_iter().map(Resource::of).chain(beside::RESOURCES.iter()).collect());
 
 impl Resource {
     /// Returns everything that is served.
@@ -106,8 +104,7 @@ impl Resource {
 
     /// Returns a kind of ours.
     pub fn of(kind: Kind) -> &'static Self {
-        let ours = OURS.iter().find(|resource| resource.kind == kind.as_str());
-        ours.expect("OURS has every kind; a test looks each of them up")
+        &Definition::of(kind).resource
     }
 
     /// Finds what a path names.
@@ -120,10 +117,7 @@ impl Resource {
 
     /// Returns what stands behind `apiVersion:`.
     pub fn api_version(&self) -> String {
-        match self.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
+        group_version(&self.group, &self.version)
     }
 
     /// Returns how messages call it, such as `users.horizon.dev`.
@@ -141,11 +135,11 @@ impl Resource {
             || self.selectable.iter().any(|selectable| selectable == path)
     }
 
-    fn read(kind: Kind) -> Self {
-        let definition: Definition = serde_json::from_value(custom_resource_definition(kind))
-            .expect("embedded definitions have what Definition asks for; a test reads them all");
-        let Spec { group, names, scope, versions: [version] } = definition.spec;
-        let mut columns: Vec<Column> = version.columns.into_iter().map(Column::from).collect();
+    /// Reads a kind of ours, whose tables show more than its definition says.
+    pub(crate) fn read(kind: Kind) -> Self {
+        let mut resource = Self::from_crd(custom_resource_definition(kind))
+            .expect("embedded definitions have what is asked for; a test reads them all");
+        let columns = &mut resource.columns;
         for (_, name, behind, description) in COUNTERS.into_iter().filter(|counter| counter.0 == kind) {
             let place = columns.iter().position(|column| column.name == behind).map_or(0, |place| place + 1);
             let source = Source::Counter(name);
@@ -153,28 +147,39 @@ impl Resource {
             columns
                 .insert(place, Column { name, kind: ColumnKind::Integer, description, priority: 0, source });
         }
+        resource
+    }
+
+    /// Reads a `CustomResourceDefinition`.
+    pub(crate) fn from_crd(crd: Value) -> serde_json::Result<Self> {
+        let Crd { spec: Spec { group, names, scope, versions: [version] } } = serde_json::from_value(crd)?;
         let selectable = version
             .selectable
             .iter()
             .map(|field| field.json_path.trim_start_matches('.').to_owned())
             .collect();
-        Self {
+        Ok(Self {
             group,
             version: version.name,
+            singular: names.singular.unwrap_or_else(|| names.kind.to_lowercase()),
             kind: names.kind,
             plural: names.plural,
-            singular: names.singular,
             short_names: names.short_names,
             categories: names.categories,
             is_namespaced: scope == "Namespaced",
             verbs: VERBS,
             has_status: version.subresources.get("status").is_some(),
             name_place: NamePlace::First,
-            columns,
+            columns: version.columns.into_iter().map(Column::from).collect(),
             selectable,
             schema: version.schema.open_api,
-        }
+        })
     }
+}
+
+/// Returns `GROUP/VERSION`, or the version alone in the group without a name.
+pub(crate) fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
 }
 
 impl From<PrinterColumn> for Column {
@@ -188,7 +193,7 @@ impl From<PrinterColumn> for Column {
 }
 
 #[derive(Deserialize)]
-struct Definition {
+struct Crd {
     spec: Spec,
 }
 
@@ -205,7 +210,7 @@ struct Spec {
 struct Names {
     kind: String,
     plural: String,
-    singular: String,
+    singular: Option<String>,
     #[serde(default)]
     short_names: Vec<String>,
     #[serde(default)]

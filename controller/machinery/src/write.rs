@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, NotApplied, Writer, conflict},
+    definition::Definition,
     managed::{ManagedFields, Who, fields::FieldSet},
     parameters::write::FieldValidation,
     patch::{self, Reading},
@@ -18,12 +19,9 @@ pub mod body;
 mod change;
 mod coerce;
 mod decode;
-pub mod definition;
 pub mod delete;
 mod metadata;
 mod rules;
-
-pub use definition::Definition;
 
 /// One write.
 #[derive(Clone, Copy)]
@@ -123,12 +121,12 @@ impl Request<'_> {
     }
 
     fn not_found(&self) -> Refusal {
-        Refusal::not_found(self.definition.resource(self.name))
+        Refusal::not_found(self.definition.about(self.name))
     }
 
     fn writer(&self, who: Who) -> Writer<'_> {
         let ignored = match self.part {
-            Part::Object if self.definition.has_status => apply::top_field("status"),
+            Part::Object if self.definition.resource.has_status => apply::top_field("status"),
             Part::Object => FieldSet::default(),
             Part::Status => apply::top_field("spec"),
         };
@@ -172,7 +170,8 @@ fn patched(request: &Request<'_>, stored: &Value, patched: patch::Patched) -> Re
 fn own(request: &Request<'_>, live: &Value, object: &mut Value) {
     let managed = owners_before(request, live, object);
     set_managed(object, None);
-    let who = Who::updater(request.manager(), &request.definition.api_version(), request.subresource());
+    let who =
+        Who::updater(request.manager(), &request.definition.resource.api_version(), request.subresource());
     let managed = apply::update(&request.writer(who), live, object, managed);
     set_managed(object, managed.as_ref());
 }
@@ -214,11 +213,11 @@ fn apply(
         return Err(request.not_found());
     }
     let config = change::checked_config(request, config)?;
-    let absent = serde_json::json!({"apiVersion": definition.api_version(), "kind": definition.kind});
+    let absent = serde_json::json!({"apiVersion": definition.resource.api_version(), "kind": definition.resource.kind});
     let live = stored.unwrap_or(&absent);
     let managed = ManagedFields::decode(live.pointer("/metadata/managedFields"))
         .map_err(|why| internal(format!("failed to decode managed fields: {why}")))?;
-    let who = Who::applier(request.manager(), &definition.api_version(), request.subresource());
+    let who = Who::applier(request.manager(), &definition.resource.api_version(), request.subresource());
     let applied = apply::apply(&request.writer(who), live, &config, managed, force);
     let applied = applied.map_err(|why| match why {
         NotApplied::Conflicts(conflicts) => conflict::refuse(&conflicts),

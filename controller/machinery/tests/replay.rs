@@ -8,7 +8,7 @@
 use std::fs;
 
 use horizon_api::resource::Kind;
-use horizon_machinery::write::Definition;
+use horizon_machinery::definition::Definition;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn definition(plural: &str) -> Definition {
         (None, "plains") => serde_json::from_str(include_str!("replay/plains.json")).unwrap(),
         (None, other) => panic!("`{other}` is no kind"),
     };
-    Definition::from_crd(&crd).unwrap()
+    Definition::from_crd(crd).unwrap()
 }
 
 /// Plays every sequence of a record.

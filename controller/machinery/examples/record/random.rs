@@ -1,6 +1,6 @@
 //! Random steps: values that fit a schema, and the writes that carry them.
 
-use horizon_machinery::write::Definition;
+use horizon_machinery::definition::Definition;
 use horizon_planner::schema::{ListType, Schema, Type};
 use serde_json::{Map, Value, json};
 
@@ -157,7 +157,7 @@ impl Random {
         match self.below(100) {
             0..6 => self.odd_apply(definition),
             6..34 => self.apply(definition),
-            34..44 if definition.has_status => self.apply_status(definition),
+            34..44 if definition.resource.has_status => self.apply_status(definition),
             34..56 => self.put(definition),
             56..70 => self.merge(definition),
             70..80 => self.json(definition),
@@ -190,7 +190,7 @@ impl Random {
             let is_wanted = match (part, name.as_str()) {
                 ("status", "status") => true,
                 ("status", _) => self.chance(5),
-                (_, "status") => self.chance(if definition.has_status { 5 } else { 60 }),
+                (_, "status") => self.chance(if definition.resource.has_status { 5 } else { 60 }),
                 (_, _) => true,
             };
             if !is_ours && is_wanted {
@@ -245,8 +245,8 @@ impl Random {
             part.as_object_mut().map(|part| part.remove(HEAD));
             part["metadata"] = json!({"name": "$NAME"});
         }
-        config["apiVersion"] = json!(definition.api_version());
-        config["kind"] = json!(definition.kind);
+        config["apiVersion"] = json!(definition.resource.api_version());
+        config["kind"] = json!(definition.resource.kind);
         let last = "kubectl.kubernetes.io/last-applied-configuration";
         body["metadata"]["annotations"] = json!({last: config.to_string()});
         json!({"do": "merge", "manager": "kubectl-client-side-apply", "body": body})
@@ -289,7 +289,7 @@ impl Random {
     }
 
     fn put(&mut self, definition: &Definition) -> Value {
-        let part = if definition.has_status && self.chance(30) { "status" } else { "" };
+        let part = if definition.resource.has_status && self.chance(30) { "status" } else { "" };
         let is_odd = self.chance(25);
         let mut body = self.body(definition, part, is_odd);
         if self.chance(6) {
@@ -302,7 +302,7 @@ impl Random {
     }
 
     fn merge(&mut self, definition: &Definition) -> Value {
-        let part = if definition.has_status && self.chance(25) { "status" } else { "" };
+        let part = if definition.resource.has_status && self.chance(25) { "status" } else { "" };
         let mut body = self.body(definition, part, true);
         body.as_object_mut().map(|body| body.remove(HEAD));
         json!({"do": "merge", "part": part, "manager": self.manager(), "body": body})
@@ -328,7 +328,7 @@ impl Random {
         let validation = self.pick(&["", "Strict", "Ignore"]);
         if self.chance(5) {
             operations.push(
-                json!({"op": "test", "path": "/kind", "value": definition.kind, "why": "nobody knows"}),
+                json!({"op": "test", "path": "/kind", "value": definition.resource.kind, "why": "nobody knows"}),
             );
         }
         json!({"do": "json", "manager": self.manager(), "validation": validation, "body": operations})

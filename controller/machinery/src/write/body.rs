@@ -8,8 +8,8 @@ use serde::{
 };
 use serde_json::{Map, Number, Value};
 
-use super::{Definition, coerce::UNKNOWN_MAX, decode::summary_of};
-use crate::refusal::Refusal;
+use super::{coerce::UNKNOWN_MAX, decode::summary_of};
+use crate::{definition::Definition, refusal::Refusal};
 
 /// A body that was read.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ pub fn read(text: &[u8], purpose: Purpose<'_>) -> Result<Body, Refusal> {
             Purpose::Object(definition) => format!(
                 "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
                  {why} ({})",
-                definition.kind,
+                definition.resource.kind,
                 summary_of(text)
             ),
         })

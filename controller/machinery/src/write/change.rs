@@ -63,7 +63,7 @@ pub(super) fn create(
 }
 
 fn exists(request: &Request<'_>, name: &str, object: &Value) -> Refusal {
-    let about = request.definition.resource(name);
+    let about = request.definition.about(name);
     let refusal = Refusal::already_exists(about);
     if object.pointer("/metadata/generateName").is_none() {
         return refusal;
@@ -92,7 +92,7 @@ pub(super) fn finish_create(
         metadata.remove("resourceVersion");
         metadata.remove("selfLink");
     }
-    if definition.has_status
+    if definition.resource.has_status
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");
@@ -120,7 +120,7 @@ pub(super) fn decode_body(
     warnings: &mut Vec<String>,
 ) -> Result<Value, Refusal> {
     let definition = request.definition;
-    let wanted = &definition.kind;
+    let wanted = &definition.resource.kind;
     let (group, version) = rules::text(body.get("apiVersion")).split_once('/').map_or_else(
         || (String::new(), rules::text(body.get("apiVersion"))),
         |(group, version)| (group.to_owned(), version.to_owned()),
@@ -145,8 +145,10 @@ pub(super) fn decode_body(
             return Err(unhandled(&format!("strict decoding error: {}", complaints.join(", "))));
         }
     }
-    if (group.as_str(), version.as_str()) != (definition.group.as_str(), definition.version.as_str()) {
-        let (found, expected) = (rules::text(body.get("apiVersion")), definition.api_version());
+    if (group.as_str(), version.as_str())
+        != (definition.resource.group.as_str(), definition.resource.version.as_str())
+    {
+        let (found, expected) = (rules::text(body.get("apiVersion")), definition.resource.api_version());
         return Err(Refusal::bad_request(format!(
             "the API version in the data ({found}) does not match the expected API version ({expected})"
         )));
@@ -191,7 +193,7 @@ pub(super) fn checked_config(request: &Request<'_>, config: &Value) -> Result<Va
         )));
     };
     let (api_version, kind) = (rules::text(fields.get("apiVersion")), rules::text(fields.get("kind")));
-    if (&api_version, &kind) != (&definition.api_version(), &definition.kind) {
+    if (&api_version, &kind) != (&definition.resource.api_version(), &definition.resource.kind) {
         // Without a group, Go prints the group and version apart.
         let printed = if api_version.contains('/') { api_version } else { format!("/{api_version}") };
         return Err(Refusal::bad_request(format!("invalid object type: {printed}, Kind={kind}")));
@@ -226,7 +228,7 @@ pub(super) fn check_no_uid(request: &Request<'_>, object: &Value) -> Result<(), 
     }
     let why =
         format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
-    Err(Refusal::conflict(request.definition.resource(request.name), why))
+    Err(Refusal::conflict(request.definition.about(request.name), why))
 }
 
 /// Checks that an object belongs where the path says.
@@ -274,12 +276,12 @@ pub(super) fn check_uid(request: &Request<'_>, object: &Value, stored: &Value) -
         return Ok(());
     }
     let (definition, name) = (request.definition, request.name);
-    let place = [&definition.group, &definition.plural, request.namespace, name].join("/");
+    let place = [&definition.resource.group, &definition.resource.plural, request.namespace, name].join("/");
     let why = format!(
         "StorageError: invalid object, Code: 4, Key: /registry/{place}, ResourceVersion: 0, AdditionalErrorMsg: \
          Precondition failed: UID in precondition: {wanted}, UID in object meta: {found}"
     );
-    Err(Refusal::conflict(definition.resource(name), why))
+    Err(Refusal::conflict(definition.about(name), why))
 }
 
 /// Drops owner references that are there twice.
@@ -335,7 +337,7 @@ pub(super) fn update(
 }
 
 fn check_version(request: &Request<'_>, object: &Value, stored: &Value) -> Result<(), Refusal> {
-    let about = request.definition.resource(request.name);
+    let about = request.definition.about(request.name);
     let text = rules::text(object.pointer("/metadata/resourceVersion"));
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !text.is_empty() && !is_number {
@@ -362,7 +364,7 @@ fn check_version(request: &Request<'_>, object: &Value, stored: &Value) -> Resul
 fn keep_what_is_not_written(request: &Request<'_>, object: &mut Value, stored: &Value) {
     let generation = stored.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0);
     if let Some(fields) = object.as_object_mut()
-        && request.definition.has_status
+        && request.definition.resource.has_status
     {
         match stored.get("status") {
             Some(status) => fields.insert("status".to_owned(), status.clone()),

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Change, Request, coerce, definition::Definition, metadata};
-use crate::{gotext, patch::go_kind};
+use super::{Change, Request, coerce, metadata};
+use crate::{definition::Definition, gotext, patch::go_kind};
 
 /// An object as the schema knows it, and the paths of what it does not know.
 pub(super) struct Decoded {
@@ -84,7 +84,7 @@ fn coerce(object: &mut Value, definition: &Definition) -> Result<Vec<String>, St
 /// Says whether an object is of a kind, in its version.
 fn is_of(object: &Value, definition: &Definition) -> bool {
     let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
-    text("kind") == definition.kind && text("apiVersion") == definition.api_version()
+    text("kind") == definition.resource.kind && text("apiVersion") == definition.resource.api_version()
 }
 
 /// Returns metadata to change; an object without gets some.

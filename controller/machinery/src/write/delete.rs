@@ -4,14 +4,15 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Definition,
     decode::metadata_mut,
     rules::{self, FOREGROUND, ORPHAN},
 };
 use crate::{
+    definition::Definition,
     managed::time_text,
     parameters::delete::Propagation,
     refusal::{About, Refusal},
+    resource::Resource,
 };
 
 /// One delete (`metav1.DeleteOptions`).
@@ -46,7 +47,7 @@ pub enum Deleted {
 /// 404 if there is no object, 409 if it is another than was meant.
 pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted, Refusal> {
     let definition = deletion.definition;
-    let stored = stored.ok_or_else(|| Refusal::not_found(definition.resource(deletion.name)))?;
+    let stored = stored.ok_or_else(|| Refusal::not_found(definition.about(deletion.name)))?;
     check_preconditions(deletion, stored)?;
     let mut object = stored.clone();
     let Some(metadata) = metadata_mut(&mut object) else { return Ok(Deleted::Gone(object)) };
@@ -75,7 +76,7 @@ pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted
 }
 
 fn check_preconditions(deletion: &Deletion<'_>, stored: &Value) -> Result<(), Refusal> {
-    let Definition { group, kind, .. } = deletion.definition;
+    let Resource { group, kind, .. } = &deletion.definition.resource;
     let about = About { group, kind, name: deletion.name };
     for (name, field, wanted, what) in [
         ("UID", "uid", deletion.uid, "deleted and then recreated"),

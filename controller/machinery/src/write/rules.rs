@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::Definition;
 use crate::{
+    definition::Definition,
     field_cause::{forbidden, invalid, invalid_value, required, too_long},
     gotext, names,
     refusal::Cause,
@@ -24,7 +24,9 @@ pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 /// Returns what is wrong with an object's `apiVersion` and `kind`. Nothing else is looked at then.
 pub(crate) fn type_mistakes(object: &Value, definition: &Definition) -> Vec<Cause> {
     let mut causes = vec![];
-    for (field, wanted) in [("kind", &definition.kind), ("apiVersion", &definition.api_version())] {
+    for (field, wanted) in
+        [("kind", &definition.resource.kind), ("apiVersion", &definition.resource.api_version())]
+    {
         let found = text(object.get(field));
         if found != *wanted {
             causes.push(invalid(field, &found, &format!("must be {wanted}")));
@@ -63,7 +65,7 @@ pub(crate) fn metadata_mistakes(object: &Value, definition: &Definition, naming:
         causes.extend(name_mistakes("metadata.name", &name, &name, naming));
     }
     let namespace = text(metadata.get("namespace"));
-    match (definition.is_namespaced, namespace.as_str()) {
+    match (definition.resource.is_namespaced, namespace.as_str()) {
         (true, "") => causes.push(required("metadata.namespace", "")),
         (true, namespace) => {
             let wrong = names::label(namespace);

@@ -339,7 +339,7 @@ fn long_names_with_much_below_them_cost_what_they_weigh() {
 fn what_is_in_no_namespace_gets_none() {
     let crd = json!({"spec": {"group": "", "scope": "Cluster", "names": {"kind": "Realm", "plural": "realms"},
         "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object"}}}]}});
-    let definition = Definition::from_crd(&crd).unwrap();
+    let definition = Definition::from_crd(crd).unwrap();
     let body =
         json!({"apiVersion": "v1", "kind": "Realm", "metadata": {"name": "home", "namespace": "stray"}});
     let create = Request { definition: &definition, namespace: "", ..request(Change::Create(&body)) };

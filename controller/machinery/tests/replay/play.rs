@@ -2,11 +2,12 @@
 //! version, times as seconds since the sequence began.
 
 use horizon_machinery::{
+    definition::Definition,
     parameters::{delete::Propagation, write::FieldValidation},
     patch::{Reading, merge_patch},
     refusal::{Cause, CauseReason, Refusal},
     write::{
-        Change, Definition, Effect, Part, Request,
+        Change, Effect, Part, Request,
         delete::{Deleted, Deletion, delete},
         write,
     },
@@ -145,7 +146,7 @@ impl<'d> Player<'d> {
             return body;
         }
         let mut base = self.stored.clone().unwrap_or_else(|| {
-            json!({"apiVersion": self.definition.api_version(), "kind": self.definition.kind, "metadata": {"name": self.name}})
+            json!({"apiVersion": self.definition.resource.api_version(), "kind": self.definition.resource.kind, "metadata": {"name": self.name}})
         });
         if step["keep"] != json!(true)
             && let Some(metadata) = base["metadata"].as_object_mut()
@@ -173,8 +174,10 @@ impl<'d> Player<'d> {
                     fields.iter().map(|(key, value)| (key.clone(), self.made_of(value))).collect();
                 // Most bodies say what they are, in the same words.
                 if fields.remove(HEAD).is_some() {
-                    fields.entry("apiVersion").or_insert_with(|| json!(self.definition.api_version()));
-                    fields.entry("kind").or_insert_with(|| json!(self.definition.kind));
+                    fields
+                        .entry("apiVersion")
+                        .or_insert_with(|| json!(self.definition.resource.api_version()));
+                    fields.entry("kind").or_insert_with(|| json!(self.definition.resource.kind));
                 }
                 if fields.remove(HEAD_NAME).is_some() {
                     fields.entry("name").or_insert_with(|| json!(self.name));
