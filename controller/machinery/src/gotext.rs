@@ -138,6 +138,18 @@ pub(crate) fn syntax(value: &Value) -> String {
     }
 }
 
+/// Returns what Go's JSON decoder calls a value.
+pub(crate) fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
 /// Returns the name of the Go type that holds a value, as `%T` prints it.
 pub(crate) fn type_name(value: &Value) -> &'static str {
     match value {

@@ -23,7 +23,7 @@ fn check(kind: &str, causes: Vec<Cause>) -> Result<(), Refusal> {
 
 /// Says what is wrong with the values of `dryRun`, if anything is.
 fn dry_run_cause(values: &[String]) -> Option<Cause> {
-    let json = || serde_json::Value::from(values).to_string();
+    let json = || gotext::json(&serde_json::Value::from(values));
     values.iter().any(|value| value != "All").then(|| field_cause::not_supported("dryRun", &json(), &["All"]))
 }
 

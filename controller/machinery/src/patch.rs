@@ -4,7 +4,10 @@
 
 use serde_json::Value;
 
-use crate::refusal::{Cause, CauseReason, Details, Reason, Refusal};
+use crate::{
+    gotext,
+    refusal::{Cause, CauseReason, Details, Reason, Refusal},
+};
 
 mod json;
 mod merge;
@@ -53,7 +56,7 @@ pub fn json_patch(document: Value, patch: &Value, reading: Reading) -> Result<Pa
 /// 400 for what is no patch of an object.
 pub fn merge_patch(document: Value, patch: &Value, reading: Reading) -> Result<Patched, Refusal> {
     if reading == Reading::Strict && !patch.is_object() && !patch.is_null() {
-        let found = go_kind(patch);
+        let found = gotext::kind(patch);
         let message = format!(
             "error decoding patch: json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
         );
@@ -78,18 +81,6 @@ fn does_not_apply(index: usize, why: &str) -> Refusal {
     let message = "the server rejected our request due to an error in our request";
     let details = Details { causes: vec![cause], ..Details::default() };
     Refusal { details: Some(Box::new(details)), ..Refusal::plain(422, Reason::Invalid, message) }
-}
-
-/// Returns what Go's JSON decoder calls a value.
-pub(crate) fn go_kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "bool",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    }
 }
 
 #[cfg(test)]

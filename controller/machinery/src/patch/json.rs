@@ -5,8 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{Reading, does_not_apply, go_kind};
-use crate::refusal::Refusal;
+use super::{Reading, does_not_apply};
+use crate::{gotext, refusal::Refusal};
 
 /// What the API server takes.
 const OPERATIONS_MAX: usize = 10_000;
@@ -23,7 +23,7 @@ type Operation = Map<String, Value>;
 /// Returns the operations of a patch; null is none.
 pub(super) fn operations(patch: &Value, reading: Reading) -> Result<Vec<&Operation>, Refusal> {
     let bad = |what: &Value, into: [&str; 2]| {
-        let found = go_kind(what);
+        let found = gotext::kind(what);
         Refusal::bad_request(match reading {
             Reading::Strict => {
                 format!("error decoding patch: json: cannot unmarshal {found} into Go {}", into[0])

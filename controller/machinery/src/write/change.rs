@@ -186,7 +186,7 @@ pub(super) fn decode_patched(
 pub(super) fn checked_config(request: &Request<'_>, config: &Value) -> Result<Value, Refusal> {
     let definition = request.definition;
     let Value::Object(fields) = config else {
-        let found = crate::patch::go_kind(config);
+        let found = gotext::kind(config);
         return Err(Refusal::bad_request(format!(
             "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go \
              value of type map[string]interface {{}}"

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Change, Request, coerce, metadata};
-use crate::{definition::Definition, gotext, patch::go_kind};
+use crate::{definition::Definition, gotext};
 
 /// An object as the schema knows it, and the paths of what it does not know.
 pub(super) struct Decoded {
@@ -33,12 +33,12 @@ pub(super) fn decode(value: &Value, definition: &Definition) -> Result<Decoded, 
         return Err(Undecodable::Unrecognized(format!(
             "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go value of type struct {{ \
              APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }}",
-            go_kind(value)
+            gotext::kind(value)
         )));
     };
     for name in ["apiVersion", "kind"] {
         if let Some(found) = fields.get(name).filter(|found| !found.is_string() && !found.is_null()) {
-            let found = go_kind(found);
+            let found = gotext::kind(found);
             return Err(Undecodable::Unrecognized(format!(
                 "couldn't get version/kind; json parse error: json: cannot unmarshal {found} into Go struct field .{name} \
                  of type string"

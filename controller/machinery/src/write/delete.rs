@@ -10,21 +10,18 @@ use super::{
 use crate::{
     definition::Definition,
     managed::time_text,
-    parameters::delete::Propagation,
+    parameters::delete::{Delete, Propagation},
     refusal::{About, Refusal},
     resource::Resource,
 };
 
-/// One delete (`metav1.DeleteOptions`).
+/// One delete.
 #[derive(Clone, Copy, Debug)]
 pub struct Deletion<'r> {
     pub definition: &'r Definition,
     pub name: &'r str,
-    /// The uid that the object must have.
-    pub uid: Option<&'r str>,
-    /// The resource version that the object must have.
-    pub resource_version: Option<&'r str>,
-    pub propagation: Option<Propagation>,
+    /// What goes with it. A dry run is decided like any other: it is the caller who stores nothing.
+    pub options: &'r Delete,
     /// Whether somebody collects what deleted objects owned. If nobody does, nothing waits for it.
     pub is_garbage_collected: bool,
     pub now: Timestamp,
@@ -78,13 +75,14 @@ pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted
 fn check_preconditions(deletion: &Deletion<'_>, stored: &Value) -> Result<(), Refusal> {
     let Resource { group, kind, .. } = &deletion.definition.resource;
     let about = About { group, kind, name: deletion.name };
+    let Delete { uid, resource_version, .. } = deletion.options;
     for (name, field, wanted, what) in [
-        ("UID", "uid", deletion.uid, "deleted and then recreated"),
-        ("ResourceVersion", "resourceVersion", deletion.resource_version, "modified"),
+        ("UID", "uid", uid, "deleted and then recreated"),
+        ("ResourceVersion", "resourceVersion", resource_version, "modified"),
     ] {
         let found = rules::text(stored.get("metadata").and_then(|metadata| metadata.get(field)));
         if let Some(wanted) = wanted
-            && wanted != found
+            && *wanted != found
         {
             let why = format!(
                 "the {name} in the precondition ({wanted}) does not match the {name} in record ({found}). The object might \
@@ -98,7 +96,7 @@ fn check_preconditions(deletion: &Deletion<'_>, stored: &Value) -> Result<(), Re
 
 /// Returns the finalizers with those that make the collector act; what the delete asks for outweighs what is there.
 fn with_collection(finalizers: &[String], deletion: &Deletion<'_>) -> Vec<String> {
-    let asked = match deletion.propagation {
+    let asked = match deletion.options.propagation {
         Some(propagation) => Some(propagation),
         None => finalizers.iter().find_map(|name| match name.as_str() {
             ORPHAN => Some(Propagation::Orphan),

@@ -5,7 +5,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::coerce::UNKNOWN_MAX;
-use crate::{gotext::quoted, managed::time_text, patch::go_kind};
+use crate::{
+    gotext::{self, quoted},
+    managed::time_text,
+};
 
 /// Metadata as it is kept, and the paths of what nobody knows in it.
 pub(crate) struct Metadata {
@@ -75,7 +78,7 @@ pub(crate) fn read(metadata: &Value) -> Result<Metadata, String> {
         Value::Object(fields) => fields,
         Value::Null => return Ok(Metadata { fields: Map::new(), unknown: vec![] }),
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            let found = go_kind(metadata);
+            let found = gotext::kind(metadata);
             return Err(format!("json: cannot unmarshal {found} into Go value of type v1.ObjectMeta"));
         }
     };
@@ -219,7 +222,7 @@ fn whole(value: &Value, go_path: &str) -> Result<i64, String> {
 
 fn time(value: &Value) -> Result<Timestamp, String> {
     let Some(text) = value.as_str() else {
-        return Err(format!("json: cannot unmarshal {} into Go value of type string", go_kind(value)));
+        return Err(format!("json: cannot unmarshal {} into Go value of type string", gotext::kind(value)));
     };
     text.parse().map_err(|_| {
         format!("parsing time {} as \"2006-01-02T15:04:05Z07:00\": write an RFC 3339 time", quoted(text))
@@ -227,5 +230,5 @@ fn time(value: &Value) -> Result<Timestamp, String> {
 }
 
 fn wrong(value: &Value, go_path: &str, go_type: &str) -> String {
-    format!("json: cannot unmarshal {} into Go struct field {go_path} of type {go_type}", go_kind(value))
+    format!("json: cannot unmarshal {} into Go struct field {go_path} of type {go_type}", gotext::kind(value))
 }

@@ -8,7 +8,10 @@ use super::{
     delete::{Deleted, Deletion, delete},
     *,
 };
-use crate::{parameters::delete::Propagation, refusal::CauseReason};
+use crate::{
+    parameters::delete::{Delete, Propagation},
+    refusal::CauseReason,
+};
 
 const API: &str = "horizon.dev/v1alpha1";
 
@@ -227,12 +230,12 @@ fn content_is_validated_beside_metadata() {
 #[test]
 fn the_last_finalizer_lets_a_deleted_object_go() {
     let before = merged(&json!({"metadata": {"finalizers": ["x.dev/a"]}}), &stored()).unwrap().object;
+    let options =
+        Delete { uid: Some("u-1".to_owned()), resource_version: Some("7".to_owned()), ..Delete::default() };
     let deletion = Deletion {
         definition: Definition::of(Kind::User),
         name: "alice",
-        uid: Some("u-1"),
-        resource_version: Some("7"),
-        propagation: None,
+        options: &options,
         is_garbage_collected: false,
         now: "2026-01-02T00:00:00Z".parse().unwrap(),
     };
@@ -253,19 +256,20 @@ fn the_last_finalizer_lets_a_deleted_object_go() {
 #[test]
 fn a_delete_is_of_the_object_that_was_meant() {
     let before = stored();
+    let options = Delete { propagation: Some(Propagation::Foreground), ..Delete::default() };
     let deletion = Deletion {
         definition: Definition::of(Kind::User),
         name: "alice",
-        uid: None,
-        resource_version: None,
-        propagation: Some(Propagation::Foreground),
+        options: &options,
         is_garbage_collected: false,
         now: "2026-01-02T00:00:00Z".parse().unwrap(),
     };
 
-    assert_eq!(delete(&Deletion { uid: Some("u-2"), ..deletion }, Some(&before)).unwrap_err().code, 409);
+    let other_uid = Delete { uid: Some("u-2".to_owned()), ..options.clone() };
+    assert_eq!(delete(&Deletion { options: &other_uid, ..deletion }, Some(&before)).unwrap_err().code, 409);
+    let other_version = Delete { resource_version: Some("8".to_owned()), ..options.clone() };
     assert_eq!(
-        delete(&Deletion { resource_version: Some("8"), ..deletion }, Some(&before)).unwrap_err().code,
+        delete(&Deletion { options: &other_version, ..deletion }, Some(&before)).unwrap_err().code,
         409
     );
     assert_eq!(delete(&deletion, None).unwrap_err().code, 404);

@@ -3,8 +3,9 @@
 
 use horizon_machinery::{
     definition::Definition,
-    parameters::{delete::Propagation, write::FieldValidation},
+    parameters::{delete::Delete, write::FieldValidation},
     patch::{Reading, merge_patch},
+    query::Query,
     refusal::{Cause, CauseReason, Refusal},
     write::{
         Change, Effect, Part, Request,
@@ -104,22 +105,15 @@ impl<'d> Player<'d> {
     }
 
     fn delete(&mut self, step: &Value, now: Timestamp) -> Value {
-        let options = self.made_of(step.get("body").unwrap_or(&Value::Null));
-        let precondition = |name: &str| {
-            options.pointer(&format!("/preconditions/{name}")).and_then(Value::as_str).map(str::to_owned)
+        let body = step.get("body").map(|body| self.made_of(body));
+        let options = match Query::parse("").and_then(|query| Delete::parse(&query, body.as_ref())) {
+            Ok(options) => options,
+            Err(refusal) => return self.refused(&refusal),
         };
-        let (uid, resource_version) = (precondition("uid"), precondition("resourceVersion"));
         let deletion = Deletion {
             definition: self.definition,
             name: &self.name,
-            uid: uid.as_deref(),
-            resource_version: resource_version.as_deref(),
-            propagation: match options.get("propagationPolicy").and_then(Value::as_str) {
-                Some("Orphan") => Some(Propagation::Orphan),
-                Some("Foreground") => Some(Propagation::Foreground),
-                Some("Background") => Some(Propagation::Background),
-                _ => None,
-            },
+            options: &options,
             is_garbage_collected: true,
             now,
         };
