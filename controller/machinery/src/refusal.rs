@@ -238,6 +238,8 @@ mod tests {
         assert_eq!(Refusal::already_exists(OFFICE).message, "networks.horizon.dev \"office\" already exists");
         let core = About { group: "", kind: "namespaces", name: "office" };
         assert_eq!(Refusal::not_found(core).message, "namespaces \"office\" not found");
+        let odd = About { name: "a\u{1}\u{a0}", ..core };
+        assert_eq!(Refusal::not_found(odd).message, "namespaces \"a\\x01\\u00a0\" not found");
         let conflict = Refusal::conflict(OFFICE, "it was changed");
         assert_eq!(
             conflict.message,

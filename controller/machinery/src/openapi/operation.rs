@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Dialect, base_path, definition};
-use crate::resource::Resource;
+use crate::{patch, resource::Resource};
 
 /// A parameter: name, type, what it means.
 type Parameter = (&'static str, &'static str, &'static str);
@@ -48,8 +48,6 @@ const DELETE: &[Parameter] = &[
 const PRETTY: Parameter = ("pretty", "string", "Whether people read it.");
 
 const FORMS: [&str; 2] = ["application/json", "application/yaml"];
-const PATCH_FORMS: [&str; 3] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
 /// One operation.
 struct Operation<'a> {
@@ -251,7 +249,7 @@ impl Operation<'_> {
         });
         let mut parameters: Vec<Value> =
             self.parameters.iter().map(|parameter| query(*parameter, self.dialect)).collect();
-        let forms = if self.action == "patch" { &PATCH_FORMS[..] } else { &FORMS[..] };
+        let forms = if self.action == "patch" { &patch::MEDIA_TYPES[..] } else { &FORMS[..] };
         match (self.dialect, &self.body) {
             (Dialect::V2, body) => {
                 operation["consumes"] = json!(forms);
