@@ -132,7 +132,7 @@ impl Parsed {
         if read.is_broken {
             self.broken_files.insert(file.to_owned());
         }
-        let mut found = Findings { problems: read.problems, left_out: read.left_out };
+        let mut found = Findings { problems: read.problems, left_out: read.left_out, left_out_remarks: 0 };
         for root in read.documents {
             match items_of(root) {
                 Ok(items) => items.into_iter().for_each(|item| self.read_object(file, item, &mut found)),
@@ -197,6 +197,8 @@ impl Parsed {
 struct Findings {
     problems: Vec<Problem>,
     left_out: usize,
+    /// Warnings and advice that are not listed: they refuse nothing.
+    left_out_remarks: usize,
 }
 
 impl Findings {
@@ -208,20 +210,32 @@ impl Findings {
         }
     }
 
+    /// Keeps the first errors, and the first of what is none: neither hides the other.
     fn keep_first(&mut self) {
         self.problems.sort();
         self.problems.dedup();
-        self.left_out += self.problems.len().saturating_sub(PROBLEMS_MAX);
-        self.problems.truncate(PROBLEMS_MAX);
+        let (mut errors, mut remarks): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.problems).into_iter().partition(Problem::is_error);
+        self.left_out += errors.len().saturating_sub(PROBLEMS_MAX);
+        self.left_out_remarks += remarks.len().saturating_sub(PROBLEMS_MAX);
+        errors.truncate(PROBLEMS_MAX);
+        remarks.truncate(PROBLEMS_MAX);
+        errors.append(&mut remarks);
+        self.problems = errors;
     }
 
     fn finish(mut self, file: &str) -> Vec<Problem> {
         self.keep_first();
-        if self.left_out > 0 {
-            let message = format!("{} more problems in this file are not listed", self.left_out);
-            let line = self.problems.last().map_or(0, |problem| problem.line);
-            self.problems.push(Problem::error(file, "TooManyProblems", message).at(line + 1, 1));
-        }
+        self.problems.sort();
+        let line = self.problems.last().map_or(0, |problem| problem.line) + 1;
+        let not_listed = |count: usize, what: &str| {
+            let message = format!("{count} more {what} in this file are not listed");
+            Problem::error(file, "TooManyProblems", message).at(line, 1)
+        };
+        let errors = (self.left_out > 0).then(|| not_listed(self.left_out, "problems"));
+        let remarks =
+            (self.left_out_remarks > 0).then(|| not_listed(self.left_out_remarks, "remarks").info());
+        self.problems.extend(errors.into_iter().chain(remarks));
         self.problems
     }
 }

@@ -130,6 +130,21 @@ fn large_documents_are_refused_and_their_file_only() {
 }
 
 #[test]
+fn documents_of_other_programs_hide_no_mistake_and_are_none() {
+    let foreign = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\n".repeat(150);
+    let wrong =
+        "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: alice}\nspec: {gruops: [a]}\n";
+
+    let alone = check_one("a.yaml", foreign.as_bytes());
+    let with_mistake = check_one("a.yaml", format!("{foreign}{wrong}").as_bytes());
+
+    assert!(alone.iter().all(|problem| !problem.is_error()), "{alone:?}");
+    assert_eq!(alone.last().map(|last| last.code.as_str()), Some("TooManyProblems"));
+    let errors: Vec<_> = with_mistake.iter().filter(|problem| problem.is_error()).collect();
+    assert_eq!(errors.iter().map(|error| error.line).collect::<Vec<_>>(), [604]);
+}
+
+#[test]
 fn many_documents_and_many_problems_are_bounded() {
     let documents = "a: b\n---\n".repeat(20_000);
 

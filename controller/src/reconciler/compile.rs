@@ -239,10 +239,7 @@ fn uid_list(keys: &[ObjectKey], uids: &BTreeMap<ObjectKey, Uid>) -> Vec<String> 
     keys.iter().filter_map(|key| uids.get(key)).map(|uid| uid.uid.clone()).collect()
 }
 
-fn stored_assignments(
-    signed: &BTreeMap<ObjectKey, Assigned>,
-    uids: Uids<'_>,
-) -> Vec<store::Assignment> {
+fn stored_assignments(signed: &BTreeMap<ObjectKey, Assigned>, uids: Uids<'_>) -> Vec<store::Assignment> {
     let known = signed.iter().filter_map(|(server, assigned)| Some((uids.get(server)?, assigned)));
     known
         .map(|(uid, assigned)| store::Assignment {
@@ -299,12 +296,11 @@ fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     let hashed = compiled.objects.iter().map(|(key, object)| {
         while old.next_if(|(earlier, _)| earlier < key).is_some() {}
-        let is_same = |(other, (text, _)): &(ObjectKey, (Arc<Committed>, _))| {
-            other == key && Arc::ptr_eq(text, object)
-        };
-        let (key, known) = old.next_if(is_same).unwrap_or_else(|| {
-            (key.clone(), (Arc::clone(object), text_hash(key, &object.spec)))
-        });
+        let is_same =
+            |(other, (text, _)): &(ObjectKey, (Arc<Committed>, _))| other == key && Arc::ptr_eq(text, object);
+        let (key, known) = old
+            .next_if(is_same)
+            .unwrap_or_else(|| (key.clone(), (Arc::clone(object), text_hash(key, &object.spec))));
         hasher.update(known.1.as_bytes());
         (key, known)
     });
