@@ -6,6 +6,7 @@ pub mod args;
 pub mod certificate;
 pub mod check;
 pub mod console;
+pub mod dispatch;
 pub mod event;
 pub mod identity;
 pub mod metrics;
