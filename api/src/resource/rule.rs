@@ -77,7 +77,6 @@ pub(super) fn pools_are_apart() -> Rule {
         &format!("self.addressPools.map(p, !{is_alone}, {both})[0] + ' overlap; remove one of them'"),
     )
     .field_path(".addressPools")
-    .reason(Reason::FieldValueDuplicate)
 }
 
 /// IPv6 links carry at least 1280 bytes (RFC 8200 §5).
@@ -175,7 +174,6 @@ pub(super) fn routes_differ() -> Rule {
         "is the same as another subnet route; remove one of them",
     )
     .field_path(".subnetRoutes")
-    .reason(Reason::FieldValueDuplicate)
 }
 
 /// A key that goes round must end.

@@ -141,7 +141,7 @@ impl Branch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::formats;
+    use crate::{formats, schema::Reason};
 
     /// Calls a function with every part of a schema, and where it stands.
     fn walk<'a>(
@@ -177,6 +177,8 @@ mod tests {
 
                 let said = text.message.as_deref().or(text.message_expression.as_deref()).unwrap_or_default();
                 assert!(said.contains("; "), "{kind} {path}: no fix in `{said}`");
+                // An API server shows no message with this one.
+                assert!(text.reason != Reason::FieldValueDuplicate, "{kind} {path}: `{said}` is never read");
                 assert!(!(rule.is_about_changes && in_list), "{kind} {path}: nobody knows which item it was");
                 assert!(!text.rule.contains('\n') && text.rule.len() < 2048, "{kind} {path}");
             }
