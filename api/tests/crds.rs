@@ -82,7 +82,7 @@ fn nothing_forbids_additional_properties() {
 
 /// Kubernetes estimates the cost of rules by these bounds, and we promise that every input has a limit.
 #[test]
-fn every_string_and_list_is_bounded() {
+fn every_string_list_and_map_is_bounded() {
     for kind in Kind::ALL {
         let version = serde_json::to_value(&definition(kind).spec.versions[0]).expect("JSON");
         let mut unbounded = Vec::new();
@@ -100,6 +100,7 @@ fn collect_unbounded(schema: &serde_json::Value, path: &str, unbounded: &mut Vec
     let missing = match schema["type"].as_str() {
         Some("string") => schema["maxLength"].is_null() && schema["enum"].is_null(),
         Some("array") => schema["maxItems"].is_null(),
+        Some("object") if schema["additionalProperties"].is_object() => schema["maxProperties"].is_null(),
         Some("integer") => schema["maximum"].is_null(),
         _ => false,
     };
@@ -108,6 +109,9 @@ fn collect_unbounded(schema: &serde_json::Value, path: &str, unbounded: &mut Vec
     }
     if schema["items"].is_object() {
         collect_unbounded(&schema["items"], &format!("{path}[]"), unbounded);
+    }
+    if schema["additionalProperties"].is_object() {
+        collect_unbounded(&schema["additionalProperties"], &format!("{path}{{}}"), unbounded);
     }
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         collect_unbounded(property, &format!("{path}.{name}"), unbounded);

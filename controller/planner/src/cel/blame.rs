@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::schema::{Reason, Schema};
+use crate::schema::Schema;
 
 /// Asks the rule about another value.
 pub(super) struct Ask<'a> {
@@ -13,13 +13,7 @@ pub(super) struct Ask<'a> {
 
 /// Returns the items of the list at `field` (`.rules`, or nothing for the value itself) that break a rule beside
 /// those before them, each with its sentence and as a path such as `[1].to[0].network`.
-pub(super) fn items(
-    value: &Json,
-    schema: &Schema,
-    field: &str,
-    reason: Reason,
-    ask: &Ask<'_>,
-) -> Vec<(String, String)> {
+pub(super) fn items(value: &Json, schema: &Schema, field: &str, ask: &Ask<'_>) -> Vec<(String, String)> {
     let field = field.trim_start_matches('.');
     let (list, schema) = if field.is_empty() {
         (value.as_array(), Some(schema))
@@ -47,7 +41,7 @@ pub(super) fn items(
         }
         let sentence = (ask.sentence)(&alone);
         let holds = |item: Json| (ask.holds)(&only(&[item]));
-        let parts = if reason == Reason::FieldValueDuplicate { vec![] } else { parts(item, items, &holds) };
+        let parts = parts(item, items, &holds);
         let paths = if parts.is_empty() { vec![String::new()] } else { parts };
         paths.into_iter().for_each(|part| blame(format!("[{index}]{part}"), sentence.clone()));
     }

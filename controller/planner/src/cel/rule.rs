@@ -84,8 +84,7 @@ impl Rule {
         let field = self.text.field_path.as_deref().unwrap_or_default();
         let path = format!("{site}{field}");
         let is_about_items = self.text.rule.contains(&format!("self{field}.all("));
-        let items =
-            if is_about_items { blame::items(json, schema, field, self.text.reason, &ask) } else { vec![] };
+        let items = if is_about_items { blame::items(json, schema, field, &ask) } else { vec![] };
         for (item, sentence) in &items {
             violations.push(self.violation(site, format!("{path}{item}"), sentence));
         }
