@@ -28,21 +28,32 @@ pub fn check(files: &[File<'_>], now: i64) -> Vec<Problem> {
 
 /// Returns the problems as lines for people, each with the text that it is about.
 pub fn to_text(problems: &[Problem], files: &[File<'_>]) -> String {
-    let texts: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
-    let mut excerpts: BTreeMap<&str, Option<Excerpts<'_>>> = BTreeMap::new();
     let mut shown = String::new();
-    for problem in problems {
+    for (problem, excerpt) in problems.iter().zip(excerpts(problems, files)) {
         shown.push_str(&format!("{problem}\n"));
-        let excerpts = excerpts.entry(&problem.file).or_insert_with(|| {
-            let text = texts.get(problem.file.as_str())?;
-            std::str::from_utf8(text).ok().map(Excerpts::of)
-        });
-        let excerpt = excerpts.as_ref().and_then(|excerpts| excerpts.around(problem));
         for line in excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
             shown.push_str(&format!("    {line}\n"));
         }
     }
     shown
+}
+
+/// Returns the text around each problem. File by file, so that the lines of one file at a time are in memory.
+fn excerpts(problems: &[Problem], files: &[File<'_>]) -> Vec<Option<String>> {
+    let texts: BTreeMap<&str, &[u8]> = files.iter().copied().collect();
+    let mut of_file: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    for (number, problem) in problems.iter().enumerate() {
+        of_file.entry(&problem.file).or_default().push(number);
+    }
+    let mut found = vec![None; problems.len()];
+    for (file, numbers) in of_file {
+        let text = texts.get(file).and_then(|text| std::str::from_utf8(text).ok());
+        let Some(excerpts) = text.map(Excerpts::of) else { continue };
+        for number in numbers {
+            found[number] = excerpts.around(&problems[number]);
+        }
+    }
+    found
 }
 
 /// Returns the problems as one JSON object a line.
@@ -53,35 +64,28 @@ pub fn to_json_lines(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::excerpt::tests::BYTES_CUT;
-
-    /// Returns the bytes that were cut into lines to show the problems of so many files with so many mistakes each.
-    fn cut(files: usize, mistakes: usize) -> (usize, usize) {
-        let text = format!("{}a: b\n", "# c\n".repeat(mistakes));
-        let names: Vec<String> = (0..files).map(|file| format!("{file:04}.yaml")).collect();
-        let files: Vec<File<'_>> = names.iter().map(|name| (name.as_str(), text.as_bytes())).collect();
-        let problem = |name: &str, line: usize| {
-            Problem::error(name, "Type", "wrong").at(u32::try_from(line).expect("a few"), 1)
-        };
-        // By line and not by file, as no two callers agree on an order.
-        let problems: Vec<Problem> =
-            (1..=mistakes).flat_map(|line| names.iter().map(move |name| problem(name, line))).collect();
-
-        let before = BYTES_CUT.get();
-        let shown = to_text(&problems, &files);
-
-        assert_eq!(shown.matches("error: wrong").count(), problems.len());
-        assert!(shown.contains("    1 | # c\n"), "{shown}");
-        (BYTES_CUT.get() - before, files.len() * text.len())
-    }
 
     #[test]
-    fn every_text_is_cut_into_lines_once() {
-        for (files, mistakes) in [(1, 1), (1, 300), (200, 1), (200, 20)] {
-            let (cut, bytes) = cut(files, mistakes);
+    fn each_problem_stands_before_its_text_in_the_order_given() {
+        let files: [File<'_>; 2] = [("a.yaml", b"x: 1\ny: 2\n"), ("b.yaml", b"z: 3\n")];
+        let problem = |file: &str, line: u32| Problem::error(file, "Type", "wrong").at(line, 1);
 
-            assert_eq!(cut, bytes, "{files} files with {mistakes} mistakes");
-        }
+        let shown = to_text(&[problem("a.yaml", 2), problem("b.yaml", 1), problem("a.yaml", 1)], &files);
+
+        let wanted = "\
+a.yaml:2:1: error: wrong
+    1 | x: 1
+    2 | y: 2
+      | ^
+b.yaml:1:1: error: wrong
+    1 | z: 3
+      | ^
+a.yaml:1:1: error: wrong
+    1 | x: 1
+      | ^
+    2 | y: 2
+";
+        assert_eq!(shown, wanted);
     }
 
     #[test]

@@ -11,11 +11,15 @@ const BLOCK_LINES_MAX: usize = 64;
 /// A key is shorter; more of a line is not looked at for one.
 const KEY_CHARS_MAX: usize = 512;
 
-/// The lines of a text, cut once however many problems there are in it.
+/// The lines of a text, found once however many problems there are in it.
 #[derive(Debug)]
-pub struct Excerpts<'t>(Vec<Line<'t>>);
+pub struct Excerpts<'t> {
+    text: &'t str,
+    /// Where each line begins (bytes): a text may be nothing but lines.
+    starts: Vec<u32>,
+}
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Line<'t> {
     text: &'t str,
     /// Bytes of blanks before the rest.
@@ -23,24 +27,30 @@ struct Line<'t> {
 }
 
 impl<'t> Excerpts<'t> {
-    /// Cuts a text into its lines.
+    /// Finds the lines of a text.
     pub fn of(text: &'t str) -> Self {
-        #[cfg(test)]
-        tests::BYTES_CUT.with(|cut| cut.set(cut.get() + text.len()));
-        let line = |text: &'t str| Line { text, depth: text.len() - text.trim_start().len() };
-        Self(text.lines().map(line).collect())
+        let following = text.match_indices('\n').map(|(end, _)| end + 1);
+        let starts = std::iter::once(0).chain(following).filter(|start| *start < text.len());
+        Self { text, starts: starts.map_while(|start| u32::try_from(start).ok()).collect() }
+    }
+
+    fn line(&self, index: usize) -> Option<Line<'t>> {
+        let start = |index: usize| self.starts.get(index).and_then(|start| usize::try_from(*start).ok());
+        let text = &self.text[start(index)?..start(index + 1).unwrap_or(self.text.len())];
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        Some(Line { text, depth: text.len() - text.trim_start().len() })
     }
 
     /// Returns the lines before, at and after a problem, with a mark; nothing when it is about the whole file.
     pub fn around(&self, problem: &Problem) -> Option<String> {
-        let Self(lines) = self;
         let number = usize::try_from(problem.line).ok()?.checked_sub(1)?;
-        lines.get(number)?;
-        let end = (number + 2).min(lines.len());
+        self.line(number)?;
+        let end = (number + 2).min(self.starts.len());
         let width = end.to_string().len();
         let mut shown = String::new();
-        for (index, line) in lines.iter().enumerate().take(end).skip(number.saturating_sub(1)) {
-            let line = if self.hides_in_block(index) { hidden(line.depth) } else { masked(line) };
+        for index in number.saturating_sub(1)..end {
+            let line = self.line(index)?;
+            let line = if self.hides_in_block(index, line) { hidden(line.depth) } else { masked(line) };
             shown.push_str(&format!("{:>width$} | {line}\n", index + 1));
             if index == number {
                 let column =
@@ -52,11 +62,10 @@ impl<'t> Excerpts<'t> {
     }
 
     /// Says whether a line belongs to a value that begins above it, under a key that may hold a secret.
-    fn hides_in_block(&self, index: usize) -> bool {
-        let Self(lines) = self;
-        let above = lines[index.saturating_sub(BLOCK_LINES_MAX)..index].iter().rev();
+    fn hides_in_block(&self, index: usize, line: Line<'_>) -> bool {
+        let above = (index.saturating_sub(BLOCK_LINES_MAX)..index).rev().filter_map(|index| self.line(index));
         let mut above = above.filter(|line| line.depth < line.text.len());
-        let Some(head) = above.find(|line| line.depth < lines[index].depth) else { return false };
+        let Some(head) = above.find(|head| head.depth < line.depth) else { return false };
         let head: String = head.text[head.depth..].chars().take(KEY_CHARS_MAX).collect();
         head.split_once(':').is_some_and(|(key, _)| {
             is_secret_field(key.trim_start_matches([' ', '-', '{', '"', '\'']).trim())
@@ -69,7 +78,7 @@ fn hidden(depth: usize) -> String {
 }
 
 /// Hides the value of a line whose key may hold a secret, and everything that looks like one.
-fn masked(line: &Line<'_>) -> String {
+fn masked(line: Line<'_>) -> String {
     let cut: String = line.text.chars().take(LINE_CHARS_MAX).collect();
     let cut = cut.replace('\t', " ");
     let is_secret_block = !cut.contains(": ") && cut.trim().len() >= 40 && !cut.trim().contains(' ');
@@ -94,15 +103,8 @@ fn holds_secret(line: &str) -> bool {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::cell::Cell;
-
+mod tests {
     use super::*;
-
-    thread_local! {
-        /// Bytes of all texts that were cut.
-        pub(crate) static BYTES_CUT: Cell<usize> = const { Cell::new(0) };
-    }
 
     fn excerpt(problem: &Problem, text: &str) -> Option<String> {
         Excerpts::of(text).around(problem)
@@ -146,6 +148,18 @@ pub(crate) mod tests {
     fn everything_else_is_shown() {
         assert_eq!(shown("  registrationKeyRef: {name: gw}"), "1 |   registrationKeyRef: {name: gw}");
         assert_eq!(shown("  mtu: 99\u{202e}"), "1 |   mtu: 99\\u202e");
+    }
+
+    #[test]
+    fn lines_end_as_their_writer_ended_them() {
+        let lines = |text: &str| -> Vec<String> {
+            let excerpts = Excerpts::of(text);
+            (0..).map_while(|index| Some(excerpts.line(index)?.text.to_owned())).collect()
+        };
+
+        for text in ["", "\n", "a", "a\n", "a\r\nb\rc\n\n", "ä\n\nb\r"] {
+            assert_eq!(lines(text), text.lines().collect::<Vec<_>>(), "{text:?}");
+        }
     }
 
     #[test]

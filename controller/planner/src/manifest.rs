@@ -151,6 +151,7 @@ impl Parsed {
                     self.broken_files.insert(file.to_owned());
                 }
                 findings.left_out += complaints.left_out;
+                findings.left_out_remarks += complaints.left_out_remarks;
                 findings.extend(complaints.list.into_iter().map(|complaint| complaint.problem(file, None)));
                 return;
             }
@@ -161,6 +162,7 @@ impl Parsed {
         let spec = read_spec(&key, &root, &mut complaints);
         let is_whole = complaints.left_out == 0;
         findings.left_out += complaints.left_out;
+        findings.left_out_remarks += complaints.left_out_remarks;
         let mut faults: Vec<Fault> = complaints
             .list
             .into_iter()
@@ -188,7 +190,8 @@ impl Parsed {
                 let readable = manifest.map(|manifest| Readable { manifest, faults });
                 self.rejected.push(Rejected { key, origin, problem, readable });
             }
-            (None, None) => {}
+            // What says nothing that can be read and is not wrong either: nothing of its file is removed.
+            (None, None) => drop(self.broken_files.insert(origin.file)),
         }
     }
 }

@@ -45,22 +45,32 @@ const METADATA: Site<'_> = Site::Root("metadata");
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
     pub list: Vec<Complaint>,
-    /// How many more there are than anybody reads.
+    /// How many more errors there are than anybody reads.
     pub left_out: usize,
+    /// The same of what refuses nothing.
+    pub left_out_remarks: usize,
+    errors: usize,
 }
 
 impl Complaints {
+    /// Adds a complaint. Errors and remarks are counted apart, so that many of one kind hide none of the other.
     pub(crate) fn push(&mut self, complaint: Complaint) {
-        if self.list.len() < PROBLEMS_MAX {
+        let is_error = complaint.severity == Severity::Error;
+        let listed = if is_error { self.errors } else { self.list.len() - self.errors };
+        if listed < PROBLEMS_MAX {
+            self.errors += usize::from(is_error);
             self.list.push(complaint);
-        } else {
+        } else if is_error {
             self.left_out += 1;
+        } else {
+            self.left_out_remarks += 1;
         }
     }
 
     pub(crate) fn append(&mut self, other: Self) {
         other.list.into_iter().for_each(|complaint| self.push(complaint));
         self.left_out += other.left_out;
+        self.left_out_remarks += other.left_out_remarks;
     }
 }
 

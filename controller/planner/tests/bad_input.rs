@@ -145,6 +145,26 @@ fn documents_of_other_programs_hide_no_mistake_and_are_none() {
 }
 
 #[test]
+fn many_warnings_hide_no_mistake_and_are_none() {
+    let labels: String = (0..150).map(|number| format!("    l{number:03}: yes\n")).collect();
+    let network = |spec: &str| {
+        format!(
+            "apiVersion: horizon.dev/v1alpha1\nkind: Network\nmetadata:\n  name: office\n  labels:\n{labels}spec:\n{spec}"
+        )
+    };
+    let read = |text: &str| parse_folder(&[("a.yaml", text.as_bytes())]);
+
+    let fine = read(&network("  addressPools: [{cidr: 10.77.0.0/16}]\n"));
+    assert!(fine.problems.iter().all(|problem| !problem.is_error()), "{:?}", fine.problems.last());
+    assert_eq!(fine.manifests.len(), 1);
+    for spec in ["  adressPools: []\n", "  addressPools: [{cidr: fd77::/48}]\n  mtu: 1000\n"] {
+        let wrong = read(&network(spec));
+        assert!(wrong.problems.iter().any(|problem| problem.is_error() && problem.line > 150), "{spec}");
+        assert_eq!((wrong.manifests.len(), wrong.rejected.len()), (0, 1), "{spec}");
+    }
+}
+
+#[test]
 fn many_documents_and_many_problems_are_bounded() {
     let documents = "a: b\n---\n".repeat(20_000);
 

@@ -209,7 +209,8 @@ impl Reconciler {
         // What the store did not take is still to be written: it stays different here too.
         self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
-        self.state.conditions.extend(changed);
+        let State { conditions, committed, .. } = &mut self.state;
+        conditions.extend(changed.into_iter().filter(|(key, _)| committed.contains_key(key)));
         Ok(())
     }
 }

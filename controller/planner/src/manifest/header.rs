@@ -132,7 +132,8 @@ fn texts(map: Option<&Node>) -> BTreeMap<String, String> {
 
 impl Refusal {
     fn of(complaint: Complaint) -> Self {
-        let complaints = Complaints { list: vec![complaint], left_out: 0 };
+        let mut complaints = Complaints::default();
+        complaints.push(complaint);
         Self { complaints, is_foreign: false }
     }
 }
