@@ -27,3 +27,4 @@ pub mod write;
 mod apply;
 mod gotext;
 mod names;
+mod told;

@@ -48,6 +48,48 @@ pub struct Cause {
     pub field: String,
 }
 
+/// How many causes one answer names: more would fill it and help nobody.
+pub(crate) const CAUSES_MAX: usize = 100;
+
+/// What is found wrong, up to a hundred causes. Whoever looks for more asks [`Causes::is_full`] before.
+#[derive(Debug, Default)]
+pub(crate) struct Causes(Vec<Cause>);
+
+impl Causes {
+    /// Takes a cause, unless there are enough.
+    pub(crate) fn push(&mut self, cause: Cause) {
+        if !self.is_full() {
+            self.0.push(cause);
+        }
+    }
+
+    /// Takes causes until there are enough; the rest is not even made.
+    pub(crate) fn extend(&mut self, causes: impl IntoIterator<Item = Cause>) {
+        let room = CAUSES_MAX - self.0.len();
+        self.0.extend(causes.into_iter().take(room));
+    }
+
+    /// Says whether there are enough.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.len() >= CAUSES_MAX
+    }
+
+    /// Says whether nothing is wrong.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns how many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns them in the order in which they were found.
+    pub(crate) fn into_vec(self) -> Vec<Cause> {
+        self.0
+    }
+}
+
 /// The word of a refusal (`metav1.StatusReason`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -132,8 +174,10 @@ impl Refusal {
         Self::about(403, Reason::Forbidden, about, format!("{about} is forbidden: {why}"), vec![])
     }
 
-    /// Refuses an object for what is in it: 422. `about.kind` is the kind. The sentence names every cause.
-    pub fn invalid(about: About<'_>, causes: Vec<Cause>) -> Self {
+    /// Refuses an object for what is in it: 422. `about.kind` is the kind. The sentence names every cause, of which
+    /// there are at most a hundred.
+    pub fn invalid(about: About<'_>, mut causes: Vec<Cause>) -> Self {
+        causes.truncate(CAUSES_MAX);
         let why = field_cause::sentence(&causes);
         Self::about(422, Reason::Invalid, about, format!("{about} is invalid: {why}"), causes)
     }
@@ -245,6 +289,23 @@ mod tests {
             conflict.message,
             "Operation cannot be fulfilled on networks.horizon.dev \"office\": it was changed"
         );
+    }
+
+    #[test]
+    fn no_more_causes_are_kept_or_made_than_are_told() {
+        let made = std::cell::Cell::new(0);
+        let cause = |number: usize| {
+            made.set(made.get() + 1);
+            field_cause::required(format!("spec.x{number}"), "")
+        };
+        let mut causes = Causes::default();
+        causes.push(cause(0));
+        causes.extend((1..1_000_000).map(cause));
+        causes.push(cause(0));
+
+        assert_eq!((made.get(), causes.is_full(), causes.into_vec().len()), (CAUSES_MAX + 1, true, 100));
+        let many = (0..1000).map(cause).collect();
+        assert_eq!(Refusal::invalid(OFFICE, many).causes().len(), 100);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::refusal::{Cause, Details, Reason, Refusal};
+use crate::refusal::{CAUSES_MAX, Cause, Details, Reason, Refusal};
 
 /// The largest body that is read, in bytes: the limit of an API server.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -56,7 +56,7 @@ fn details(details: &Details) -> Value {
         insert_text(&mut json, key, text);
     }
     if !details.causes.is_empty() {
-        json.insert("causes".to_owned(), details.causes.iter().map(cause).collect());
+        json.insert("causes".to_owned(), details.causes.iter().take(CAUSES_MAX).map(cause).collect());
     }
     if let Some(seconds) = details.retry_after_seconds {
         json.insert("retryAfterSeconds".to_owned(), seconds.into());
@@ -225,6 +225,19 @@ mod tests {
             status["details"]["causes"],
             json!([{ "reason": "FieldValueRequired", "message": "Required value", "field": "spec" }])
         );
+    }
+
+    #[test]
+    fn an_answer_has_a_hundred_causes_at_most() {
+        let cause = Cause {
+            reason: CauseReason::FieldManagerConflict,
+            message: "conflict".to_owned(),
+            field: ".spec".to_owned(),
+        };
+
+        let status = failure(&Refusal::owned_by_others("conflicts", vec![cause; 1000]));
+
+        assert_eq!(status["details"]["causes"].as_array().map(Vec::len), Some(100));
     }
 
     #[test]

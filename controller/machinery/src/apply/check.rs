@@ -6,10 +6,7 @@ use horizon_planner::schema::ListType;
 use serde_json::Value;
 
 use super::shape::{Atom, ListAtom, MapAtom, Scalar, Shape};
-use crate::{
-    gotext,
-    managed::step::{Step, path_text},
-};
+use crate::{gotext, managed::step::Step, told};
 
 /// Whether lists may have two items with one key: an applied configuration may not, a stored object may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +43,7 @@ impl Check {
         if self.mistakes.len() == MISTAKES_MAX {
             return;
         }
-        let path = path_text(&self.path);
+        let path = told::path(&self.path);
         self.mistakes.push(if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") });
     }
 
@@ -119,7 +116,7 @@ impl Check {
                 && !seen.insert(step.clone())
                 && self.duplicates == Duplicates::Refused
             {
-                self.say(&format!("duplicate entries for key {step}"));
+                self.say(&format!("duplicate entries for key {}", told::path([&step])));
             }
             self.path.push(step);
             self.value(list.items, item);

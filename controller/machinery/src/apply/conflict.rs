@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::{
     apply::compare::Difference,
-    managed::{
-        ManagedFields, Who,
-        step::{Step, path_text},
-    },
-    refusal::{Cause, CauseReason, Refusal},
+    managed::{ManagedFields, Who, step::Step},
+    refusal::{CAUSES_MAX, Cause, CauseReason, Refusal},
+    told,
 };
 
 /// A field that somebody else owns.
@@ -21,15 +19,12 @@ pub(crate) struct Conflict {
     pub(crate) path: Vec<Step>,
 }
 
-/// How many conflicts are told: more would fill the answer and help nobody.
-const CONFLICTS_MAX: usize = 256;
-
 /// Returns the first fields that a change touches and others own.
 pub(crate) fn find(managed: &ManagedFields, difference: &Difference, applier: &str) -> Vec<Conflict> {
     let touched = difference.modified.clone().union(&difference.added);
     let others = managed.iter().filter(|(identifier, _)| *identifier != applier);
     let conflicts = others.flat_map(|(identifier, owner)| {
-        let paths = owner.fields.intersection(&touched).paths(CONFLICTS_MAX);
+        let paths = owner.fields.intersection(&touched).paths(CAUSES_MAX);
         let who: &Who = &owner.who;
         let named = who.in_conflict();
         paths.into_iter().map(move |path| Conflict {
@@ -38,7 +33,7 @@ pub(crate) fn find(managed: &ManagedFields, difference: &Difference, applier: &s
             path,
         })
     });
-    conflicts.take(CONFLICTS_MAX).collect()
+    conflicts.take(CAUSES_MAX).collect()
 }
 
 /// Returns the refusal that names every conflict.
@@ -46,7 +41,7 @@ pub(crate) fn refuse(conflicts: &[Conflict]) -> Refusal {
     let causes = conflicts.iter().map(|conflict| Cause {
         reason: CauseReason::FieldManagerConflict,
         message: format!("conflict with {}", conflict.owner),
-        field: path_text(&conflict.path),
+        field: told::path(&conflict.path),
     });
     Refusal::owned_by_others(message(conflicts), causes.collect())
 }
@@ -56,13 +51,13 @@ fn message(conflicts: &[Conflict]) -> String {
         return format!(
             "Apply failed with 1 conflict: conflict with {}: {}",
             only.owner,
-            path_text(&only.path)
+            told::path(&only.path)
         );
     }
     let mut by_owner: BTreeMap<&str, (&str, Vec<String>)> = BTreeMap::new();
     for conflict in conflicts {
         let told = by_owner.entry(&conflict.identifier).or_insert_with(|| (&conflict.owner, vec![]));
-        told.1.push(format!("- {}", path_text(&conflict.path)));
+        told.1.push(format!("- {}", told::path(&conflict.path)));
     }
     let lines = by_owner.into_values().flat_map(|(owner, paths)| {
         let head = format!("conflicts with {owner}:");

@@ -9,13 +9,14 @@ use serde::{
 use serde_json::{Map, Number, Value};
 
 use super::{coerce::UNKNOWN_MAX, decode::summary_of};
-use crate::{definition::Definition, refusal::Refusal};
+use crate::{definition::Definition, refusal::Refusal, told};
 
 /// A body that was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
     pub value: Value,
-    /// Paths of fields that are there twice, such as `spec.ports[0].name`, at most a hundred. The last one counts.
+    /// Paths of fields that are there twice, such as `spec.ports[0].name`, at most a hundred, each cut at 256 bytes. The last one
+    /// counts.
     pub duplicates: Vec<String>,
 }
 
@@ -136,7 +137,7 @@ impl<'de> Visitor<'de> for Node<'_> {
             let value = self.below(format_args!("{dot}{name}"), |node| {
                 let mut seen = node.seen.borrow_mut();
                 if fields.contains_key(&name) && seen.duplicates.len() < UNKNOWN_MAX {
-                    let path = seen.path.clone();
+                    let path = told::path([&seen.path]);
                     seen.duplicates.push(path);
                 }
                 drop(seen);
@@ -188,6 +189,9 @@ mod tests {
         let below: Vec<String> = (0..50_000).map(|n| format!(r#""k{n}":1,"k{n}":2"#)).collect();
         let text = format!(r#"{{"{}":{{{}}}}}"#, "x".repeat(1 << 20), below.join(","));
 
-        assert_eq!(read(text.as_bytes(), Purpose::Patch).unwrap().duplicates.len(), 100);
+        let duplicates = read(text.as_bytes(), Purpose::Patch).unwrap().duplicates;
+
+        assert_eq!(duplicates.len(), 100);
+        assert!(duplicates.iter().all(|path| *path == format!("{}…", "x".repeat(256))));
     }
 }

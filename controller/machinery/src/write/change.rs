@@ -12,7 +12,7 @@ use crate::{
     managed::time_text,
     parameters::write::FieldValidation,
     patch::Patched,
-    refusal::{About, Reason, Refusal},
+    refusal::{About, Causes, Reason, Refusal},
 };
 
 /// What the API server says when somebody else was faster.
@@ -99,11 +99,11 @@ pub(super) fn finish_create(
     }
     let mut causes = rules::type_mistakes(&object, definition);
     if causes.is_empty() {
-        causes = rules::metadata_mistakes(&object, definition, rules::Naming::Strict);
+        rules::metadata_mistakes(&object, definition, rules::Naming::Strict, &mut causes);
         causes.extend((request.validate)(&object, None));
     }
     if causes.is_empty() {
-        causes = rules::metadata_mistakes(&object, definition, rules::Naming::Path);
+        rules::metadata_mistakes(&object, definition, rules::Naming::Path, &mut causes);
     }
     if !causes.is_empty() {
         return Err(invalid(&object, causes));
@@ -420,16 +420,17 @@ fn keep_system_fields(object: &mut Value, stored: &Value) {
     metadata.remove("selfLink");
 }
 
-fn mistakes(request: &Request<'_>, object: &Value, stored: &Value) -> Vec<crate::refusal::Cause> {
-    let mut causes = rules::metadata_mistakes(object, request.definition, rules::Naming::Path);
-    causes.extend(rules::change_mistakes(object, stored));
+fn mistakes(request: &Request<'_>, object: &Value, stored: &Value) -> Causes {
+    let mut causes = Causes::default();
+    rules::metadata_mistakes(object, request.definition, rules::Naming::Path, &mut causes);
+    rules::change_mistakes(object, stored, &mut causes);
     let types = rules::type_mistakes(object, request.definition);
     if !types.is_empty() {
-        causes.extend(types);
+        causes.extend(types.into_vec());
         return causes;
     }
     // The API server asks twice, and so answers every cause twice.
-    causes.extend(rules::change_mistakes(object, stored));
+    rules::change_mistakes(object, stored, &mut causes);
     causes.extend((request.validate)(object, Some(stored)));
     causes
 }
@@ -463,11 +464,11 @@ fn keep_times_if_nothing_else(object: &mut Value, stored: &Value) {
 }
 
 /// Refuses an object for what is in it, under the kind that it says it is.
-fn invalid(object: &Value, causes: Vec<crate::refusal::Cause>) -> Refusal {
+fn invalid(object: &Value, causes: Causes) -> Refusal {
     let api_version = rules::text(object.get("apiVersion"));
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let (kind, name) = (rules::text(object.get("kind")), rules::text(object.pointer("/metadata/name")));
-    let refusal = Refusal::invalid(About { group, kind: &kind, name: &name }, causes);
+    let refusal = Refusal::invalid(About { group, kind: &kind, name: &name }, causes.into_vec());
     debug_assert_eq!(refusal.reason, Reason::Invalid);
     refusal
 }

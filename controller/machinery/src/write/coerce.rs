@@ -6,6 +6,8 @@ use std::fmt::Write;
 use horizon_planner::schema::Schema;
 use serde_json::{Map, Number, Value};
 
+use crate::told;
+
 /// Names at the root that are not the schema's.
 const OURS: [&str; 3] = ["apiVersion", "kind", "metadata"];
 
@@ -42,7 +44,7 @@ fn prune_field(
     let field = schema.properties.get(name).or(schema.additional_properties.as_deref());
     match field {
         Some(field) => prune_value(value, field, path, unknown),
-        None if unknown.len() < UNKNOWN_MAX => unknown.push(path.clone()),
+        None if unknown.len() < UNKNOWN_MAX => unknown.push(told::path([&path])),
         None => {}
     }
     path.truncate(length);

@@ -8,6 +8,7 @@ use super::coerce::UNKNOWN_MAX;
 use crate::{
     gotext::{self, quoted},
     managed::time_text,
+    told,
 };
 
 /// Metadata as it is kept, and the paths of what nobody knows in it.
@@ -103,7 +104,7 @@ impl Reader {
         for (name, value) in fields {
             let Some((_, kind)) = known.iter().find(|(known, _)| known == name) else {
                 if self.unknown.len() < UNKNOWN_MAX {
-                    self.unknown.push(format!("{path}.{name}"));
+                    self.unknown.push(told::path([path, ".", name]));
                 }
                 continue;
             };

@@ -8,7 +8,7 @@ use crate::{
     definition::Definition,
     field_cause::{forbidden, invalid, invalid_value, required, too_long},
     gotext, names,
-    refusal::Cause,
+    refusal::{CAUSES_MAX, Cause, Causes},
 };
 
 /// Annotations of one object may not be larger, in bytes.
@@ -21,9 +21,9 @@ pub(crate) const ORPHAN: &str = "orphan";
 /// Keeps an object until those that it owns are gone.
 pub(crate) const FOREGROUND: &str = "foregroundDeletion";
 
-/// Returns what is wrong with an object's `apiVersion` and `kind`. Nothing else is looked at then.
-pub(crate) fn type_mistakes(object: &Value, definition: &Definition) -> Vec<Cause> {
-    let mut causes = vec![];
+/// Finds what is wrong with an object's `apiVersion` and `kind`. Nothing else is looked at then.
+pub(crate) fn type_mistakes(object: &Value, definition: &Definition) -> Causes {
+    let mut causes = Causes::default();
     for (field, wanted) in
         [("kind", &definition.resource.kind), ("apiVersion", &definition.resource.api_version())]
     {
@@ -44,11 +44,15 @@ pub(crate) enum Naming {
     Path,
 }
 
-/// Returns what is wrong with metadata whatever it was before.
-pub(crate) fn metadata_mistakes(object: &Value, definition: &Definition, naming: Naming) -> Vec<Cause> {
+/// Finds what is wrong with metadata whatever it was before.
+pub(crate) fn metadata_mistakes(
+    object: &Value,
+    definition: &Definition,
+    naming: Naming,
+    causes: &mut Causes,
+) {
     let empty = Map::new();
     let metadata = object.get("metadata").and_then(Value::as_object).unwrap_or(&empty);
-    let mut causes = vec![];
     let generate_name = text(metadata.get("generateName"));
     if !generate_name.is_empty() {
         let stem = match generate_name.strip_suffix('-') {
@@ -74,10 +78,9 @@ pub(crate) fn metadata_mistakes(object: &Value, definition: &Definition, naming:
         (false, "") => {}
         (false, _) => causes.push(forbidden("metadata.namespace", "not allowed on this type")),
     }
-    causes.extend(label_mistakes(metadata));
-    causes.extend(owner_mistakes(metadata));
-    causes.extend(finalizer_mistakes(metadata));
-    causes
+    label_mistakes(metadata, causes);
+    owner_mistakes(metadata, causes);
+    finalizer_mistakes(metadata, causes);
 }
 
 fn last_bytes(text: &str) -> usize {
@@ -100,9 +103,11 @@ fn path_mistakes(name: &str) -> Vec<String> {
     found.map(|sign| format!("may not contain '{sign}'")).collect()
 }
 
-fn label_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
-    let mut causes = vec![];
+fn label_mistakes(metadata: &Map<String, Value>, causes: &mut Causes) {
     for (key, value) in entries(metadata, "labels") {
+        if causes.is_full() {
+            return;
+        }
         let value = text(Some(value));
         causes.extend(names::qualified(key).iter().map(|why| invalid("metadata.labels", key, why)));
         let wrong = names::label_value(&value);
@@ -110,6 +115,9 @@ fn label_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
     }
     let mut bytes = 0;
     for (key, value) in entries(metadata, "annotations") {
+        if causes.is_full() {
+            return;
+        }
         let wrong = names::qualified(&key.to_lowercase());
         causes.extend(wrong.iter().map(|why| invalid("metadata.annotations", key, why)));
         bytes += key.len() + value.as_str().map_or(0, str::len);
@@ -117,15 +125,17 @@ fn label_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
     if bytes > ANNOTATIONS_BYTES_MAX {
         causes.push(too_long("metadata.annotations", ANNOTATIONS_BYTES_MAX));
     }
-    causes
 }
 
-fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
+fn owner_mistakes(metadata: &Map<String, Value>, causes: &mut Causes) {
     let owners =
         metadata.get("ownerReferences").and_then(Value::as_array).map_or(&[] as &[Value], Vec::as_slice);
-    let mut causes = vec![];
+    let before = causes.len();
     let mut controller = None;
     for owner in owners {
+        if causes.is_full() {
+            return;
+        }
         let field = |name: &str| format!("metadata.ownerReferences.{name}");
         let api_version = text(owner.get("apiVersion"));
         if api_version.rsplit('/').next().unwrap_or_default().is_empty() {
@@ -140,7 +150,7 @@ fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
             let this = format!("{}/{}", text(owner.get("kind")), text(owner.get("name")));
             match &controller {
                 None => controller = Some(this),
-                Some(first) if causes.len() < OWNER_MISTAKES_MAX => {
+                Some(first) if causes.len() - before < OWNER_MISTAKES_MAX => {
                     let why = format!(
                         "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {this}"
                     );
@@ -150,29 +160,27 @@ fn owner_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
             }
         }
     }
-    causes
 }
 
-fn finalizer_mistakes(metadata: &Map<String, Value>) -> Vec<Cause> {
+fn finalizer_mistakes(metadata: &Map<String, Value>, causes: &mut Causes) {
     let field = "metadata.finalizers";
     let finalizers = finalizers(metadata);
-    let mut causes: Vec<Cause> = (finalizers.iter())
-        .flat_map(|name| names::qualified(name).into_iter().map(|why| invalid(field, name, &why)))
-        .collect();
+    causes.extend(
+        (finalizers.iter())
+            .flat_map(|name| names::qualified(name).into_iter().map(|why| invalid(field, name, &why))),
+    );
     let has = |wanted: &str| finalizers.iter().any(|name| name == wanted);
     if has(ORPHAN) && has(FOREGROUND) {
         let why = format!("finalizer {ORPHAN} and {FOREGROUND} cannot be both set");
         causes.push(invalid_value(field, &finalizers.into(), &why));
     }
-    causes
 }
 
-/// Returns what of metadata may not change as it did.
-pub(crate) fn change_mistakes(new: &Value, old: &Value) -> Vec<Cause> {
+/// Finds what of metadata may not change as it did.
+pub(crate) fn change_mistakes(new: &Value, old: &Value, causes: &mut Causes) {
     let empty = Map::new();
     let of = |object: &'_ Value| object.get("metadata").and_then(Value::as_object).cloned();
     let (new, old) = (of(new).unwrap_or_else(|| empty.clone()), of(old).unwrap_or(empty));
-    let mut causes = vec![];
     if old.contains_key("deletionTimestamp") {
         let added = added(finalizers(&old), finalizers(&new));
         if !added.is_empty() {
@@ -194,9 +202,8 @@ pub(crate) fn change_mistakes(new: &Value, old: &Value) -> Vec<Cause> {
             causes.push(invalid_value(format!("metadata.{name}"), &value, IMMUTABLE));
         }
     }
-    causes.extend(label_mistakes(&new));
-    causes.extend(owner_mistakes(&new));
-    causes
+    label_mistakes(&new, causes);
+    owner_mistakes(&new, causes);
 }
 
 /// Returns how an absent field is printed: text is empty, a time or number is null.
@@ -207,7 +214,7 @@ fn absent(name: &str) -> Value {
     }
 }
 
-/// Returns what is unwise about finalizers that are new.
+/// Returns what is unwise about finalizers that are new, as many warnings as an answer has causes.
 pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String> {
     let of = |object: &Value| {
         object.get("metadata").and_then(Value::as_object).map(finalizers).unwrap_or_default()
@@ -215,6 +222,9 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
     let added = added(old.map(of).unwrap_or_default(), of(new));
     let mut warnings = vec![];
     for name in added {
+        if warnings.len() >= CAUSES_MAX {
+            break;
+        }
         let about = format!("metadata.finalizers: {}", gotext::quoted(&name));
         warnings.extend(names::qualified(&name).iter().map(|why| format!("{about}: {why}")));
         let is_standard = [ORPHAN, FOREGROUND, "kubernetes"].contains(&name.as_str());
@@ -226,6 +236,7 @@ pub(crate) fn finalizer_warnings(new: &Value, old: Option<&Value>) -> Vec<String
             ));
         }
     }
+    warnings.truncate(CAUSES_MAX);
     warnings
 }
 

@@ -450,3 +450,59 @@ fn many_controllers_are_refused_in_a_sentence_that_stays_short() {
     assert_eq!((refusal.code, refusal.causes().len()), (422, 4));
     assert!(refusal.message.len() < 5 * bytes, "{} of {bytes}", refusal.message.len());
 }
+
+#[test]
+fn countless_mistakes_are_answered_with_a_hundred_causes() {
+    let before = stored();
+    let labels = || -> Value { Value::Object((0..20_000).map(|n| (format!("-{n}"), json!("-"))).collect()) };
+    for (field, value) in [
+        ("finalizers", json!(vec![""; 100_000])),
+        ("labels", labels()),
+        ("annotations", labels()),
+        ("ownerReferences", json!((0..20_000).map(|n| json!({"uid": n.to_string()})).collect::<Vec<_>>())),
+    ] {
+        let body = user(json!({"name": "alice", field: value, "resourceVersion": "7"}), json!({}));
+        for change in [Change::Create(&body), Change::Replace(&body), Change::MergePatch(&body)] {
+            let stored = if matches!(change, Change::Create(_)) { None } else { Some(&before) };
+
+            let refusal = write(&request(change), stored).unwrap_err();
+
+            assert_eq!(refusal.code, 422, "{field}");
+            assert!(refusal.causes().len() <= 100, "{field}: {} causes", refusal.causes().len());
+            assert!(refusal.message.len() < 100_000, "{field}: {} bytes", refusal.message.len());
+        }
+    }
+}
+
+#[test]
+fn many_unwise_finalizers_are_warned_of_a_hundred_times() {
+    let finalizers: Vec<String> = (0..10_000).map(|n| format!("f{n}")).collect();
+    let body = user(json!({"name": "alice", "finalizers": finalizers}), json!({}));
+
+    assert_eq!(write(&request(Change::Create(&body)), None).unwrap().warnings.len(), 100);
+}
+
+#[test]
+fn a_path_of_a_megabyte_is_told_a_hundred_times_in_its_first_bytes() {
+    let spec = json!({"type": "object", "additionalProperties": {"type": "object", "properties": {"a": {"type": "string"}}}});
+    let crd = json!({"spec": {"group": "", "scope": "Namespaced", "names": {"kind": "Realm", "plural": "realms"},
+        "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {"spec": spec}}}}]}});
+    let definition = Definition::from_crd(crd).unwrap();
+    let unknown: serde_json::Map<_, _> = (0..500).map(|n| (format!("k{n}"), json!(n))).collect();
+    let body = json!({"apiVersion": "v1", "kind": "Realm", "metadata": {"name": "alice"},
+        "spec": {"x".repeat(1 << 20): unknown}});
+    let start = "x".repeat(200);
+    let request = |change| Request {
+        definition: &definition,
+        field_validation: FieldValidation::Strict,
+        ..request(change)
+    };
+
+    let created = write(&request(Change::Create(&body)), None).unwrap_err();
+    let applied = write(&request(Change::Apply { config: &body, force: false }), None).unwrap_err();
+
+    for message in [created.message, applied.message] {
+        assert_eq!((message.contains(&start), message.matches('…').count()), (true, 100));
+        assert!(message.len() < 40_000, "{}", message.len());
+    }
+}
