@@ -22,6 +22,7 @@ mod decode;
 pub mod delete;
 mod metadata;
 mod rules;
+pub mod size;
 
 /// One write.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Change, Effect, Part, Request, Written,
     decode::{Undecodable, complaints, decode, metadata_mut, normalize, summary},
-    internal, own, rules,
+    internal, own, rules, size,
 };
 use crate::{
     field_cause, gotext,
@@ -110,6 +110,7 @@ pub(super) fn finish_create(
     }
     warnings.extend(rules::finalizer_warnings(&object, None));
     normalize(&mut object, definition).map_err(internal)?;
+    size::check(&object)?;
     Ok(Written { object, effect: Effect::Create, warnings })
 }
 
@@ -332,8 +333,11 @@ pub(super) fn update(
         return Ok(Written { object, effect: Effect::Delete, warnings });
     }
     normalize(&mut object, request.definition).map_err(internal)?;
-    let effect = if object == *stored { Effect::Nothing } else { Effect::Update };
-    Ok(Written { object, effect, warnings })
+    if object == *stored {
+        return Ok(Written { object, effect: Effect::Nothing, warnings });
+    }
+    size::check(&object)?;
+    Ok(Written { object, effect: Effect::Update, warnings })
 }
 
 fn check_version(request: &Request<'_>, object: &Value, stored: &Value) -> Result<(), Refusal> {

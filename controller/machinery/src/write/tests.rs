@@ -506,3 +506,35 @@ fn a_path_of_a_megabyte_is_told_a_hundred_times_in_its_first_bytes() {
         assert!(message.len() < 40_000, "{}", message.len());
     }
 }
+
+#[test]
+fn an_object_does_not_grow_without_bound() {
+    let names = |count: usize| -> Value { (0..count).map(|n| format!("x.dev/a-{n:0>40}")).collect() };
+    let large = user(json!({"name": "alice", "finalizers": names(10_000)}), json!({}));
+    let mut created = write(&request(Change::Create(&large)), None).unwrap().object;
+    created["metadata"]["resourceVersion"] = json!("7");
+
+    let refusal = merged(&json!({"metadata": {"finalizers": names(15_000)}}), &created).unwrap_err();
+    assert_eq!((refusal.code, refusal.reason), (413, Reason::RequestEntityTooLarge));
+    assert!(refusal.message.starts_with("Request entity too large: limit is 1572864"), "{refusal}");
+    let too_much = user(json!({"name": "alice"}), json!({"displayName": "x".repeat(1 << 21)}));
+    assert_eq!(write(&request(Change::Create(&too_much)), None).unwrap_err().code, 413);
+
+    let mut owners = 0;
+    let mut object = stored();
+    let code = loop {
+        let manager = format!("{}-{owners}", "m".repeat(100));
+        let labels: serde_json::Map<_, _> =
+            (0..1000).map(|n| (format!("key-{n:0>40}"), json!("v"))).collect();
+        let config =
+            json!({"apiVersion": API, "kind": "User", "metadata": {"name": "alice", "labels": labels}});
+        let apply = Request { manager: &manager, ..request(Change::Apply { config: &config, force: false }) };
+        match write(&apply, Some(&object)) {
+            Ok(written) => object = written.object,
+            Err(refusal) => break refusal.code,
+        }
+        owners += 1;
+        assert!(owners < 100, "an object of {} bytes", object.to_string().len());
+    };
+    assert_eq!(code, 413);
+}
