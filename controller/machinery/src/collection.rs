@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt,
     ops::Bound,
     sync::{Arc, OnceLock},
 };
@@ -18,13 +19,20 @@ use crate::{
 };
 
 /// One object came, changed or went.
-#[derive(Debug)]
 pub struct Change {
     version: u64,
     before: Option<Arc<Stored>>,
     after: Option<Arc<Stored>>,
     /// What watchers see for whom the object is gone, written when the first one asks.
     gone: OnceLock<Bytes>,
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Change");
+        fields.field("version", &self.version).field("before", &self.before).field("after", &self.after);
+        fields.finish_non_exhaustive()
+    }
 }
 
 /// How much history is kept.

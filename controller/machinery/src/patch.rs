@@ -2,11 +2,14 @@
 //!
 //! Strategic merge patch is not for custom resources: the API server answers 415.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::{
     gotext,
     refusal::{Cause, CauseReason, Details, Reason, Refusal},
+    stored::Named,
 };
 
 mod json;
@@ -27,10 +30,16 @@ pub enum Reading {
 }
 
 /// A patched document, and what nobody knows in the patch (for [`Reading::Strict`]).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Patched {
     pub document: Value,
     pub unknown: Vec<String>,
+}
+
+impl fmt::Debug for Patched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Patched").field("document", &Named(&self.document)).finish_non_exhaustive()
+    }
 }
 
 /// Applies a JSON patch (RFC 6902) to a document.

@@ -1,6 +1,6 @@
 //! An object as it is served: its bytes, written once and shared by every list and watch, and what it is selected by.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::selector::Selectable;
 
 /// One state of one object. Never changes; a write makes another.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub struct Stored {
     key: String,
     version: u64,
@@ -76,6 +76,24 @@ impl Stored {
 
 /// What a pair of texts takes beside its characters, in bytes: two `String`s and their share of a tree's node.
 const TEXT_OVERHEAD: usize = 64;
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Stored");
+        fields.field("key", &self.key).field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+/// Shows which object something is, and in which version, but nothing that is in it: that may be secret.
+pub(crate) struct Named<'o>(pub(crate) &'o Value);
+
+impl fmt::Debug for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = |path: &str| self.0.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let key = key(text("/metadata/namespace"), text("/metadata/name"));
+        write!(f, "{key}@{}", text("/metadata/resourceVersion"))
+    }
+}
 
 impl Selectable for Stored {
     fn labels(&self) -> &BTreeMap<String, String> {

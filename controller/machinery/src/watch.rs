@@ -4,10 +4,10 @@
 //! nothing and is ended (410) when the history has gone past it. Call [`Watcher::poll`] until it says
 //! [`Poll::Wait`], then again when the collection's version rises or the moment comes.
 
-use std::{ops::Bound, sync::Arc, time::Duration};
+use std::{fmt, ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     collection::{Change, Collection},
@@ -16,7 +16,7 @@ use crate::{
     refusal::Refusal,
     selector::Selection,
     status,
-    stored::Stored,
+    stored::{Named, Stored},
 };
 
 /// One watch of one client.
@@ -63,11 +63,18 @@ pub enum Poll {
 }
 
 /// One line of the stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     pub kind: EventKind,
     /// The object as JSON; the `Status` of an error.
     pub object: Bytes,
+}
+
+impl fmt::Debug for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let object: Value = serde_json::from_slice(&self.object).unwrap_or_default();
+        f.debug_struct("Event").field("kind", &self.kind).field("object", &Named(&object)).finish()
+    }
 }
 
 /// What happened, as the watcher sees it.
@@ -305,8 +312,6 @@ impl Event {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::Value;
-
     use super::*;
     use crate::{collection::Limits, parameters::read::Read, query::Query};
 

@@ -3,6 +3,8 @@
 //! Follows a request through the API server (`apiserver/pkg/endpoints/handlers`, `registry/generic/registry`) for a
 //! custom resource: decode, own, reset what the path may not touch, validate, compare with what is stored.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -13,6 +15,7 @@ use crate::{
     parameters::write::FieldValidation,
     patch::{self, Reading},
     refusal::{Cause, Reason, Refusal},
+    stored::Named,
 };
 
 pub mod body;
@@ -60,7 +63,7 @@ pub enum Part {
 }
 
 /// What is written.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Change<'r> {
     Create(&'r Value),
     Replace(&'r Value),
@@ -73,14 +76,35 @@ pub enum Change<'r> {
     },
 }
 
+impl fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(object) => f.debug_tuple("Create").field(&Named(object)).finish(),
+            Self::Replace(object) => f.debug_tuple("Replace").field(&Named(object)).finish(),
+            Self::JsonPatch(_) => f.write_str("JsonPatch"),
+            Self::MergePatch(_) => f.write_str("MergePatch"),
+            Self::Apply { config, force } => {
+                f.debug_struct("Apply").field("config", &Named(config)).field("force", force).finish()
+            }
+        }
+    }
+}
+
 /// What a write comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Written {
     /// The object as it is to be stored, with the old `resourceVersion` or none: the store gives the next.
     pub object: Value,
     pub effect: Effect,
     /// For the answer's `Warning` headers.
     pub warnings: Vec<String>,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fields = f.debug_struct("Written");
+        fields.field("object", &Named(&self.object)).field("effect", &self.effect).finish_non_exhaustive()
+    }
 }
 
 /// What is to be done in the store.

@@ -122,4 +122,8 @@ fn every_shape_of_schema_is_written_as_by_an_api_server() {
 // - Merged owners (`ancient-changes`) that are younger than those that are merged with them lose their fields in the
 //   API server, as its source reads. Here they keep them.
 // - What validation finds in spec and status is not played: it is the planner's, in our words. That it is reached is.
-// - Refusals of patches quote the whole object, with uid and times. The quotation is cut before it is compared.
+// - Refusals of patches, and of bodies that do not say what they are, quote the whole object, and with it the data of a
+//   Secret and the hash of a password. Here they quote `{…}`, and say what is wrong and where. The recorded quotations
+//   are cut in the same way.
+// - An object above etcd's limit of 1.5 MiB is a failure without a word (500) in the API server; here it is 413. A refusal
+//   names a hundred causes at most, and 256 bytes of a path; the API server names everything.

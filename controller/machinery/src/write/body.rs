@@ -9,15 +9,21 @@ use serde::{
 use serde_json::{Map, Number, Value};
 
 use super::{coerce::UNKNOWN_MAX, decode::summary_of};
-use crate::{definition::Definition, refusal::Refusal, told};
+use crate::{definition::Definition, refusal::Refusal, stored::Named, told};
 
 /// A body that was read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Body {
     pub value: Value,
     /// Paths of fields that are there twice, such as `spec.ports[0].name`, at most a hundred, each cut at 256 bytes. The last one
     /// counts.
     pub duplicates: Vec<String>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("value", &Named(&self.value)).finish_non_exhaustive()
+    }
 }
 
 /// What a body is meant to be, which decides the words in which it is refused.

@@ -164,9 +164,9 @@ pub(super) fn decode_patched(
     warnings: &mut Vec<String>,
 ) -> Result<Value, Refusal> {
     let refuse = |why: &str| {
-        let text = gotext::json(&patched.document);
+        let text = summary(&patched.document);
         let about = About { group: "", kind: "", name: "" };
-        Refusal::invalid(about, vec![field_cause::invalid("patch", &text, why)])
+        Refusal::invalid(about, vec![field_cause::invalid("patch", text, why)])
     };
     let decoded = decode(&patched.document, request.definition).map_err(|why| refuse(why.message()))?;
     let mut complaints = complaints(request, &decoded.unknown);

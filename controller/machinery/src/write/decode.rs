@@ -46,7 +46,7 @@ pub(super) fn decode(value: &Value, definition: &Definition) -> Result<Decoded, 
         }
     }
     if fields.get("kind").and_then(Value::as_str).unwrap_or_default().is_empty() {
-        let message = format!("Object 'Kind' is missing in '{}'", gotext::json(value));
+        let message = format!("Object 'Kind' is missing in '{}'", summary(value));
         return Err(Undecodable::Unrecognized(message));
     }
     let mut object = value.clone();
@@ -93,12 +93,18 @@ pub(super) fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>
     fields.entry("metadata").or_insert_with(|| json!({})).as_object_mut()
 }
 
-/// Returns the first bytes of a body, as refusals show it.
-pub(super) fn summary(value: &Value) -> String {
-    summary_of(gotext::json(value).as_bytes())
+/// Returns what refusals show of a value where the API server shows all of it: nothing that is in it, which may be
+/// secret.
+pub(super) fn summary(value: &Value) -> &'static str {
+    match value {
+        Value::Object(_) => "{…}",
+        Value::Array(_) => "[…]",
+        Value::Null => "null",
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => "…",
+    }
 }
 
-/// Returns the first bytes of a text, as refusals show it: an object as it is, anything else in hexadecimal.
+/// Returns the first bytes of a text that is no JSON, as refusals show it: an object as it is, anything else in hexadecimal.
 pub(super) fn summary_of(text: &[u8]) -> String {
     /// What the API server shows.
     const BYTES_MAX: usize = 30;

@@ -1,5 +1,7 @@
 //! The decision of one delete: the object goes, or it waits for its finalizers.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -13,6 +15,7 @@ use crate::{
     parameters::delete::{Delete, Propagation},
     refusal::{About, Refusal},
     resource::Resource,
+    stored::Named,
 };
 
 /// One delete.
@@ -28,7 +31,7 @@ pub struct Deletion<'r> {
 }
 
 /// What a delete comes to.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub enum Deleted {
     /// The object goes.
     Gone(Value),
@@ -36,6 +39,17 @@ pub enum Deleted {
     Marked(Value),
     /// The object was marked before; nothing changes.
     Waiting(Value),
+}
+
+impl fmt::Debug for Deleted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, object) = match self {
+            Self::Gone(object) => ("Gone", object),
+            Self::Marked(object) => ("Marked", object),
+            Self::Waiting(object) => ("Waiting", object),
+        };
+        f.debug_tuple(name).field(&Named(object)).finish()
+    }
 }
 
 /// Decides a delete, given the object that is stored, if any.

@@ -5,12 +5,16 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
+    body::Body,
     delete::{Deleted, Deletion, delete},
     *,
 };
 use crate::{
+    collection::{Collection, Limits},
     parameters::delete::{Delete, Propagation},
     refusal::CauseReason,
+    stored::Stored,
+    watch::{Event, EventKind},
 };
 
 const API: &str = "horizon.dev/v1alpha1";
@@ -537,4 +541,70 @@ fn an_object_does_not_grow_without_bound() {
         assert!(owners < 100, "an object of {} bytes", object.to_string().len());
     };
     assert_eq!(code, 413);
+}
+
+#[test]
+fn a_patched_document_is_not_told() {
+    const SECRET: &str = "correct-horse";
+    let mut before = stored();
+    before["spec"]["displayName"] = json!(SECRET);
+    for patch in [
+        json!({"kind": null}),
+        json!({"metadata": {"labels": []}}),
+        json!({"spec": {"bogus": SECRET}, "metadata": {"labels": {"a": SECRET}}}),
+        json!({"kind": null, "spec": SECRET}),
+    ] {
+        let strict =
+            Request { field_validation: FieldValidation::Strict, ..request(Change::MergePatch(&patch)) };
+        let refusal = write(&strict, Some(&before)).unwrap_err();
+
+        assert_eq!(refusal.code, 422, "{patch}");
+        assert!(refusal.message.contains("Invalid value: \"{…}\": "), "{refusal}");
+        assert!(!format!("{refusal:?}").contains(SECRET), "{refusal}");
+    }
+    for body in [json!({"spec": SECRET}), json!([SECRET]), json!(SECRET)] {
+        let refusal = write(&request(Change::Create(&body)), None).unwrap_err();
+
+        assert_eq!(refusal.code, 400, "{body}");
+        let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert!(!refusal.message.contains(SECRET) && !refusal.message.contains(&hex), "{refusal}");
+    }
+}
+
+#[test]
+fn debug_shows_names_and_versions_and_no_content() {
+    const SECRET: &str = "correct-horse";
+    let metadata =
+        json!({"name": "alice", "namespace": "default", "resourceVersion": "7", "labels": {"a": SECRET}});
+    let object = user(metadata, json!({"passwordHash": SECRET}));
+    let kept = Stored::new(&object, 7, &["spec.passwordHash".to_owned()]);
+    let mut collection =
+        Collection::new([std::sync::Arc::clone(&kept)], 7, Limits { changes_max: 9, bytes_max: 1 << 20 });
+    collection.remove("default/alice", 8).unwrap();
+    let gone = collection.changes_after(7).next().unwrap();
+    assert!(gone.gone().is_some());
+
+    let named = [
+        format!("{kept:?}"),
+        format!("{gone:?}"),
+        format!("{:?}", Event { kind: EventKind::Added, object: kept.json().clone() }),
+        format!(
+            "{:?}",
+            Written { object: object.clone(), effect: Effect::Update, warnings: vec![SECRET.to_owned()] }
+        ),
+        format!("{:?}", Deleted::Gone(object.clone())),
+        format!("{:?}", Body { value: object.clone(), duplicates: vec![] }),
+        format!("{:?}", patch::Patched { document: object.clone(), unknown: vec![] }),
+        format!("{:?}", Change::Create(&object)),
+        format!("{:?}", Change::Replace(&object)),
+        format!("{:?}", Change::Apply { config: &object, force: true }),
+    ];
+    for text in &named {
+        assert!(text.contains("default/alice") && text.contains('7'), "{text}");
+    }
+    let unnamed =
+        [Change::JsonPatch(&object), Change::MergePatch(&object)].map(|change| format!("{change:?}"));
+    for text in named.iter().chain(&unnamed) {
+        assert!(!text.contains(SECRET), "{text}");
+    }
 }
