@@ -30,6 +30,8 @@ pub enum BadKubeconfig {
     Server(String),
     #[error("the authority is no PEM: it must hold BEGIN CERTIFICATE")]
     Authority,
+    #[error("the authority holds a private key, which the file would give away: leave only its certificates")]
+    PrivateKey,
     #[error("the token must be one word of visible ASCII letters")]
     Token,
 }
@@ -46,6 +48,9 @@ impl Kubeconfig<'_> {
         }
         if !authority_pem.contains("-----BEGIN CERTIFICATE-----") {
             return Err(BadKubeconfig::Authority);
+        }
+        if authority_pem.contains("PRIVATE KEY") {
+            return Err(BadKubeconfig::PrivateKey);
         }
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(BadKubeconfig::Token);
@@ -98,6 +103,11 @@ mod tests {
         let plain = Kubeconfig { server: "http://127.0.0.1:7443", ..GOOD };
         assert!(matches!(plain.yaml(), Err(BadKubeconfig::Server(_))));
         assert_eq!(Kubeconfig { authority_pem: "", ..GOOD }.yaml(), Err(BadKubeconfig::Authority));
+        for kind in ["", "RSA ", "EC ", "ENCRYPTED "] {
+            let both = format!("{}-----BEGIN {kind}PRIVATE KEY-----\nMII=\n", GOOD.authority_pem);
+            let leaky = Kubeconfig { authority_pem: &both, ..GOOD };
+            assert_eq!(leaky.yaml(), Err(BadKubeconfig::PrivateKey), "{kind}");
+        }
         for token in ["", "two words", "line\n", "é"] {
             assert_eq!(Kubeconfig { token, ..GOOD }.yaml(), Err(BadKubeconfig::Token), "{token:?}");
         }

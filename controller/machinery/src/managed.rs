@@ -58,7 +58,7 @@ pub enum BadManagedFields {
     ApiVersion,
     #[error("missing fieldsType in managed fields entry {0}")]
     NoFieldsType(usize),
-    #[error("invalid fieldsType {1:?} in managed fields entry {0}")]
+    #[error("invalid fieldsType {found} in managed fields entry {0}", found = gotext::quoted(.1))]
     FieldsType(usize, String),
     #[error("time of managed fields entry {0} is no RFC 3339 time")]
     Time(usize),

@@ -5,7 +5,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::refusal::{CAUSES_MAX, Cause, Details, Reason, Refusal};
+use crate::{
+    gotext::quoted,
+    refusal::{CAUSES_MAX, Cause, Details, Reason, Refusal},
+};
 
 /// The largest body that is read, in bytes: the limit of an API server.
 pub const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -106,16 +109,19 @@ pub fn forbidden(attempt: &Attempt<'_>, why: &str) -> Refusal {
     let plural = resource.split('/').next().unwrap_or_default();
     let place = match *namespace {
         "" => "at the cluster scope".to_owned(),
-        namespace => format!("in the namespace {namespace:?}"),
+        namespace => format!("in the namespace {}", quoted(namespace)),
     };
     let cannot = markup_free(&format!(
-        "User {user:?} cannot {verb} resource {resource:?} in API group {group:?} {place}"
+        "User {} cannot {verb} resource {} in API group {} {place}",
+        quoted(user),
+        quoted(resource),
+        quoted(group)
     ));
     let what = match *group {
         "" => plural.to_owned(),
         group => format!("{plural}.{group}"),
     };
-    let named = if name.is_empty() { what } else { format!("{what} {name:?}") };
+    let named = if name.is_empty() { what } else { format!("{what} {}", quoted(name)) };
     let details = Details {
         group: (*group).to_owned(),
         kind: plural.to_owned(),
@@ -127,7 +133,7 @@ pub fn forbidden(attempt: &Attempt<'_>, why: &str) -> Refusal {
 
 /// Refuses a path that is no resource: 403. `why` may be empty.
 pub fn forbidden_path(user: &str, verb: &str, path: &str, why: &str) -> Refusal {
-    let cannot = markup_free(&format!("User {user:?} cannot {verb} path {path:?}"));
+    let cannot = markup_free(&format!("User {} cannot {verb} path {}", quoted(user), quoted(path)));
     refusal(403, Reason::Forbidden, format!("forbidden: {}", because(cannot, why)), Details::default())
 }
 
@@ -153,7 +159,7 @@ pub fn method_not_allowed(group: &str, resource: &str, verb: &str) -> Refusal {
         group => format!("{resource}.{group}"),
     };
     let details = Details { group: group.to_owned(), kind: resource.to_owned(), ..Details::default() };
-    let message = format!("{verb} is not supported on resources of kind {what:?}");
+    let message = format!("{verb} is not supported on resources of kind {}", quoted(&what));
     refusal(405, Reason::MethodNotAllowed, message, details)
 }
 
@@ -261,6 +267,9 @@ mod tests {
         assert_eq!(forbidden(&list, "").message, sentence);
         let path = forbidden_path("bob", "get", "/metrics/<x>", "");
         assert_eq!(path.message, "forbidden: User \"bob\" cannot get path \"/metrics/&lt;x&gt;\"");
+        // As Go quotes, not as Rust does.
+        let odd = forbidden_path("b\u{1}", "get", "/\u{7f}\u{a0}", "");
+        assert_eq!(odd.message, r#"forbidden: User "b\x01" cannot get path "/\x7f\u00a0""#);
     }
 
     #[test]

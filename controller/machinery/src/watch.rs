@@ -30,7 +30,8 @@ pub struct Watcher {
     phase: Phase,
     /// When to tell how far the watch is; `None` if the client does not want to know.
     bookmark_at: Option<Duration>,
-    /// Whether the end of the first objects is told.
+    /// Whether the end of the first objects is told. An API server with KEP-3157 tells it to every watch that begins with
+    /// objects and wants bookmarks, whether or not `sendInitialEvents` was said (`SetListOptionsDefaults`).
     tells_end_of_state: bool,
     deadline: Duration,
 }

@@ -3,7 +3,10 @@
 use horizon_planner::schema::{ListType, Schema, Type};
 use serde_json::Value;
 
-use crate::managed::{fields::FieldSet, step::Step};
+use crate::{
+    gotext,
+    managed::{fields::FieldSet, step::Step},
+};
 
 /// Where in a schema one is.
 #[derive(Clone, Copy, Debug)]
@@ -154,7 +157,7 @@ impl ListAtom<'_> {
         };
         let mut keys: Vec<_> = self.keys.iter().filter_map(key).collect();
         if keys.is_empty() {
-            let names = self.keys.iter().map(|key| format!("{key:?}")).collect::<Vec<_>>().join(" ");
+            let names = self.keys.iter().map(|key| gotext::quoted(key)).collect::<Vec<_>>().join(" ");
             return Err(format!(
                 "associative list with keys has an element that omits all key fields [{names}] (and doesn't have default \
                  values for any key fields)"

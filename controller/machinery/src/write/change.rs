@@ -128,7 +128,8 @@ pub(super) fn decode_body(
     );
     let kind = rules::text(body.get("kind"));
     let unhandled = |why: &str| {
-        Refusal::bad_request(format!("{kind} in version {version:?} cannot be handled as a {wanted}: {why}"))
+        let version = gotext::quoted(&version);
+        Refusal::bad_request(format!("{kind} in version {version} cannot be handled as a {wanted}: {why}"))
     };
     let decoded = decode(body, definition).map_err(|why| match why {
         Undecodable::Unfit(why) => unhandled(&why),
