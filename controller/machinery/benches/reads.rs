@@ -37,7 +37,7 @@ fn user(number: usize, version: u64) -> Arc<Stored> {
 }
 
 fn users() -> Collection {
-    Collection::new((0..20_000).map(|number| user(number, 1)), 1, LIMITS)
+    Collection::new((0..20_000).map(|number| user(number, 1)), 1, 1, LIMITS)
 }
 
 fn read(query: &str) -> Read {

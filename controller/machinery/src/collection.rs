@@ -67,11 +67,20 @@ pub struct NotAfter {
 }
 
 impl Collection {
-    /// Begins with what a store holds at a version. What happened before is not known.
-    pub fn new(objects: impl IntoIterator<Item = Arc<Stored>>, version: u64, limits: Limits) -> Self {
+    /// Begins with what a store holds at a version. `last_change` is the version at which this kind last changed, by a
+    /// delete too: nothing happened to it since, so that watches go on from there, but what happened before is not
+    /// known. A change that an object knows of counts even if the store forgot it.
+    pub fn new(
+        objects: impl IntoIterator<Item = Arc<Stored>>,
+        last_change: u64,
+        version: u64,
+        limits: Limits,
+    ) -> Self {
         let objects: BTreeMap<_, _> =
             objects.into_iter().map(|object| (object.key().to_owned(), object)).collect();
-        Self { objects, changes: VecDeque::new(), bytes: 0, limits, version, forgotten: version }
+        let newest = objects.values().map(|object| object.version()).fold(last_change, u64::max);
+        let version = version.max(newest);
+        Self { objects, changes: VecDeque::new(), bytes: 0, limits, version, forgotten: newest }
     }
 
     /// Takes an object that was created or changed.
@@ -278,7 +287,7 @@ mod tests {
 
     /// 1: a, b. 2: b changes. 3: c comes. 4: a goes. 5: c goes. 6: a comes again.
     fn story(limits: Limits) -> Collection {
-        let mut collection = Collection::new([object("a", 1), object("b", 1)], 1, limits);
+        let mut collection = Collection::new([object("a", 1), object("b", 1)], 1, 1, limits);
         collection.put(object("b", 2)).unwrap();
         collection.put(object("c", 3)).unwrap();
         collection.remove("default/a", 4).unwrap();
@@ -312,6 +321,21 @@ mod tests {
         assert_eq!((small.forgotten(), small.changes_after(0).count()), (6, 0));
         assert_eq!(small.bytes, 0);
         assert_eq!(versions(&small, 6, Bound::Unbounded).len(), 2);
+    }
+
+    #[test]
+    fn a_quiet_kind_is_watched_on_after_a_restart() {
+        let mut quiet = Collection::new([object("a", 3)], 5, 900, LIMITS);
+
+        assert_eq!((quiet.forgotten(), quiet.version()), (5, 900));
+        assert!(quiet.refuse_forgotten(5).is_ok() && quiet.refuse_forgotten(899).is_ok());
+        assert_eq!(quiet.refuse_forgotten(4).unwrap_err().code, 410);
+        quiet.put(object("b", 901)).unwrap();
+        assert_eq!(quiet.changes_after(7).count(), 1);
+        assert_eq!(versions(&quiet, 7, Bound::Unbounded), [("default/a".to_owned(), 3)]);
+
+        let odd = Collection::new([object("a", 9)], 5, 8, LIMITS);
+        assert_eq!((odd.forgotten(), odd.version()), (9, 9));
     }
 
     #[test]

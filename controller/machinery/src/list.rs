@@ -257,7 +257,7 @@ mod tests {
     fn users() -> Collection {
         let names = ["alice", "anna", "bob", "carol"];
         let objects = names.into_iter().map(|name| object("default", name, 1));
-        Collection::new(objects.chain([object("other", "zoe", 1)]), 5, LIMITS)
+        Collection::new(objects.chain([object("other", "zoe", 1)]), 5, 5, LIMITS)
     }
 
     fn read(collection: &Collection, scope: Scope<'_>, query: &str) -> Result<Page, Refused> {

@@ -327,7 +327,7 @@ mod tests {
     }
 
     fn users() -> Collection {
-        Collection::new([user("alice", "a", 3), user("bob", "b", 4)], 5, LIMITS)
+        Collection::new([user("alice", "a", 3), user("bob", "b", 4)], 5, 5, LIMITS)
     }
 
     fn watch(collection: &Collection, query: &str) -> Watcher {
@@ -443,7 +443,7 @@ mod tests {
     #[test]
     fn many_objects_come_in_batches_and_share_their_bytes() {
         let objects = (0..1000).map(|number| user(&format!("u{number:04}"), "a", 1));
-        let users = Collection::new(objects, 1, LIMITS);
+        let users = Collection::new(objects, 1, 1, LIMITS);
         let mut watcher = watch(&users, "");
 
         let mut total = 0;

@@ -73,7 +73,7 @@ proptest! {
             let _ = Write::parse(&query, verb, &text);
         }
         if let Ok(Read::List(list)) = Read::parse(&query, |_| true) {
-            let none = Collection::new([], 1, Limits { changes_max: 1, bytes_max: 1 });
+            let none = Collection::new([], 1, 1, Limits { changes_max: 1, bytes_max: 1 });
             let _ = Page::read(&none, Scope { resource: "users.horizon.dev", namespace: "default" }, &list);
         }
     }

@@ -73,7 +73,7 @@ fn stored(object: &Value) -> Arc<Stored> {
 
 fn collection(golden: &Golden) -> Collection {
     let version = golden.version.parse().unwrap();
-    Collection::new(golden.objects.iter().map(stored), version, LIMITS)
+    Collection::new(golden.objects.iter().map(stored), version, version, LIMITS)
 }
 
 /// A request's answer: code, content type, body.

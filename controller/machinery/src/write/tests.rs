@@ -579,7 +579,7 @@ fn debug_shows_names_and_versions_and_no_content() {
     let object = user(metadata, json!({"passwordHash": SECRET}));
     let kept = Stored::new(&object, 7, &["spec.passwordHash".to_owned()]);
     let mut collection =
-        Collection::new([std::sync::Arc::clone(&kept)], 7, Limits { changes_max: 9, bytes_max: 1 << 20 });
+        Collection::new([std::sync::Arc::clone(&kept)], 7, 7, Limits { changes_max: 9, bytes_max: 1 << 20 });
     collection.remove("default/alice", 8).unwrap();
     let gone = collection.changes_after(7).next().unwrap();
     assert!(gone.gone().is_some());
