@@ -10,6 +10,7 @@ use fields::FieldSet;
 
 pub mod fields;
 pub mod step;
+pub mod value;
 
 /// The owners of an object's fields, by what tells them apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

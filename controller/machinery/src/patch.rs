@@ -49,7 +49,8 @@ impl fmt::Debug for Patched {
 ///
 /// # Errors
 /// 400 for what is no patch, 413 for more than 10,000 operations, 422 for an operation that does not apply, that
-/// copies more than 3 MiB in all, or that moves more than fifty million list items.
+/// copies more than 3 MiB in all, that moves more than fifty million list items, or that makes a document of more than
+/// 128 levels.
 pub fn json_patch(document: Value, patch: &Value, reading: Reading) -> Result<Patched, Refusal> {
     let operations = json::operations(patch, reading)?;
     let unknown = match reading {

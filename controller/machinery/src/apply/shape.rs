@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     gotext,
-    managed::{fields::FieldSet, step::Step},
+    managed::{fields::FieldSet, step::Step, value::StepValue},
 };
 
 /// Where in a schema one is.
@@ -153,9 +153,9 @@ impl ListAtom<'_> {
         };
         let key = |name: &String| {
             let value = fields.get(name).cloned().or_else(|| default(name))?;
-            Some((name.clone(), value))
+            Some((name.clone(), StepValue::from(value)))
         };
-        let mut keys: Vec<_> = self.keys.iter().filter_map(key).collect();
+        let mut keys: Vec<(String, StepValue)> = self.keys.iter().filter_map(key).collect();
         if keys.is_empty() {
             let names = self.keys.iter().map(|key| gotext::quoted(key)).collect::<Vec<_>>().join(" ");
             return Err(format!(
@@ -170,7 +170,9 @@ impl ListAtom<'_> {
 
 fn set_step(item: &Value) -> Result<Step, String> {
     let what = match item {
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => return Ok(Step::Item(item.clone())),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            return Ok(Step::Item(StepValue::from(item.clone())));
+        }
         Value::Object(_) => "associative list without keys has an element that's a map type",
         Value::Array(_) => "not supported: associative list with lists as elements",
         Value::Null => "associative list without keys has an element that's an explicit null",

@@ -246,3 +246,29 @@ fn a_long_list_is_merged_in_the_time_that_its_length_takes() {
     // Quadratic time would be minutes.
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
+
+#[test]
+fn keys_of_items_that_are_maps_or_lists_are_refused_as_their_schema_says() {
+    for (key, why) in [
+        (
+            json!({"b": 1, "a": 2}),
+            ".spec.ports[port=a=2b=1,protocol=\"Tcp\"].port: expected numeric (int or float), got map[string]interface {}",
+        ),
+        (
+            json!([1]),
+            ".spec.ports[port=[1],protocol=\"Tcp\"].port: expected numeric (int or float), got []interface {}",
+        ),
+    ] {
+        let mut object = Object::new();
+        object.apply("a", json!({"name": "x"}), false).unwrap();
+        let config = json!({"apiVersion": V1, "kind": "Test", "spec": {"ports": [{"port": key}]}});
+        let writer = object.writer(Who::applier("a", V1, ""));
+
+        let refused = apply(&writer, &object.live, &config, object.managed.clone(), false);
+
+        let Err(NotApplied::Unfit(found)) = refused else { panic!("{refused:?}") };
+        assert_eq!(found, why);
+        // An update of it has no owners: validation refuses it.
+        assert_eq!(update(&writer, &object.live, &config, object.managed.clone()), None);
+    }
+}

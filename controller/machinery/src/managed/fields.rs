@@ -245,6 +245,25 @@ mod tests {
         assert_eq!(ours.recursive_difference(&theirs).encode(), json!({"f:c": {}}));
     }
 
+    #[test]
+    fn items_that_are_deep_maps_are_compared_without_sorting_them_again() {
+        // Told apart at their inmost only. Sorted anew for each comparison, they would take minutes.
+        let item = |n: u32, last: &str| {
+            let (open, close) = ("{\"b\":1,\"a\":".repeat(100), "}".repeat(100));
+            (format!("v:{open}{n}{close}"), json!({last: {}}))
+        };
+        let deep = |last: &str| -> Value { Value::Object((0..2_000).map(|n| item(n, last)).collect()) };
+        let start = std::time::Instant::now();
+
+        let ours = set(deep("f:x"));
+        let theirs = set(deep("f:y"));
+        let both = ours.clone().union(&theirs);
+
+        assert_eq!(both.clone().difference(&theirs), ours);
+        assert_eq!(both.paths(usize::MAX).len(), 4_000);
+        assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    }
+
     fn any_set() -> impl Strategy<Value = FieldSet> {
         let path = prop::collection::vec("[abc]", 1..4);
         prop::collection::vec(path, 0..8).prop_map(|paths| {

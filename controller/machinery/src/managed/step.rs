@@ -2,9 +2,9 @@
 
 use std::{cmp::Ordering, fmt};
 
-use serde_json::{Number, Value};
+use serde_json::Value;
 
-use crate::gotext;
+use super::value::{StepValue, in_order, push_members};
 
 /// One step from a value to something in it.
 #[derive(Clone, Debug)]
@@ -12,9 +12,9 @@ pub enum Step {
     /// A field of an object, or a key of a map.
     Field(String),
     /// The item of a list whose key fields have these values, sorted by name.
-    Key(Vec<(String, Value)>),
+    Key(Vec<(String, StepValue)>),
     /// The item of a set that is this value.
-    Item(Value),
+    Item(StepValue),
     /// The item at a place; the API server writes none, but reads them.
     Index(i64),
 }
@@ -43,12 +43,10 @@ impl Step {
         let rest = &text[2..];
         let step = match bytes[0] {
             b'f' => Self::Field(rest.to_owned()),
-            b'v' => Self::Item(serde_json::from_str(rest).map_err(|_| bad())?),
+            b'v' => Self::Item(serde_json::from_str::<Value>(rest).map_err(|_| bad())?.into()),
             b'k' => {
                 let Ok(Value::Object(fields)) = serde_json::from_str(rest) else { return Err(bad()) };
-                let mut fields: Vec<_> = fields.into_iter().collect();
-                fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-                Self::Key(fields)
+                Self::Key(in_order(fields))
             }
             b'i' => Self::Index(rest.parse().map_err(|_| bad())?),
             _ => return Ok(None),
@@ -58,19 +56,20 @@ impl Step {
 
     /// Writes the step.
     pub fn encode(&self) -> String {
+        let mut text = String::new();
         match self {
-            Self::Field(name) => format!("f:{name}"),
-            Self::Item(value) => format!("v:{}", gotext::json(value)),
-            Self::Index(index) => format!("i:{index}"),
+            Self::Field(name) => return format!("f:{name}"),
+            Self::Index(index) => return format!("i:{index}"),
+            Self::Item(value) => {
+                text.push_str("v:");
+                value.push_json(&mut text);
+            }
             Self::Key(fields) => {
-                let fields = fields.iter().map(|(name, value)| {
-                    let mut text = String::new();
-                    gotext::push_json_text(&mut text, name);
-                    format!("{text}:{}", gotext::json(value))
-                });
-                format!("k:{{{}}}", fields.collect::<Vec<_>>().join(","))
+                text.push_str("k:");
+                push_members(&mut text, fields);
             }
         }
+        text
     }
 
     fn rank(&self) -> u8 {
@@ -88,11 +87,10 @@ impl fmt::Display for Step {
         match self {
             Self::Field(name) => write!(f, ".{name}"),
             Self::Key(fields) => {
-                let fields: Vec<_> =
-                    fields.iter().map(|(name, value)| format!("{name}={}", printed(value))).collect();
+                let fields: Vec<_> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
                 write!(f, "[{}]", fields.join(","))
             }
-            Self::Item(value) => write!(f, "[={}]", printed(value)),
+            Self::Item(value) => write!(f, "[={value}]"),
             Self::Index(index) => write!(f, "[{index}]"),
         }
     }
@@ -103,23 +101,12 @@ pub fn path_text(path: &[Step]) -> String {
     path.iter().map(Step::to_string).collect()
 }
 
-fn printed(value: &Value) -> String {
-    match value {
-        Value::String(text) => gotext::quoted(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(",")),
-        Value::Object(fields) => {
-            fields.iter().map(|(key, value)| format!("{key}={}", printed(value))).collect()
-        }
-    }
-}
-
 impl Ord for Step {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Self::Field(a), Self::Field(b)) => a.cmp(b),
-            (Self::Key(a), Self::Key(b)) => compare_fields(a.iter(), b.iter()),
-            (Self::Item(a), Self::Item(b)) => compare(a, b),
+            (Self::Key(a), Self::Key(b)) => a.cmp(b),
+            (Self::Item(a), Self::Item(b)) => a.cmp(b),
             (Self::Index(a), Self::Index(b)) => a.cmp(b),
             (Self::Field(_) | Self::Key(_) | Self::Item(_) | Self::Index(_), _) => {
                 self.rank().cmp(&other.rank())
@@ -142,67 +129,6 @@ impl PartialEq for Step {
 
 impl Eq for Step {}
 
-fn compare_fields<'v>(
-    mut a: impl Iterator<Item = &'v (String, Value)>,
-    mut b: impl Iterator<Item = &'v (String, Value)>,
-) -> Ordering {
-    loop {
-        match (a.next(), b.next()) {
-            (None, None) => return Ordering::Equal,
-            (None, Some(_)) => return Ordering::Less,
-            (Some(_), None) => return Ordering::Greater,
-            (Some((a_name, a)), Some((b_name, b))) => {
-                let order = a_name.cmp(b_name).then_with(|| compare(a, b));
-                if order != Ordering::Equal {
-                    return order;
-                }
-            }
-        }
-    }
-}
-
-/// Puts values in order: numbers, texts, booleans, lists, maps, null.
-fn compare(a: &Value, b: &Value) -> Ordering {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => compare_numbers(a, b),
-        (Value::String(a), Value::String(b)) => a.cmp(b),
-        (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-        (Value::Array(a), Value::Array(b)) => {
-            let differing = a.iter().zip(b).map(|(a, b)| compare(a, b)).find(|order| order.is_ne());
-            differing.unwrap_or_else(|| a.len().cmp(&b.len()))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            let sorted = |map: &serde_json::Map<String, Value>| {
-                let mut fields: Vec<_> =
-                    map.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
-                fields.sort_by(|(a, _), (b, _)| a.cmp(b));
-                fields
-            };
-            compare_fields(sorted(a).iter(), sorted(b).iter())
-        }
-        _ => kind_rank(a).cmp(&kind_rank(b)),
-    }
-}
-
-fn compare_numbers(a: &Number, b: &Number) -> Ordering {
-    if let (Some(a), Some(b)) = (a.as_i64(), b.as_i64()) {
-        return a.cmp(&b);
-    }
-    let as_float = |number: &Number| number.as_f64().unwrap_or_default();
-    as_float(a).total_cmp(&as_float(b))
-}
-
-fn kind_rank(value: &Value) -> u8 {
-    match value {
-        Value::Number(_) => 0,
-        Value::String(_) => 1,
-        Value::Bool(_) => 2,
-        Value::Array(_) => 3,
-        Value::Object(_) => 4,
-        Value::Null => 5,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -211,12 +137,13 @@ mod tests {
 
     #[test]
     fn every_kind_of_step_survives_encoding() {
-        let key = Step::Key(vec![("name".to_owned(), json!("http")), ("port".to_owned(), json!(80))]);
+        let key =
+            Step::Key(vec![("name".to_owned(), json!("http").into()), ("port".to_owned(), json!(80).into())]);
         for (step, text) in [
             (Step::field("spec"), "f:spec"),
             (key, r#"k:{"name":"http","port":80}"#),
-            (Step::Item(json!("a<b")), r#"v:"a\u003cb""#),
-            (Step::Item(json!(4)), "v:4"),
+            (Step::Item(json!("a<b").into()), r#"v:"a\u003cb""#),
+            (Step::Item(json!(4).into()), "v:4"),
             (Step::Index(7), "i:7"),
         ] {
             assert_eq!(step.encode(), text);
@@ -228,6 +155,21 @@ mod tests {
     fn keys_are_read_in_any_order() {
         let decoded = Step::decode(r#"k:{"port":80,"name":"http"}"#).unwrap();
         assert_eq!(decoded, Step::decode(r#"k:{"name":"http","port":80}"#).unwrap());
+    }
+
+    #[test]
+    fn values_of_any_kind_have_one_order_however_they_are_written() {
+        let in_order =
+            ["1", "2.5", r#""a""#, "false", "[1]", "[1,1]", "[2]", "{}", r#"{"a":{"x":1,"y":2},"b":1}"#]
+                .into_iter()
+                .chain([r#"{"a":{"x":1,"y":3}}"#, r#"{"b":0}"#, "null"])
+                .map(|text| Step::decode(&format!("v:{text}")).unwrap().unwrap());
+        let in_order: Vec<_> = in_order.collect();
+        assert!(in_order.is_sorted_by(|a, b| a < b), "{in_order:?}");
+
+        let turned = Step::decode(r#"v:{"b":1,"a":{"y":2,"x":1}}"#).unwrap().unwrap();
+        assert_eq!(turned, in_order[8]);
+        assert_eq!(turned.encode(), r#"v:{"a":{"x":1,"y":2},"b":1}"#);
     }
 
     #[test]
@@ -243,8 +185,8 @@ mod tests {
         let path = [
             Step::field("spec"),
             Step::field("ports"),
-            Step::Key(vec![("name".to_owned(), json!("http")), ("port".to_owned(), json!(80))]),
-            Step::Item(json!("x")),
+            Step::Key(vec![("name".to_owned(), json!("http").into()), ("port".to_owned(), json!(80).into())]),
+            Step::Item(json!("x").into()),
             Step::Index(2),
         ];
         assert_eq!(path_text(&path), r#".spec.ports[name="http",port=80][="x"][2]"#);

@@ -1,7 +1,7 @@
-//! JSON patch (RFC 6902), bounded: at most so many operations, copied bytes and moved items.
+//! JSON patch (RFC 6902), bounded: at most so many operations, copied bytes, moved items and levels.
 //!
 //! Ours rather than a library's, because the API server departs from the RFC in places that clients rely on, and
-//! because a patch of copies grows a document by powers of two where nobody counts.
+//! because a patch of copies grows a document by powers of two, wider or deeper, where nobody counts.
 
 use serde_json::{Map, Value};
 
@@ -12,8 +12,12 @@ use crate::{gotext, refusal::Refusal};
 const OPERATIONS_MAX: usize = 10_000;
 /// What the API server lets operations copy in all, in bytes of JSON.
 const COPIED_BYTES_MAX: usize = 3 * 1024 * 1024;
-/// Items that inserting and removing may move in all: about a third of a second.
+/// Items that inserting and removing may move in all, counted with the values that are looked at to see how deep
+/// they are: about a third of a second.
 const MOVED_ITEMS_MAX: usize = 50_000_000;
+/// Levels of a document, the innermost value counted: what the parser of JSON reads. Whatever is deeper could be
+/// written but not be read again, and all that walks a value would use up its stack.
+const LEVELS_MAX: usize = 128;
 /// How many unknown fields are told.
 const UNKNOWN_MAX: usize = 100;
 const FIELDS: [&str; 4] = ["op", "path", "from", "value"];
@@ -103,18 +107,8 @@ impl Target {
             "add" => self.add(path()?, value()),
             "remove" => self.remove(path()?).map(|_| ()),
             "replace" => self.replace(path()?, value()),
-            "move" => {
-                let moved = self.remove(from()?)?;
-                self.add(path()?, moved)
-            }
-            "copy" => {
-                let copied = self.at(from()?)?.cloned().unwrap_or(Value::Null);
-                self.copied_bytes = self.copied_bytes.saturating_add(copied.to_string().len());
-                if self.copied_bytes > COPIED_BYTES_MAX {
-                    return Err(format!("copies more than {COPIED_BYTES_MAX} bytes in all; split the patch"));
-                }
-                self.add(path()?, copied)
-            }
+            "move" => self.shift(from()?, path()?),
+            "copy" => self.copy(from()?, path()?),
             "test" => self.test(path()?, operation.get("value")),
             other => {
                 Err(format!("`{other}` is no operation; write add, remove, replace, move, copy or test"))
@@ -123,6 +117,31 @@ impl Target {
     }
 
     fn add(&mut self, path: &str, value: Value) -> Result<(), String> {
+        fits(path, &value, &mut self.moved_items)?;
+        self.insert(path, value)
+    }
+
+    fn shift(&mut self, from: &str, path: &str) -> Result<(), String> {
+        let moved = self.remove(from)?;
+        // What is moved to a place no deeper than its own fits there.
+        if levels_above(path) > levels_above(from) {
+            fits(path, &moved, &mut self.moved_items)?;
+        }
+        self.insert(path, moved)
+    }
+
+    fn copy(&mut self, from: &str, path: &str) -> Result<(), String> {
+        let source = find(&self.document, from)?.unwrap_or(&Value::Null);
+        self.copied_bytes = self.copied_bytes.saturating_add(source.to_string().len());
+        if self.copied_bytes > COPIED_BYTES_MAX {
+            return Err(format!("copies more than {COPIED_BYTES_MAX} bytes in all; split the patch"));
+        }
+        fits(path, source, &mut self.moved_items)?;
+        let copied = source.clone();
+        self.insert(path, copied)
+    }
+
+    fn insert(&mut self, path: &str, value: Value) -> Result<(), String> {
         let (parent, key) = find_mut(&mut self.document, path)?;
         match parent {
             Parent::Object(fields) => {
@@ -154,6 +173,7 @@ impl Target {
     }
 
     fn replace(&mut self, path: &str, value: Value) -> Result<(), String> {
+        fits(path, &value, &mut self.moved_items)?;
         if path.is_empty() {
             if !value.is_object() && !value.is_array() {
                 return Err("the whole document can be replaced by an object only".to_owned());
@@ -175,24 +195,10 @@ impl Target {
     }
 
     fn test(&self, path: &str, value: Option<&Value>) -> Result<(), String> {
-        let found = if path.is_empty() { Some(&self.document) } else { self.at(path)? };
+        let found = if path.is_empty() { Some(&self.document) } else { find(&self.document, path)? };
         // What is not there is null.
         let is_equal = found.unwrap_or(&Value::Null) == value.unwrap_or(&Value::Null);
         if is_equal { Ok(()) } else { Err(format!("the value at {path} is another")) }
-    }
-
-    /// Returns the value at a path; `None` for a field that an object does not have.
-    fn at(&self, path: &str) -> Result<Option<&Value>, String> {
-        let (parents, key) = split(path)?;
-        let mut node = &self.document;
-        for parent in parents {
-            node = child(node, &parent).filter(|child| !child.is_null()).ok_or_else(|| missing(path))?;
-        }
-        match node {
-            Value::Object(fields) => Ok(fields.get(&key)),
-            Value::Array(items) => Ok(items.get(position(&key, items.len())?)),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(missing(path)),
-        }
     }
 }
 
@@ -200,6 +206,20 @@ impl Target {
 enum Parent<'d> {
     Object(&'d mut Map<String, Value>),
     List(&'d mut Vec<Value>),
+}
+
+/// Returns the value at a path; `None` for a field that an object does not have.
+fn find<'d>(document: &'d Value, path: &str) -> Result<Option<&'d Value>, String> {
+    let (parents, key) = split(path)?;
+    let mut node = document;
+    for parent in parents {
+        node = child(node, &parent).filter(|child| !child.is_null()).ok_or_else(|| missing(path))?;
+    }
+    match node {
+        Value::Object(fields) => Ok(fields.get(&key)),
+        Value::Array(items) => Ok(items.get(position(&key, items.len())?)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Err(missing(path)),
+    }
 }
 
 fn find_mut<'d>(document: &'d mut Value, path: &str) -> Result<(Parent<'d>, String), String> {
@@ -237,6 +257,42 @@ fn bounded(moved_items: usize) -> Result<(), String> {
         return Ok(());
     }
     Err("moves too many items of long lists; replace the list as a whole".to_owned())
+}
+
+/// Checks that a value at a path nests no deeper than a document may. The values looked at are counted as moved.
+fn fits(path: &str, value: &Value, moved_items: &mut usize) -> Result<(), String> {
+    let too_deep =
+        || format!("the result nests deeper than {LEVELS_MAX} levels; keep what is at {path} flatter");
+    let left = LEVELS_MAX.checked_sub(levels_above(path)).ok_or_else(too_deep)?;
+    if is_within(left, value, moved_items) {
+        return Ok(());
+    }
+    if *moved_items > MOVED_ITEMS_MAX {
+        return Err("moves too many values; split the patch".to_owned());
+    }
+    Err(too_deep())
+}
+
+/// Says whether a value has no more levels than that, one for what an empty list or object could hold; false too
+/// where more was looked at than may be.
+fn is_within(levels: usize, value: &Value, moved_items: &mut usize) -> bool {
+    *moved_items += 1;
+    if levels == 0 || *moved_items > MOVED_ITEMS_MAX {
+        return false;
+    }
+    let below = |value: &Value| is_within(levels - 1, value, moved_items);
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Array(items) if items.is_empty() => levels > 1,
+        Value::Object(fields) if fields.is_empty() => levels > 1,
+        Value::Array(items) => items.iter().all(below),
+        Value::Object(fields) => fields.values().all(below),
+    }
+}
+
+/// Returns how many lists and objects are around what is at a JSON pointer.
+fn levels_above(path: &str) -> usize {
+    path.bytes().filter(|byte| *byte == b'/').count()
 }
 
 /// Returns the parents and the last part of a JSON pointer (RFC 6901).

@@ -1,5 +1,6 @@
 //! What patches come to, and how bad ones are answered.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
@@ -136,6 +137,88 @@ fn a_patch_cannot_make_a_document_explode() {
     assert_eq!(refusal, "moves too many items of long lists; replace the list as a whole");
 }
 
+/// Returns so many objects in one another, around a text.
+fn nested(objects: usize) -> Value {
+    (0..objects).fold(json!("inmost"), |value, _| json!({"a": value}))
+}
+
+fn levels(value: &Value) -> usize {
+    let below = match value {
+        Value::Object(fields) => fields.values().map(levels).max(),
+        Value::Array(items) => items.iter().map(levels).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    1 + below.unwrap_or(0)
+}
+
+/// The operations put values below `/x`, which holds 120 objects in one another.
+fn deepened(deeper: Vec<Value>) -> Result<Patched, Refusal> {
+    let first = json!({"op": "add", "path": "/x", "value": nested(120)});
+    let operations: Vec<Value> = [first].into_iter().chain(deeper).collect();
+    json_patch(json!({"y": nested(120)}), &json!(operations), Reading::Lenient)
+}
+
+#[test]
+fn a_patch_cannot_nest_a_document_deeper_than_it_can_be_read() {
+    let end = |objects: usize| format!("/x{}", "/a".repeat(objects));
+    // Each copy doubles how deep it is: the path to its end grows with it.
+    let copies =
+        (0..8).map(|n| json!({"op": "copy", "from": "/x", "path": end(120 << n)})).collect::<Vec<_>>();
+    let adds = (1..300).map(|n| json!({"op": "add", "path": end(120 * n), "value": nested(120)})).collect();
+    let replaces =
+        (1..300).map(|n| json!({"op": "replace", "path": end(120 * n), "value": nested(120)})).collect();
+    let moves = (0..300).flat_map(|n| {
+        let add = json!({"op": "add", "path": "/z", "value": nested(120)});
+        [add, json!({"op": "move", "from": "/z", "path": end(120 * (n + 1))})]
+    });
+    let why = "the result nests deeper than 128 levels; keep what is at ";
+    for (deeper, field) in
+        [(copies, "patch[1]"), (adds, "patch[1]"), (replaces, "patch[1]"), (moves.collect(), "patch[2]")]
+    {
+        let refusal = deepened(deeper).unwrap_err();
+        let cause = &refusal.causes()[0];
+        assert_eq!((refusal.code, cause.field.as_str()), (422, field));
+        assert!(cause.message.starts_with(why), "{}", cause.message);
+    }
+}
+
+#[test]
+fn as_deep_as_can_be_read_is_as_deep_as_a_patch_goes() {
+    let spot = |path: &str| json!({"op": "move", "from": "/y", "path": path});
+    for (value, is_taken) in
+        [(nested(120), true), (nested(121), true), (nested(122), false), (json!(vec![Value::Null]), true)]
+    {
+        let document = json!({"x": {"x": {"x": {"x": {"x": {}}}}}, "y": value});
+        let deepest = json!([spot("/x/x/x/x/x/x")]);
+        let patched = json_patch(document, &deepest, Reading::Lenient);
+        assert_eq!(patched.is_ok(), is_taken, "{value}");
+        if let Ok(patched) = patched {
+            assert!(levels(&patched.document) <= 128);
+            assert!(serde_json::from_str::<Value>(&patched.document.to_string()).is_ok());
+        }
+    }
+    // An empty list has no level of its own to spare either: the parser refuses it there.
+    let empty = (0..121).fold(json!([]), |value, _| json!([value]));
+    let document = json!({"x": {"x": {"x": {"x": {"x": {}}}}}, "y": empty});
+    assert!(json_patch(document, &json!([spot("/x/x/x/x/x/x")]), Reading::Lenient).is_err());
+}
+
+#[test]
+fn looking_at_what_is_moved_is_bounded() {
+    let moves = |from: &str, to: &str| {
+        let there = json!({"op": "move", "from": from, "path": to});
+        let back = json!({"op": "move", "from": to, "path": from});
+        json!((0..5_000).flat_map(|_| [there.clone(), back.clone()]).collect::<Vec<_>>())
+    };
+    let document = json!({"x": vec![0; 20_000], "y": {}});
+
+    let beside = json_patched(document.clone(), moves("/x", "/z"));
+    let deeper = json_patched(document.clone(), moves("/x", "/y/x"));
+
+    assert_eq!(beside, Ok(document));
+    assert_eq!(deeper, Err("moves too many values; split the patch".to_owned()));
+}
+
 #[test]
 fn too_many_operations_are_refused_as_the_api_server_does() {
     let operations = vec![json!({"op": "test", "path": "/a", "value": null}); 10_001];
@@ -174,4 +257,26 @@ fn merge_patches_follow_the_rfc() {
 fn nulls_in_new_lists_go_as_in_the_api_server() {
     assert_eq!(merged(json!({}), json!({"a": [{"b": null}, null]})), json!({"a": [{}, null]}));
     assert_eq!(merged(json!({"a": {"c": 1}}), json!({"a": [{"b": null}]})), json!({"a": [{"b": null}]}));
+}
+
+/// Values of any form, some of them deep.
+fn any_value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![Just(json!(null)), Just(json!(1)), (0_usize..120).prop_map(nested)];
+    leaf.prop_recursive(6, 24, 3, |inner| {
+        let fields = prop::collection::btree_map("[ab]", inner.clone(), 0..3);
+        prop_oneof![
+            fields.prop_map(|fields| json!(fields)),
+            prop::collection::vec(inner, 0..3).prop_map(Value::from)
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn merging_makes_nothing_deeper(document in any_value(), patch in any_value()) {
+        let deepest = levels(&document).max(levels(&patch));
+        if let Ok(patched) = merge_patch(document, &patch, Reading::Lenient) {
+            prop_assert!(levels(&patched.document) <= deepest);
+        }
+    }
 }
