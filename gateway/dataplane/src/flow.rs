@@ -113,7 +113,7 @@ impl FlowTable {
             Fragment::First(_) => {
                 let passage = self.pass_flow(packet, stamp, at, decide);
                 if let Passage::Allowed(decision) = passage {
-                    self.fragments.allow(packet, stamp, decision, at.now);
+                    self.fragments.allow(packet, stamp, decision, at);
                 }
                 passage
             }
@@ -295,6 +295,13 @@ impl FlowTable {
 #[inline]
 fn is_allow(decision: Decision) -> bool {
     decision.action == Action::Allow
+}
+
+/// Whether a decision would be made again. A clock that was set back makes it one of the future, also where time alone
+/// would not have changed it from then on: a rule that had ended has effect again.
+#[inline]
+fn holds(decision: Decision, decided_s: i64, at: Moment) -> bool {
+    decided_s <= at.unix_s && decision.holds_until.is_none_or(|end| at.unix_s < end)
 }
 
 #[inline]

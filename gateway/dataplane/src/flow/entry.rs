@@ -1,7 +1,7 @@
 //! One flow: its decisions, and enough of its state to know when it is over.
 
 use super::key::{Direction, FlowKey};
-use super::{Moment, Stamp, is_allow};
+use super::{Moment, Stamp, holds, is_allow};
 use crate::packet::{Packet, TCP, Transport, UDP};
 use horizon_api::verdict::Decision;
 use std::time::{Duration, Instant};
@@ -56,7 +56,7 @@ impl Class {
 struct Remembered {
     stamp: Stamp,
     decision: Decision,
-    /// Unix seconds: a clock that was set back to before it makes the decision one of the future.
+    /// Unix seconds.
     decided_s: i64,
     /// Whether this side sent something of its own accord, allowed or not: only that can be answered.
     is_begun: bool,
@@ -72,8 +72,7 @@ struct Seen {
 impl Remembered {
     #[inline]
     fn holds(&self, stamp: Stamp, at: Moment) -> bool {
-        let holds_at = |end| (self.decided_s..end).contains(&at.unix_s);
-        self.stamp == stamp && self.decision.holds_until.is_none_or(holds_at)
+        self.stamp == stamp && holds(self.decision, self.decided_s, at)
     }
 }
 

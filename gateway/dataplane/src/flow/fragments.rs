@@ -1,6 +1,6 @@
 //! Which later fragments may pass: those whose first fragment did.
 
-use super::{Moment, Stamp};
+use super::{Moment, Stamp, holds};
 use crate::flow_hash::{FlowHash, write_address};
 use crate::packet::{Fragment, Packet};
 use horizon_api::verdict::Decision;
@@ -43,6 +43,8 @@ struct Allowed {
     until: Instant,
     stamp: Stamp,
     decision: Decision,
+    /// Unix seconds.
+    decided_s: i64,
 }
 
 #[derive(Debug)]
@@ -62,14 +64,14 @@ impl Fragments {
     }
 
     /// Lets the later fragments of a packet pass for a while.
-    pub(super) fn allow(&mut self, first: &Packet, stamp: Stamp, decision: Decision, now: Instant) {
-        self.expire(now);
+    pub(super) fn allow(&mut self, first: &Packet, stamp: Stamp, decision: Decision, at: Moment) {
+        self.expire(at.now);
         while self.oldest.len() >= self.count_max {
             self.forget_oldest();
         }
         if let Some(key) = FragmentKey::of(first) {
-            let until = now + AGE_MAX;
-            self.allowed.insert(key, Allowed { until, stamp, decision });
+            let until = at.now + AGE_MAX;
+            self.allowed.insert(key, Allowed { until, stamp, decision, decided_s: at.unix_s });
             self.oldest.push_back((until, key));
         }
     }
@@ -79,7 +81,7 @@ impl Fragments {
         let allowed = self.allowed.get(&FragmentKey::of(later)?)?;
         let holds = allowed.until > at.now
             && allowed.stamp == stamp
-            && allowed.decision.holds_until.is_none_or(|end| at.unix_s < end);
+            && holds(allowed.decision, allowed.decided_s, at);
         holds.then_some(allowed.decision)
     }
 

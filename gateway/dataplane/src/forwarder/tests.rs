@@ -279,6 +279,18 @@ fn clock_that_is_set_back_takes_the_permission_of_the_future_away() {
 }
 
 #[test]
+fn clock_that_is_set_back_brings_a_rule_back_that_had_ended() {
+    let mut world = World::new(vec![Rule { valid_until: Some(CLOCKS_GO_BACK), ..allow("a", "b") }]);
+    let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");
+    world.at.unix_s = CLOCKS_GO_BACK;
+    assert_eq!(world.link_sends(1, &there), DENIED);
+
+    world.at.unix_s = CLOCKS_GO_BACK - 1;
+
+    assert_eq!(world.link_sends(1, &there), Verdict::ToLink(LinkId(2)));
+}
+
+#[test]
 fn another_device_at_an_address_does_not_inherit() {
     let mut world = World::new(vec![allow("a", "b")]);
     let there = udp("10.7.0.11:5", "10.7.0.12:80", b"x");
