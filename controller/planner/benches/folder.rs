@@ -9,7 +9,8 @@ use divan::{Bencher, counter::BytesCount};
 use horizon_planner::{
     compile::{Input, SourceSnapshot, compile},
     manifest::{Parsed, parse_folder},
-    parse, status,
+    parse,
+    status::{self, Progress},
 };
 
 /// Numbers of objects, about a kilobyte each.
@@ -55,7 +56,8 @@ fn compile_again(bencher: Bencher<'_, '_>, objects: usize) {
 fn conditions(bencher: Bencher<'_, '_>, objects: usize) {
     let input = Input { sources: vec![source(objects, false)], ..Input::default() };
     let compiled = compile(&input, NOW);
-    bencher.bench(|| status::changed(&compiled, &[].into(), &[].into(), NOW));
+    let progress = Progress { gateways: &[].into(), revisions: &[].into(), now: NOW };
+    bencher.bench(|| status::changed(&compiled, progress, &[].into()));
 }
 
 /// Unix seconds.

@@ -20,6 +20,10 @@ pub struct GatewayReport {
     /// When it connected, or when it was lost (unix seconds).
     pub since: i64,
     pub answer: Answer,
+    /// The newest revision whose assignment it runs.
+    pub applied_through: u64,
+    /// The revision since which it carries the networks that it carries.
+    pub carries_since: u64,
     /// What it found on its host that keeps traffic from passing, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -33,15 +37,41 @@ pub enum Answer {
     Refused(Nack),
 }
 
-/// Returns the conditions of the objects in force of which something else is to be said than before. A server without a
-/// report never connected.
+impl GatewayReport {
+    /// Returns its answer as far as an object goes that last changed with `revision`: an assignment that is under way
+    /// for the sake of others leaves applied what was applied.
+    fn answer_about(&self, revision: u64) -> &Answer {
+        let needed = revision.max(self.carries_since);
+        if needed <= self.applied_through { &Answer::Applied } else { &self.answer }
+    }
+}
+
+/// What happens to objects, as far as their statuses tell of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a> {
+    /// By server; one without a report never connected.
+    pub gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
+    /// The revision with which each object last changed.
+    pub revisions: &'a BTreeMap<ObjectKey, u64>,
+    /// Unix seconds.
+    pub now: i64,
+}
+
+impl Progress<'_> {
+    fn answer(&self, server: &ObjectKey, object: &ObjectKey) -> Option<&Answer> {
+        // What has no revision is not committed.
+        let revision = self.revisions.get(object).copied().unwrap_or(u64::MAX);
+        Some(self.gateways.get(server)?.answer_about(revision))
+    }
+}
+
+/// Returns the conditions of the objects in force of which something else is to be said than before.
 pub fn changed(
     compiled: &Compiled,
-    gateways: &BTreeMap<ObjectKey, GatewayReport>,
+    progress: Progress<'_>,
     previous: &BTreeMap<ObjectKey, Vec<Condition>>,
-    now: i64,
 ) -> BTreeMap<ObjectKey, Vec<Condition>> {
-    let statuses = Statuses::new(compiled, gateways, now);
+    let statuses = Statuses::new(compiled, progress);
     let mut changed = BTreeMap::new();
     for (key, object) in &compiled.objects {
         let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
@@ -55,31 +85,35 @@ pub fn changed(
     changed
 }
 
-/// Returns the servers whose gateways must run something because of an object in force.
-pub fn targets(compiled: &Compiled, key: &ObjectKey) -> Vec<ObjectKey> {
+/// Returns the servers whose gateways must run something because of an object in force, each with what its gateway
+/// answered, if it ever connected.
+pub fn answers(
+    compiled: &Compiled,
+    progress: Progress<'_>,
+    key: &ObjectKey,
+) -> Vec<(ObjectKey, Option<Answer>)> {
     let Some(object) = compiled.objects.get(key) else { return vec![] };
-    let (gateways, now) = (&BTreeMap::new(), 0);
-    let statuses = Statuses::new(compiled, gateways, now);
-    statuses.targets(key, &object.spec).into_iter().flatten().cloned().collect()
+    let statuses = Statuses::new(compiled, progress);
+    let servers = statuses.targets(key, &object.spec).into_iter().flatten();
+    servers.map(|server| (server.clone(), progress.answer(server, key).cloned())).collect()
 }
 
 struct Statuses<'a> {
     compiled: &'a Compiled,
-    gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
+    progress: Progress<'a>,
     /// The servers that carry each network.
     carriers: BTreeMap<&'a NetworkId, Vec<&'a ObjectKey>>,
-    now: i64,
 }
 
 impl<'a> Statuses<'a> {
-    fn new(compiled: &'a Compiled, gateways: &'a BTreeMap<ObjectKey, GatewayReport>, now: i64) -> Self {
+    fn new(compiled: &'a Compiled, progress: Progress<'a>) -> Self {
         let mut carriers: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for (key, server) in &compiled.effective.servers {
             for network in &server.networks {
                 carriers.entry(network).or_default().push(key);
             }
         }
-        Self { compiled, gateways, carriers, now }
+        Self { compiled, progress, carriers }
     }
 
     fn of(&self, key: &ObjectKey, object: &Committed) -> Vec<Condition> {
@@ -95,60 +129,65 @@ impl<'a> Statuses<'a> {
     fn enrolled(&self, server: &ObjectKey) -> Condition {
         let public_key = self.compiled.effective.servers.get(server).and_then(|server| server.public_key);
         match public_key {
-            Some(key) => Condition::holds("Enrolled", "Enrolled", format!("its key is {key}"), self.now),
+            Some(key) => {
+                Condition::holds("Enrolled", "Enrolled", format!("its key is {key}"), self.progress.now)
+            }
             None => {
                 let name = &server.name;
                 let message =
                     format!("no gateway has joined as it; run `horizon-controller invite server {name}`");
-                Condition::fails("Enrolled", "NotEnrolled", message, self.now)
+                Condition::fails("Enrolled", "NotEnrolled", message, self.progress.now)
             }
         }
     }
 
     fn connected(&self, server: &ObjectKey) -> Condition {
-        match self.gateways.get(server) {
+        match self.progress.gateways.get(server) {
             Some(report) if report.is_connected => Condition::holds(
                 "Connected",
                 "Connected",
                 format!("since {}", moment(report.since)),
-                self.now,
+                self.progress.now,
             ),
             Some(report) => {
                 let message = format!("not seen since {}", moment(report.since));
-                Condition::fails("Connected", "Disconnected", message, self.now)
+                Condition::fails("Connected", "Disconnected", message, self.progress.now)
             }
-            None => Condition::fails("Connected", "NeverConnected", "it was never seen", self.now),
+            None => Condition::fails("Connected", "NeverConnected", "it was never seen", self.progress.now),
         }
     }
 
     fn programmed(&self, key: &ObjectKey, object: &Committed) -> Option<Condition> {
         let targets = self.targets(key, &object.spec)?;
-        let refused = targets.iter().find_map(|server| match &self.gateways.get(*server)?.answer {
+        let refused = targets.iter().find_map(|server| match &self.progress.gateways.get(*server)?.answer {
             Answer::Refused(nack) if concerns(nack, key, object, server) => Some((*server, nack)),
             Answer::Refused(_) | Answer::Pending | Answer::Applied => None,
         });
         if let Some((server, nack)) = refused {
             let message = format!("{server} refused it: {}; it runs what it had before", nack.reason);
-            return Some(Condition::fails("Programmed", "RejectedByGateway", message, self.now));
+            return Some(Condition::fails("Programmed", "RejectedByGateway", message, self.progress.now));
         }
-        let is_online = |server: &&&ObjectKey| self.gateways.get(**server).is_some_and(|r| r.is_connected);
+        let is_online =
+            |server: &&&ObjectKey| self.progress.gateways.get(**server).is_some_and(|r| r.is_connected);
         let (online, offline): (Vec<_>, Vec<_>) = targets.iter().partition(is_online);
         if online.is_empty() {
             let message = SmolStr::new_static("no gateway that carries it is connected");
-            return Some(Condition::fails("Programmed", "NoGateways", message, self.now));
+            return Some(Condition::fails("Programmed", "NoGateways", message, self.progress.now));
         }
         let is_pending =
-            |server: &&&&ObjectKey| self.gateways.get(***server).is_some_and(|r| r.answer != Answer::Applied);
+            |server: &&&&ObjectKey| self.progress.answer(server, key).is_some_and(|a| *a != Answer::Applied);
         if let Some(server) = online.iter().find(is_pending) {
             let message = format!("{server} has not applied it yet");
-            return Some(Condition::fails("Programmed", "Pending", message, self.now));
+            return Some(Condition::fails("Programmed", "Pending", message, self.progress.now));
         }
         Some(match offline.first() {
-            None => Condition::holds("Programmed", "Programmed", "every gateway applied it", self.now),
+            None => {
+                Condition::holds("Programmed", "Programmed", "every gateway applied it", self.progress.now)
+            }
             Some(first) => {
                 let message =
                     format!("{} of {} gateways applied it; {first} is away", online.len(), targets.len());
-                Condition::holds("Programmed", "PartiallyProgrammed", message, self.now)
+                Condition::holds("Programmed", "PartiallyProgrammed", message, self.progress.now)
             }
         })
     }
@@ -182,14 +221,14 @@ impl<'a> Statuses<'a> {
             ["Accepted", "ResolvedRefs", "Usable", "Enrolled", "Connected", "Programmed"];
         let failing = |kind: &str| conditions.iter().find(|c| c.kind == kind && !c.is_true());
         if let Some(blocked) = self.compiled.blocked.get(key) {
-            return Condition::fails("Ready", &blocked.reason, &blocked.message, self.now);
+            return Condition::fails("Ready", &blocked.reason, &blocked.message, self.progress.now);
         }
         if let Some(first) = IN_ORDER.iter().find_map(|kind| failing(kind)) {
-            return Condition::fails("Ready", &first.reason, first.message.clone(), self.now);
+            return Condition::fails("Ready", &first.reason, first.message.clone(), self.progress.now);
         }
-        match self.gateways.get(key).and_then(|report| report.warnings.first()) {
-            Some(warning) => Condition::fails("Ready", "ForwardingBlocked", warning, self.now),
-            None => Condition::holds("Ready", "Ready", "it does what it is for", self.now),
+        match self.progress.gateways.get(key).and_then(|report| report.warnings.first()) {
+            Some(warning) => Condition::fails("Ready", "ForwardingBlocked", warning, self.progress.now),
+            None => Condition::holds("Ready", "Ready", "it does what it is for", self.progress.now),
         }
     }
 }

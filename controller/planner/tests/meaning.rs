@@ -14,7 +14,7 @@ use horizon_api::{
 use horizon_planner::{
     compile::{Compiled, Standing},
     manifest::Manifest,
-    status::{Answer, GatewayReport, changed},
+    status::{Answer, GatewayReport, Progress, changed},
 };
 use world::{Folder, Memory, addresses, codes, condition, config, key};
 
@@ -264,9 +264,25 @@ fn a_grant_is_for_the_gateways_that_carry_its_networks() {
     assert_eq!(compiled.effective.audience(&[]), [].into());
 }
 
+/// A gateway that carries its networks since revision 3 and applied no assignment before the one that it answers.
+fn answered(answer: Answer) -> GatewayReport {
+    GatewayReport {
+        is_connected: true,
+        since: 0,
+        answer,
+        applied_through: 0,
+        carries_since: 3,
+        warnings: vec![],
+    }
+}
+
 fn ready(compiled: &Compiled, report: Option<GatewayReport>, object: &str) -> String {
     let reports = report.map(|report| (key("Server/gw-1"), report)).into_iter().collect();
-    let statuses = changed(compiled, &reports, &BTreeMap::new(), 0);
+    // Revision 3 added the server, 4 changed the policy.
+    let revisions = [("Network/office", 2), ("Server/gw-1", 3), ("AccessPolicy/staff-to-web", 4)];
+    let revisions = revisions.map(|(object, revision)| (key(object), revision)).into();
+    let progress = Progress { gateways: &reports, revisions: &revisions, now: 0 };
+    let statuses = changed(compiled, progress, &BTreeMap::new());
     let conditions = &statuses[&key(object)];
     let ready = conditions.iter().find(|condition| condition.kind == "Ready").expect("always there");
     format!("{:?} {}", ready.status, ready.reason)
@@ -281,8 +297,7 @@ fn ready_says_what_stands_in_the_way() {
         "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().expect("a key"),
     );
     let joined = memory.apply(&Folder::office());
-    let report =
-        |is_connected, answer| Some(GatewayReport { is_connected, since: 0, answer, warnings: vec![] });
+    let report = |is_connected, answer| Some(GatewayReport { is_connected, ..answered(answer) });
 
     assert_eq!(ready(&alone, None, "Server/gw-1"), "False NotEnrolled");
     assert_eq!(ready(&joined, None, "Server/gw-1"), "False NeverConnected");
@@ -298,6 +313,27 @@ fn ready_says_what_stands_in_the_way() {
 }
 
 #[test]
+fn what_was_applied_stays_so_while_something_else_is_under_way() {
+    let mut memory = Memory::default();
+    memory.input.facts.servers.insert(
+        key("Server/gw-1"),
+        "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=".parse().expect("a key"),
+    );
+    let compiled = memory.apply(&Folder::office());
+    let check = |applied_through, expected: [&str; 3]| {
+        let report = GatewayReport { applied_through, ..answered(Answer::Pending) };
+        let said = ["Network/office", "Server/gw-1", "AccessPolicy/staff-to-web"]
+            .map(|object| ready(&compiled, Some(report.clone()), object));
+        assert_eq!(said, expected, "through {applied_through}");
+    };
+
+    // The network is older than the server that carries it.
+    check(2, ["False Pending", "False Pending", "False Pending"]);
+    check(3, ["True Ready", "True Ready", "False Pending"]);
+    check(4, ["True Ready", "True Ready", "True Ready"]);
+}
+
+#[test]
 fn a_refusal_is_told_on_the_object_that_caused_it() {
     let compiled = Memory::default().apply(&Folder::office());
     let nack = Nack {
@@ -308,7 +344,7 @@ fn a_refusal_is_told_on_the_object_that_caused_it() {
         running: None,
     };
     let answer = Answer::Refused(nack);
-    let report = Some(GatewayReport { is_connected: true, since: 0, answer, warnings: vec![] });
+    let report = Some(answered(answer));
 
     assert_eq!(ready(&compiled, report.clone(), "AccessPolicy/staff-to-web"), "False RejectedByGateway");
     assert_eq!(ready(&compiled, report, "Network/office"), "False Pending");

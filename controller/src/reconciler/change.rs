@@ -21,7 +21,7 @@ use crate::{identity::ControllerIdentity, snapshot::GatewaySnapshot, store};
 
 /// What a compilation changes against what is in force.
 pub(super) struct Change {
-    changed: Vec<ObjectKey>,
+    pub(super) changed: Vec<ObjectKey>,
     pub(super) deleted: Vec<ObjectKey>,
     /// Keys whose token is not made here any more: the one that was made is void.
     pub(super) withdrawn: Vec<ObjectKey>,
@@ -42,6 +42,8 @@ struct Wanted {
     sections: Vec<EncodedSection>,
     /// What its gateway goes back to, where this must be confirmed.
     previous: Option<ContentHash>,
+    /// The revision since which it carries its networks; `None` is the one that is signed.
+    carries_since: Option<u64>,
 }
 
 pub(super) struct OwnedAddress {
@@ -114,7 +116,14 @@ impl Change {
                 let previous = old
                     .filter(|(old, _)| old.gateway == gateway)
                     .map(|(old, hash)| old.provisional.map_or(hash, |provisional| provisional.previous));
-                self.assigned.push(Wanted { server: server.clone(), gateway, sections, previous });
+                let carries_since = state.carries_since(server, effective);
+                self.assigned.push(Wanted {
+                    server: server.clone(),
+                    gateway,
+                    sections,
+                    previous,
+                    carries_since,
+                });
             }
         }
         let has_gateway = |server: &&ObjectKey| {
@@ -152,7 +161,7 @@ impl Change {
         revert_at_ms: Option<i64>,
     ) -> BTreeMap<ObjectKey, Assigned> {
         let sign = |wanted: &Wanted| {
-            let Wanted { server, gateway, sections, previous } = wanted;
+            let Wanted { server, gateway, sections, previous, carries_since } = wanted;
             let provisional = revert_at_ms.zip(*previous);
             let assignment = Assignment {
                 epoch: version.epoch,
@@ -166,7 +175,9 @@ impl Change {
             let hash = ContentHash::from_bytes(signed.hash());
             let sections = sections.iter().map(|s| (s.header.hash, Arc::from(s.bytes.as_slice()))).collect();
             let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
-            (server.clone(), Assigned { gateway: *gateway, revision: version.revision, snapshot })
+            let (gateway, revision) = (*gateway, version.revision);
+            let carries_since = carries_since.unwrap_or(revision);
+            (server.clone(), Assigned { gateway, revision, carries_since, snapshot })
         };
         self.assigned.iter().map(sign).collect()
     }

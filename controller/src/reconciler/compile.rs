@@ -170,14 +170,17 @@ impl Reconciler {
         signed: BTreeMap<ObjectKey, Assigned>,
     ) {
         let state = &mut self.state;
+        state.keep_applied();
         state.version = version;
         state.adopt_revocations(&compiled, &change.revoked);
         state.uids.extend(uids);
+        state.revisions.extend(change.changed.iter().map(|key| (key.clone(), version.revision)));
         for key in change.deleted.iter().chain(&change.withdrawn) {
             state.forget_token(key);
         }
         for key in &change.deleted {
             state.uids.remove(key);
+            state.revisions.remove(key);
             state.conditions.remove(key);
             state.facts.servers.remove(key);
         }
@@ -191,9 +194,8 @@ impl Reconciler {
     /// Writes the conditions that are not what they were. An idle hour writes nothing.
     pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
         let reports = self.state.gateway_reports();
-        let previous = &self.state.conditions;
-        let changed =
-            off_worker(|| status::changed(&self.state.compiled, &reports, previous, clock::unix_s()));
+        let (progress, previous) = (self.state.progress(&reports), &self.state.conditions);
+        let changed = off_worker(|| status::changed(&self.state.compiled, progress, previous));
         let mut stored = Vec::new();
         for (key, conditions) in &changed {
             let Some(uid) = self.state.uids.get(key).filter(|_| self.state.committed.contains_key(key))

@@ -3,13 +3,17 @@
 use std::collections::BTreeMap;
 
 use horizon_api::{
+    assignment::Version,
     key::PublicKey,
     resource::ObjectKey,
     section::ContentHash,
     wire::cfg::{Heartbeat, Nack},
 };
 use horizon_node::clock;
-use horizon_planner::status::{Answer, GatewayReport as PlannerReport};
+use horizon_planner::{
+    compile::EffectiveServer,
+    status::{Answer, GatewayReport as PlannerReport, Progress},
+};
 use tracing::warn;
 
 use super::{Reconciler, state::State};
@@ -26,8 +30,10 @@ pub(super) struct Gateway {
     pub(super) version: String,
     /// Unix milliseconds: when it connected, or when it was lost.
     pub(super) since_ms: i64,
-    pub(super) running: Option<u64>,
+    running: Option<Version>,
     running_hash: Option<ContentHash>,
+    /// The newest revision that was seen to ask for nothing but what it runs.
+    kept_through: u64,
     nack: Option<Nack>,
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) rates: Rates,
@@ -63,9 +69,27 @@ impl Gateway {
             let (new, old) = (Self::totals(&heartbeat), Self::totals(last));
             self.rates = Rates { inbound: per_second(new.0, old.0), outbound: per_second(new.1, old.1) };
         }
-        self.running = heartbeat.running.map(|version| version.revision);
-        self.running_hash = heartbeat.assignment;
+        self.run(heartbeat.running, heartbeat.assignment);
         self.heartbeat = Some(heartbeat);
+    }
+
+    fn run(&mut self, version: Option<Version>, assignment: Option<ContentHash>) {
+        if assignment != self.running_hash {
+            self.kept_through = 0;
+        }
+        self.running = version;
+        self.running_hash = assignment;
+    }
+
+    /// Returns the revision of the assignment that it runs; 0 is none.
+    pub(super) fn revision(&self) -> u64 {
+        self.running.map_or(0, |version| version.revision)
+    }
+
+    /// Returns the newest revision, of the ones of an epoch, whose assignment it runs.
+    fn applied_through(&self, epoch: u64) -> u64 {
+        let running = self.running.filter(|version| version.epoch == epoch);
+        running.map_or(0, |version| version.revision.max(self.kept_through))
     }
 
     fn answer(&self, wanted: Option<ContentHash>) -> Answer {
@@ -104,8 +128,7 @@ impl Reconciler {
                 }
             }
             ReportKind::Ack { version, assignment } => {
-                gateway.running = Some(version.revision);
-                gateway.running_hash = Some(assignment);
+                gateway.run(Some(version), Some(assignment));
                 gateway.nack = None;
             }
             ReportKind::Nack(nack) => gateway.nack = Some(nack),
@@ -154,14 +177,41 @@ impl State {
     fn gateway_report(&self, server: &ObjectKey) -> Option<PlannerReport> {
         let effective = self.compiled.effective.servers.get(server)?;
         let gateway = self.gateway_of(effective.public_key)?;
-        let wanted = self.assignments.get(server).map(|assigned| assigned.snapshot.hash);
+        let assigned = self.assignments.get(server);
+        let wanted = assigned.map(|assigned| assigned.snapshot.hash);
         let heartbeat = gateway.heartbeat.as_ref().filter(|_| gateway.is_connected());
         Some(PlannerReport {
             is_connected: gateway.is_connected(),
             since: gateway.since_ms / 1000,
             answer: gateway.answer(wanted),
+            applied_through: gateway.applied_through(self.version.epoch),
+            carries_since: assigned.map_or(u64::MAX, |assigned| assigned.carries_since),
             warnings: heartbeat.map(|heartbeat| heartbeat.warnings.clone()).unwrap_or_default(),
         })
+    }
+
+    /// Returns what statuses are made of.
+    pub(super) fn progress<'a>(&'a self, gateways: &'a BTreeMap<ObjectKey, PlannerReport>) -> Progress<'a> {
+        Progress { gateways, revisions: &self.revisions, now: clock::unix_s() }
+    }
+
+    /// Another revision comes: gateways that run what they are to run have applied everything up to this one.
+    pub(super) fn keep_applied(&mut self) {
+        for assigned in self.assignments.values() {
+            if let Some(gateway) = self.gateways.get_mut(&assigned.gateway)
+                && gateway.running_hash == Some(assigned.snapshot.hash)
+            {
+                gateway.kept_through = self.version.revision;
+            }
+        }
+    }
+
+    /// Returns since when a server carries the networks that it is to carry, if it does already.
+    pub(super) fn carries_since(&self, server: &ObjectKey, wanted: &EffectiveServer) -> Option<u64> {
+        let current = self.compiled.effective.servers.get(server)?;
+        let assigned = self.assignments.get(server)?;
+        let is_same = current.networks == wanted.networks && wanted.public_key == Some(assigned.gateway);
+        is_same.then_some(assigned.carries_since)
     }
 
     fn server_of(&self, gateway: &PublicKey) -> Option<ObjectKey> {

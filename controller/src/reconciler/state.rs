@@ -50,6 +50,8 @@ pub(super) struct State {
     pub(super) conditions: BTreeMap<ObjectKey, Vec<Condition>>,
     /// The store's names of objects, and when each was first accepted (unix milliseconds).
     pub(super) uids: BTreeMap<ObjectKey, Uid>,
+    /// The revision that last changed each committed object.
+    pub(super) revisions: BTreeMap<ObjectKey, u64>,
     pub(super) allocations: Allocations,
     pub(super) facts: Facts,
     /// Keyed digests of tokens that were made here, by the uid of their key.
@@ -106,6 +108,8 @@ impl<'a> Uids<'a> {
 pub(super) struct Assigned {
     pub(super) gateway: PublicKey,
     pub(super) revision: u64,
+    /// The revision since which it carries the networks that it carries.
+    pub(super) carries_since: u64,
     pub(super) snapshot: Arc<GatewaySnapshot>,
 }
 
@@ -173,6 +177,7 @@ impl State {
             text_hashes: TextHashes::new(),
             conditions: BTreeMap::new(),
             uids: BTreeMap::new(),
+            revisions: BTreeMap::new(),
             allocations: Allocations::default(),
             facts: Facts::default(),
             digests: BTreeMap::new(),
@@ -217,7 +222,9 @@ impl State {
         }
         self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
         // Revision 0 is an object that a login made and no revision has taken in: the crash came in between.
-        if object.revision > 0 {
+        let revision = u64::try_from(object.revision).context("a revision is negative")?;
+        if revision > 0 {
+            self.revisions.insert(key.clone(), revision);
             self.conditions.insert(key.clone(), committed.conditions.clone());
             self.committed.insert(key, Arc::new(committed));
         }
@@ -275,7 +282,9 @@ impl State {
             let hash = ContentHash::from_bytes(signed.hash());
             let snapshot = Arc::new(GatewaySnapshot { assignment: signed, hash, sections });
             let (gateway, revision) = (assignment.gateway, assignment.revision);
-            self.assignments.insert(server.clone(), Assigned { gateway, revision, snapshot });
+            // Since when is not stored: a gateway that does not run this one has all before it.
+            let assigned = Assigned { gateway, revision, carries_since: revision, snapshot };
+            self.assignments.insert(server.clone(), assigned);
         }
         Ok(())
     }

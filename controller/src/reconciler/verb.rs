@@ -167,20 +167,16 @@ impl Reconciler {
     pub(super) fn object(&self, key: &ObjectKey) -> Result<ObjectReport, Refusal> {
         let Some(object) = self.state.committed.get(key) else { return Err(self.missing(key)) };
         let reports = self.state.gateway_reports();
-        let servers = status::targets(&self.state.compiled, key);
-        let words = servers.into_iter().map(|server| {
-            let word = match reports.get(&server) {
+        let answers = status::answers(&self.state.compiled, self.state.progress(&reports), key);
+        let words = answers.into_iter().map(|(server, answer)| {
+            let is_away = reports.get(&server).is_some_and(|report| !report.is_connected);
+            let word = match answer {
                 None => "never connected".to_owned(),
-                Some(report) => {
-                    let away = if report.is_connected { "" } else { "away; last: " };
-                    match &report.answer {
-                        Answer::Pending => format!("{away}nothing about its newest assignment yet"),
-                        Answer::Applied => format!("{away}applied"),
-                        Answer::Refused(nack) => format!("{away}refused: {}", nack.reason),
-                    }
-                }
+                Some(Answer::Pending) => "not applied yet".to_owned(),
+                Some(Answer::Applied) => "applied".to_owned(),
+                Some(Answer::Refused(nack)) => format!("refused: {}", nack.reason),
             };
-            GatewayWord { server, word }
+            GatewayWord { server, word: if is_away { format!("away; last: {word}") } else { word } }
         });
         Ok(ObjectReport {
             object: key.clone(),

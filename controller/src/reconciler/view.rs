@@ -136,7 +136,7 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
         reason: why.map(|c| c.reason.to_string()).unwrap_or_default(),
         message: why.map(|c| c.message.to_string()).unwrap_or_default(),
         desired_revision: state.assignments.get(key).map_or(0, |assigned| assigned.revision),
-        applied_revision: gateway.and_then(|gateway| gateway.running).unwrap_or(0),
+        applied_revision: gateway.map_or(0, Gateway::revision),
         version: gateway.map(|gateway| gateway.version.clone()).unwrap_or_default(),
         endpoints: server.endpoints.iter().map(ToString::to_string).collect(),
         networks: server.networks.iter().map(ToString::to_string).collect(),
