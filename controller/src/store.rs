@@ -5,10 +5,12 @@
 //! was told. Times are milliseconds of Unix time, uids are text, JSON is text that is not looked into.
 
 mod allocation;
+mod api_token;
 mod assignment;
 mod audit;
 mod binding;
 mod commit;
+mod document;
 mod error;
 mod event;
 mod guard;
@@ -44,10 +46,12 @@ use horizon_node::data_folder::{DataFolder, DataFolderError};
 use tracing::{error, info};
 
 pub use allocation::Allocation;
+pub use api_token::NewApiToken;
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use binding::{Binding, NodeKind, Seen};
 pub use commit::{CommitOutcome, CommitRevision, Restored};
+pub use document::{Document, DocumentChanges, DocumentKey, StoredDocuments};
 pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
 pub use guard::{Armed, Guard, Plan, Reverted};
@@ -241,6 +245,47 @@ impl Store {
     /// Returns the newest events, newest first.
     pub async fn recent_events(&self, limit: i64) -> Result<Vec<StoredEvent>> {
         self.parts.readers.read(move |statements| event::recent(statements, limit)).await
+    }
+
+    /// Returns what the resource API showed last.
+    pub async fn documents(&self) -> Result<StoredDocuments> {
+        self.parts.readers.read(document::all).await
+    }
+
+    /// Changes what the resource API shows, all of it or nothing, with what is to be remembered of who did it.
+    pub async fn change_documents(&self, changes: DocumentChanges, audits: Vec<AuditEntry>) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            document::change(statements, changes)?;
+            audits.iter().try_for_each(|audit| audit::append(statements, audit))
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Stores a token of the resource API, if there is room for one more.
+    pub async fn add_api_token(&self, token: NewApiToken, audit: AuditEntry) -> Result<bool> {
+        let work = move |statements: &mut Statements| {
+            let is_kept = api_token::put(statements, &token)?;
+            if is_kept {
+                audit::append(statements, &audit)?;
+            }
+            Ok(is_kept)
+        };
+        self.parts.writer.write(work).await
+    }
+
+    /// Returns whom a token of the resource API stands for.
+    pub async fn api_token(&self, secret: Vec<u8>, now: i64) -> Result<Option<String>> {
+        self.parts.readers.read(move |statements| api_token::find(statements, &secret, now)).await
+    }
+
+    /// Ends every token of a subject, and says how many there were.
+    pub async fn end_api_tokens(&self, subject: String, audit: AuditEntry) -> Result<u64> {
+        let work = move |statements: &mut Statements| {
+            let ended = api_token::delete_of(statements, &subject)?;
+            audit::append(statements, &audit)?;
+            Ok(ended)
+        };
+        self.parts.writer.write(work).await
     }
 
     /// Stores a sign-in link.

@@ -18,6 +18,7 @@ pub mod query;
 pub mod refusal;
 pub mod resource;
 pub mod selector;
+pub mod shown;
 pub mod status;
 pub mod stored;
 pub mod table;

@@ -1,0 +1,116 @@
+//! An object of ours as it is shown: what somebody wrote or what is in force, with what is known of it.
+
+use horizon_api::{
+    condition::Condition,
+    resource::{Metadata, Status},
+};
+use horizon_planner::compile::Committed;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::{definition::Definition, managed::time_text};
+
+/// What is known of an object beside its text.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    pub uid: &'a str,
+    pub created: Timestamp,
+    /// The generation that was looked at.
+    pub generation: i64,
+    /// The revision that last changed it; 0 while none has taken it in.
+    pub revision: u64,
+    pub conditions: &'a [Condition],
+}
+
+/// Returns an object in force that no client of the resource API wrote, such as one of a folder. It has no resource
+/// version yet.
+pub fn in_force(committed: &Committed, known: Known<'_>) -> Value {
+    let Committed { key, metadata: Metadata { labels, annotations, .. }, spec, generation, .. } = committed;
+    let mut metadata = json!({
+        "name": key.name,
+        "namespace": key.namespace,
+        "uid": known.uid,
+        "generation": generation,
+        "creationTimestamp": time_text(known.created),
+    });
+    if !labels.is_empty() {
+        metadata["labels"] = json!(labels);
+    }
+    if !annotations.is_empty() {
+        metadata["annotations"] = json!(annotations);
+    }
+    let resource = &Definition::of(key.kind).resource;
+    json!({
+        "apiVersion": resource.api_version(),
+        "kind": resource.kind,
+        "metadata": metadata,
+        "spec": spec,
+        "status": status(known),
+    })
+}
+
+/// Puts what is known of an object in the place of its status.
+pub fn set_status(object: &mut Map<String, Value>, known: Known<'_>) {
+    object.insert("status".to_owned(), status(known));
+}
+
+fn status(known: Known<'_>) -> Value {
+    let Known { generation, revision, conditions, .. } = known;
+    let conditions = conditions.iter().map(|condition| condition.clone().at_generation(generation)).collect();
+    json!(Status { observed_generation: generation, revision, conditions })
+}
+
+#[cfg(test)]
+mod tests {
+    use horizon_api::resource::{Kind, ObjectKey, ResourceSpec};
+    use horizon_planner::{
+        compile::Owner,
+        manifest::Origin,
+        node::Place,
+    };
+
+    use super::*;
+
+    #[test]
+    fn what_is_in_force_is_shown_as_an_api_server_shows_it() {
+        let spec = ResourceSpec::from_json(Kind::User, json!({ "groups": ["staff"] })).unwrap();
+        let origin = Origin { file: "people.yaml".into(), place: Place { line: 1, column: 1 } };
+        let committed = Committed {
+            key: ObjectKey::new(Kind::User, "default", "alice"),
+            metadata: Metadata { labels: [("team".into(), "a".into())].into(), ..Metadata::default() },
+            spec,
+            owner: Owner { source: "files:/etc/horizon".into(), origin },
+            generation: 3,
+            conditions: vec![],
+            stale: None,
+        };
+        let conditions = [Condition::holds("Ready", "Ready", "works", 0).at_generation(2)];
+        let known = Known {
+            uid: "u",
+            created: Timestamp::UNIX_EPOCH,
+            generation: 3,
+            revision: 7,
+            conditions: &conditions,
+        };
+
+        assert_eq!(
+            in_force(&committed, known),
+            json!({
+                "apiVersion": "horizon.dev/v1alpha1",
+                "kind": "User",
+                "metadata": {
+                    "name": "alice", "namespace": "default", "uid": "u", "generation": 3,
+                    "creationTimestamp": "1970-01-01T00:00:00Z", "labels": { "team": "a" },
+                },
+                "spec": { "groups": ["staff"], "maxDevices": 5 },
+                "status": {
+                    "observedGeneration": 3, "revision": 7,
+                    "conditions": [{
+                        "type": "Ready", "status": "True", "reason": "Ready", "message": "works",
+                        "observedGeneration": 3, "lastTransitionTime": "1970-01-01T00:00:00Z",
+                    }],
+                },
+            })
+        );
+    }
+}

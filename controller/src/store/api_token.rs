@@ -1,0 +1,78 @@
+//! Bearer tokens of the resource API. Only their digests are kept.
+
+use super::error::Result;
+use super::statement::{Statements, Value};
+
+/// A token to be made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NewApiToken {
+    /// The hash of the token's text.
+    pub secret: Vec<u8>,
+    /// Whom it stands for.
+    pub subject: String,
+    pub now: i64,
+    pub expires_at: i64,
+}
+
+/// More than this many live tokens are a program that makes one for every call.
+const TOKENS_MAX: i64 = 10_000;
+
+/// Stores a token and forgets those that are over; says whether there was room.
+pub(super) fn put(statements: &mut Statements, token: &NewApiToken) -> Result<bool> {
+    statements.execute("DELETE FROM api_tokens WHERE expires_at <= ?1", vec![token.now.into()])?;
+    let count = statements.query_one("SELECT COUNT(*) FROM api_tokens", vec![], |row| row.integer(0))?;
+    if count.is_some_and(|count| count >= TOKENS_MAX) {
+        return Ok(false);
+    }
+    statements.execute(
+        "INSERT INTO api_tokens (digest, subject, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (digest) DO NOTHING",
+        vec![digest(&token.secret), token.subject.as_str().into(), token.now.into(), token.expires_at.into()],
+    )?;
+    Ok(true)
+}
+
+/// Returns whom a token stands for, unless it is over.
+pub(super) fn find(statements: &mut Statements, secret: &[u8], now: i64) -> Result<Option<String>> {
+    statements.query_one(
+        "SELECT subject FROM api_tokens WHERE digest = ?1 AND expires_at > ?2",
+        vec![digest(secret), now.into()],
+        |row| row.text(0),
+    )
+}
+
+/// Ends every token of a subject, and says how many there were.
+pub(super) fn delete_of(statements: &mut Statements, subject: &str) -> Result<u64> {
+    statements.execute("DELETE FROM api_tokens WHERE subject = ?1", vec![subject.into()])
+}
+
+/// The secrets are random and long, so one fast hash is enough.
+fn digest(secret: &[u8]) -> Value {
+    Value::Blob(blake3::derive_key("horizon api token v1", secret).to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{migration::migrate, statement::Access};
+
+    #[test]
+    fn a_token_stands_for_somebody_until_it_ends() {
+        let mut statements = Statements::open(":memory:".as_ref(), Access::ReadWrite).unwrap();
+        migrate(&mut statements).unwrap();
+        let token = |secret: u8, subject: &str| NewApiToken {
+            secret: vec![secret; 32],
+            subject: subject.into(),
+            now: 10,
+            expires_at: 20,
+        };
+        assert!(put(&mut statements, &token(1, "operator")).unwrap());
+        assert!(put(&mut statements, &token(2, "default/ops")).unwrap());
+        let mut at = |secret: u8, now| find(&mut statements, &[secret; 32], now).unwrap();
+
+        assert_eq!((at(1, 19).as_deref(), at(1, 20)), (Some("operator"), None));
+        assert_eq!((at(2, 19).as_deref(), at(3, 19)), (Some("default/ops"), None));
+        assert_eq!(delete_of(&mut statements, "default/ops").unwrap(), 1);
+        assert_eq!(find(&mut statements, &[2; 32], 19).unwrap(), None);
+    }
+}
