@@ -17,12 +17,14 @@ use horizon_api::{
 use horizon_planner::manifest::Parsed;
 use tokio::sync::oneshot;
 
-use crate::source::files::FolderScan;
+use crate::{fate::ApiChanges, source::files::FolderScan};
 
 /// One thing that happened. Closed: the reconciler handles each.
 pub enum Event {
     /// A source was read.
     Scanned { source: String, scan: Arc<FolderScan>, parsed: Parsed },
+    /// Clients of the resource API changed something; the answer is that it was compiled.
+    Api(ApiChanges, oneshot::Sender<()>),
     /// A gateway presents a registration token.
     Join(JoinRequest, oneshot::Sender<Result<ServerName, Refusal>>),
     /// An enrolled gateway is back.

@@ -9,6 +9,7 @@ mod compile;
 mod confirm;
 mod delegation;
 mod enrol;
+mod fates;
 mod gateways;
 mod grants;
 mod guard;
@@ -32,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use horizon_api::{assignment::Version, http::View};
-use horizon_api_server::Refusal;
+use horizon_api_server::{Admins, Refusal};
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
@@ -45,6 +46,7 @@ pub use view::{STALLED, UNREVERTED};
 
 use crate::{
     event::{Answer, Event},
+    fate::Fates,
     identity::ControllerIdentity,
     snapshot::{GatewaySnapshot, Snapshot},
     store::Store,
@@ -63,6 +65,9 @@ pub struct Parts {
 pub struct Published {
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
     pub views: watch::Receiver<Arc<View>>,
+    /// What becomes of objects; the first word is about every one.
+    pub fates: mpsc::Receiver<Fates>,
+    pub admins: watch::Receiver<Arc<Admins>>,
 }
 
 /// The owner of the state.
@@ -76,6 +81,8 @@ pub struct Reconciler {
     snapshots: watch::Sender<Arc<Snapshot>>,
     views: watch::Sender<Arc<View>>,
     view_is_due: bool,
+    fates: mpsc::Sender<Fates>,
+    admins: watch::Sender<Arc<Admins>>,
 }
 
 /// The page shows changes twice a second at most.
@@ -100,6 +107,9 @@ impl Reconciler {
         };
         let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
+        // One word waits at most: while it does, the next one grows.
+        let (fates, fates_seen) = mpsc::channel(1);
+        let (admins, admins_seen) = watch::channel(Arc::default());
         let mut reconciler = Self {
             store,
             identity,
@@ -110,12 +120,17 @@ impl Reconciler {
             snapshots,
             views,
             view_is_due: true,
+            fates,
+            admins,
         };
         reconciler.warn_of_delegation();
         reconciler.foresee();
         reconciler.read_events().await;
         reconciler.publish_view();
-        Ok((reconciler, Published { snapshots: snapshots_seen, views: views_seen }))
+        reconciler.publish_admins();
+        let published =
+            Published { snapshots: snapshots_seen, views: views_seen, fates: fates_seen, admins: admins_seen };
+        Ok((reconciler, published))
     }
 
     /// Runs until nobody can send events any more.
@@ -134,6 +149,9 @@ impl Reconciler {
                         self.publish_view();
                     }
                 }
+                Ok(place) = self.fates.reserve(), if !self.state.untold.is_empty() => {
+                    place.send(self.state.take_fates());
+                }
                 _ = wake_timer.tick() => self.wake().await,
                 _ = delegation_timer.tick() => self.renew_delegation().await,
             }
@@ -146,6 +164,10 @@ impl Reconciler {
             Event::Scanned { source, scan, parsed } => {
                 self.state.scanned(&source, &scan, parsed);
                 self.recompile_or_log("scan").await;
+            }
+            Event::Api(changes, done) => {
+                self.change_api_objects(changes).await;
+                drop(done.send(()));
             }
             // Whoever asked may be gone by the time of the answer.
             Event::Join(request, reply) => drop(reply.send(self.join(request).await)),
@@ -207,6 +229,7 @@ impl Reconciler {
             self.recompile_or_log("time").await;
         }
         self.end_holds().await;
+        self.publish_admins();
         self.tell_suppressed().await;
         if self.store.trouble().is_some() {
             // Whether writing works again is known only by writing; the store remembers the outcome.

@@ -2,9 +2,9 @@
 
 use horizon_api::{
     condition::Condition,
-    resource::{Metadata, Status},
+    resource::{Kind, Metadata, Status, VERSION},
 };
-use horizon_planner::compile::Committed;
+use horizon_planner::{compile::Committed, schema::custom_resource_definition};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -54,6 +54,55 @@ pub fn set_status(object: &mut Map<String, Value>, known: Known<'_>) {
     object.insert("status".to_owned(), status(known));
 }
 
+/// Marks an object as one that is to go.
+pub fn mark_deleted(object: &mut Value, now: Timestamp) {
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or(0);
+    metadata.insert("generation".to_owned(), json!(generation + 1));
+    metadata.insert("deletionTimestamp".to_owned(), json!(time_text(now)));
+    metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
+}
+
+/// Returns a namespace as an API server makes it, without a resource version.
+pub fn namespace(name: &str, uid: &str, created: Timestamp) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": name,
+            "uid": uid,
+            "creationTimestamp": time_text(created),
+            "labels": { "kubernetes.io/metadata.name": name },
+        },
+        "spec": { "finalizers": ["kubernetes"] },
+        "status": { "phase": "Active" },
+    })
+}
+
+/// Returns the definition of a kind of ours as an API server shows it once it is served.
+pub fn definition(kind: Kind, uid: &str, created: Timestamp) -> Value {
+    let mut object = custom_resource_definition(kind);
+    let names = object.pointer("/spec/names").cloned().unwrap_or_default();
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.insert("uid".to_owned(), json!(uid));
+        metadata.insert("creationTimestamp".to_owned(), json!(time_text(created)));
+        metadata.insert("generation".to_owned(), json!(1));
+    }
+    let condition = |kind: &str, reason: &str, message: &str| {
+        json!({ "type": kind, "status": "True", "reason": reason, "message": message,
+            "lastTransitionTime": time_text(created) })
+    };
+    object["status"] = json!({
+        "acceptedNames": names,
+        "conditions": [
+            condition("NamesAccepted", "NoConflicts", "no conflicts found"),
+            condition("Established", "InitialNamesAccepted", "the initial names have been accepted"),
+        ],
+        "storedVersions": [VERSION],
+    });
+    object
+}
+
 fn status(known: Known<'_>) -> Value {
     let Known { generation, revision, conditions, .. } = known;
     let conditions = conditions.iter().map(|condition| condition.clone().at_generation(generation)).collect();
@@ -62,7 +111,7 @@ fn status(known: Known<'_>) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use horizon_api::resource::{Kind, ObjectKey, ResourceSpec};
+    use horizon_api::resource::{ObjectKey, ResourceSpec};
     use horizon_planner::{
         compile::Owner,
         manifest::Origin,

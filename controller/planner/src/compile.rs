@@ -60,8 +60,8 @@ pub struct Input {
     pub holds: Holds,
     /// Plans that a person let pass.
     pub approved: BTreeSet<PlanHash>,
-    /// The Admin who makes the change, where one does: it must not take their own way in.
-    pub caller: Option<ObjectKey>,
+    /// The Admins who make the change, where any do: it must not take their own way in.
+    pub callers: BTreeSet<ObjectKey>,
     /// Objects of which a text was taken back, with the hash of that text.
     pub reverted: BTreeMap<ObjectKey, ContentHash>,
 }

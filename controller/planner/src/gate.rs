@@ -112,7 +112,7 @@ fn waiting(input: &Input, mut plans: Vec<Plan>) -> Vec<Plan> {
 /// before a person has said so: it is judged first.
 fn breaches(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
     let mut plans = owner::last_owner(input, draft, now);
-    plans.extend(owner::own_way(input, draft, now));
+    plans.extend(owner::own_ways(input, draft, now));
     let mut plans = waiting(input, plans);
     if !changed(draft).iter().any(|key| is_about_access(key.kind)) {
         return plans;

@@ -358,9 +358,9 @@ fn nobody_takes_their_own_way_in() {
     let mut memory = Memory::default();
     memory.apply(&two);
 
-    memory.input.caller = Some(key("Admin/ben"));
+    memory.input.callers = [key("Admin/ben")].into();
     let by_ben = memory.apply(&demoted);
-    memory.input.caller = Some(key("Admin/ann"));
+    memory.input.callers = [key("Admin/ann")].into();
     let by_ann = memory.apply(&demoted);
 
     assert_eq!(only_plan(&by_ben).breach, Breach::OwnWay);

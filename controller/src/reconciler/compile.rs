@@ -65,7 +65,7 @@ impl Reconciler {
             holds: self.state.holds.clone(),
             approved: self.state.guard.approved(),
             reverted: self.state.guard.reverted.clone(),
-            caller: None,
+            callers: self.state.callers.clone(),
         };
         if self.state.is_reverting {
             self.state.undo(&mut input)?;
@@ -106,6 +106,9 @@ impl Reconciler {
         } else {
             self.commit(compiled, change, cause).await?;
         }
+        self.state.keep_callers();
+        self.state.tell_waiting();
+        self.publish_admins();
         self.state.next_wake = self.state.compiled.next_wake;
         self.refresh_conditions().await
     }
@@ -172,6 +175,7 @@ impl Reconciler {
         let state = &mut self.state;
         state.keep_applied();
         state.version = version;
+        state.untold.extend(change.touched().cloned());
         state.adopt_revocations(&compiled, &change.revoked);
         state.uids.extend(uids);
         state.revisions.extend(change.changed.iter().map(|key| (key.clone(), version.revision)));
@@ -211,6 +215,7 @@ impl Reconciler {
         // What the store did not take is still to be written: it stays different here too.
         self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
+        self.state.untold.extend(changed.keys().cloned());
         let State { conditions, committed, .. } = &mut self.state;
         conditions.extend(changed.into_iter().filter(|(key, _)| committed.contains_key(key)));
         Ok(())

@@ -20,6 +20,8 @@ use crate::{
 
 /// A link for a person that nothing declares is good for a day and one device.
 const INVITATION_S: i64 = 24 * 3600;
+/// Where an invitation's key is said to stand.
+pub(super) const INVITATION: &str = "invite";
 
 impl Reconciler {
     /// Makes an invitation, and none for somebody who does not wait for it any more: it is shown once.
@@ -126,7 +128,7 @@ impl Reconciler {
         // A name has 63 characters at most.
         let stem: String = user.name.chars().take(45).collect();
         let key = self.free_name(&user.sibling(Kind::PersonalKey, format!("{stem}-invitation")));
-        let drafted = self.draft(&key, ResourceSpec::PersonalKey(spec), "invite");
+        let drafted = self.draft(&key, ResourceSpec::PersonalKey(spec), INVITATION);
         let (draft, uid) = drafted.map_err(|problem| {
             let message = format!("no invitation can be made: {} {}", problem.path, problem.message);
             let hint = "declare a Network, and a PersonalKey of this user with the networkRefs that it is for and `generate: {}`";

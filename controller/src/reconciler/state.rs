@@ -1,6 +1,9 @@
 //! What the reconciler knows: what is in force, what sources say, what nodes are bound, what gateways report.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use horizon_api::{
@@ -27,6 +30,7 @@ use super::{
     compile::TextHashes,
     gateways::Gateway,
     guard::{self, Guard},
+    invite::INVITATION,
     last_seen::LastSeen,
 };
 use crate::{
@@ -67,6 +71,12 @@ pub(super) struct State {
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
     pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
+    /// The generation of what clients of the resource API wrote.
+    pub(super) api_generations: BTreeMap<ObjectKey, i64>,
+    /// The Admins who made a change that is looked at, or that waits because it takes their own way in.
+    pub(super) callers: BTreeSet<ObjectKey>,
+    /// The objects of which the registry has not heard the newest word.
+    pub(super) untold: BTreeSet<ObjectKey>,
     pub(super) compiled: Compiled,
     /// Whether every source was read once since the start.
     pub(super) has_read_all: bool,
@@ -188,6 +198,9 @@ impl State {
             sources: BTreeMap::new(),
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
+            api_generations: BTreeMap::new(),
+            callers: BTreeSet::new(),
+            untold: BTreeSet::new(),
             compiled: Compiled::default(),
             has_read_all: false,
             assignments: BTreeMap::new(),
@@ -221,6 +234,7 @@ impl State {
             self.api_objects.insert(key.clone(), Manifest::without_file(metadata, spec, &owner.origin.file));
         }
         self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
+        self.untold.insert(key.clone());
         // Revision 0 is an object that a login made and no revision has taken in: the crash came in between.
         let revision = u64::try_from(object.revision).context("a revision is negative")?;
         if revision > 0 {
@@ -305,8 +319,10 @@ impl State {
     /// end, because the device may ask again for an answer that it lost.
     pub(super) fn forget_expired_invitations(&mut self, effective: &Effective) -> bool {
         let before = self.api_objects.len();
-        self.api_objects.retain(|key, _| {
-            effective.personal_keys.get(key).is_none_or(|key| key.standing != Standing::Expired)
+        self.api_objects.retain(|key, manifest| {
+            // What a client wrote is the client's to delete.
+            manifest.origin.file != INVITATION
+                || effective.personal_keys.get(key).is_none_or(|key| key.standing != Standing::Expired)
         });
         self.api_objects.len() < before
     }

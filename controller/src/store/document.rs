@@ -20,6 +20,8 @@ pub struct Document {
     pub version: i64,
     /// Of what is shown, apart from the version.
     pub hash: Vec<u8>,
+    /// The subject who wrote the text; empty where there is none.
+    pub author: String,
     /// JSON; empty where everything that is shown follows from the rest of the store.
     pub text: String,
 }
@@ -62,7 +64,7 @@ pub(super) fn change(statements: &mut Statements, changes: DocumentChanges) -> R
 
 pub(super) fn all(statements: &mut Statements) -> Result<StoredDocuments> {
     let documents = statements.query(
-        "SELECT resource, namespace, name, uid, version, hash, text FROM documents",
+        "SELECT resource, namespace, name, uid, version, hash, author, text FROM documents",
         vec![],
         from_row,
     )?;
@@ -73,12 +75,12 @@ pub(super) fn all(statements: &mut Statements) -> Result<StoredDocuments> {
 }
 
 fn put(statements: &mut Statements, document: Document) -> Result<()> {
-    let Document { key, uid, version, hash, text } = document;
+    let Document { key, uid, version, hash, author, text } = document;
     statements.execute(
-        "INSERT INTO documents (resource, namespace, name, uid, version, hash, text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO documents (resource, namespace, name, uid, version, hash, author, text)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (resource, namespace, name) DO UPDATE SET uid = excluded.uid, version = excluded.version,
-             hash = excluded.hash, text = excluded.text",
+             hash = excluded.hash, author = excluded.author, text = excluded.text",
         vec![
             key.resource.into(),
             key.namespace.into(),
@@ -86,6 +88,7 @@ fn put(statements: &mut Statements, document: Document) -> Result<()> {
             uid.into(),
             version.into(),
             hash.as_slice().into(),
+            author.into(),
             text.into(),
         ],
     )?;
@@ -94,7 +97,14 @@ fn put(statements: &mut Statements, document: Document) -> Result<()> {
 
 fn from_row(row: &Row<'_>) -> Result<Document> {
     let key = DocumentKey { resource: row.text(0)?, namespace: row.text(1)?, name: row.text(2)? };
-    Ok(Document { key, uid: row.text(3)?, version: row.integer(4)?, hash: row.blob(5)?, text: row.text(6)? })
+    Ok(Document {
+        key,
+        uid: row.text(3)?,
+        version: row.integer(4)?,
+        hash: row.blob(5)?,
+        author: row.text(6)?,
+        text: row.text(7)?,
+    })
 }
 
 #[cfg(test)]
@@ -105,7 +115,7 @@ mod tests {
     fn user(name: &str, version: i64, text: &str) -> Document {
         let key =
             DocumentKey { resource: "users.horizon.dev".into(), namespace: "default".into(), name: name.into() };
-        Document { key, uid: format!("uid-{name}"), version, hash: vec![1], text: text.into() }
+        Document { key, uid: format!("uid-{name}"), version, hash: vec![1], author: String::new(), text: text.into() }
     }
 
     #[test]

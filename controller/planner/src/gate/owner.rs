@@ -29,9 +29,12 @@ pub(super) fn last_owner(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan
     plans
 }
 
-/// Returns the change by which somebody would take their own way in.
-pub(super) fn own_way(input: &Input, draft: &Draft<'_>, now: i64) -> Option<Plan> {
-    let caller = input.caller.as_ref()?;
+/// Returns the changes by which somebody would take their own way in.
+pub(super) fn own_ways(input: &Input, draft: &Draft<'_>, now: i64) -> Vec<Plan> {
+    input.callers.iter().filter_map(|caller| own_way(caller, input, draft, now)).collect()
+}
+
+fn own_way(caller: &ObjectKey, input: &Input, draft: &Draft<'_>, now: i64) -> Option<Plan> {
     let role =
         |spec: &ResourceSpec| admin(spec).filter(|admin| is_enabled(admin, now)).map(|admin| admin.role);
     let before = input.previous.iter().find(|object| object.key == *caller).and_then(|o| role(&o.spec))?;

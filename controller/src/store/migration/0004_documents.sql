@@ -1,4 +1,4 @@
--- What the resource API shows, one row an object: its name there and its version. The text is empty where everything
+-- What the resource API shows, one row an object: its version, and who wrote it. The text is empty where everything
 -- that is shown follows from the rest of the store; its hash tells whether that is still the same.
 CREATE TABLE documents (
     resource  TEXT NOT NULL,
@@ -7,6 +7,7 @@ CREATE TABLE documents (
     uid       TEXT NOT NULL,
     version   INTEGER NOT NULL,
     hash      BLOB NOT NULL,
+    author    TEXT NOT NULL,
     text      TEXT NOT NULL,
     PRIMARY KEY (resource, namespace, name)
 ) STRICT;

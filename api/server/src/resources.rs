@@ -1,0 +1,5 @@
+//! The resource API.
+
+mod keeper;
+
+pub use keeper::{Admin, Admins, Deed, Keeper, NotKept, Write};

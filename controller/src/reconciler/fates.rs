@@ -1,0 +1,156 @@
+//! What clients of the resource API wrote, and what they are told of it.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use horizon_api::{
+    condition::Condition,
+    problem::Problem,
+    resource::{AdminRole, AdminSpec, Kind, ObjectKey, ResourceSpec},
+};
+use horizon_api_server::{Admin, Admins, OPERATOR};
+use horizon_node::clock;
+use horizon_planner::plan::Breach;
+
+use super::{
+    Reconciler,
+    state::{State, Uid},
+};
+use crate::fate::{ApiChanges, Fate, Fates, InForce, Waiting};
+
+/// The namespace whose Admins govern every other.
+const SYSTEM_NAMESPACE: &str = "default";
+
+impl Reconciler {
+    /// Takes in what clients wrote.
+    pub(super) async fn change_api_objects(&mut self, changes: ApiChanges) {
+        let ApiChanges { objects, by } = changes;
+        for (key, object) in objects {
+            self.state.untold.insert(key.clone());
+            match object {
+                None => self.state.forget_api_object(&key),
+                Some(object) => {
+                    let known = self.state.uids.get(&key);
+                    if known.is_some_and(|known| known.uid != object.uid) {
+                        // A folder or a login was faster; the registry hears of what there is.
+                        continue;
+                    }
+                    let uid = Uid { uid: object.uid, created_at_ms: object.created_at_ms };
+                    self.state.uids.entry(key.clone()).or_insert(uid);
+                    self.state.api_generations.insert(key.clone(), object.generation);
+                    self.state.api_objects.insert(key, object.manifest);
+                }
+            }
+        }
+        self.state.callers.extend(by);
+        self.recompile_or_log("api").await;
+    }
+
+    /// Tells the resource API who may do what.
+    pub(super) fn publish_admins(&self) {
+        let admins = Arc::new(self.state.admins(clock::unix_s()));
+        self.admins.send_if_modified(|known| {
+            let is_other = *known != admins;
+            *known = admins;
+            is_other
+        });
+    }
+}
+
+impl State {
+    fn forget_api_object(&mut self, key: &ObjectKey) {
+        self.api_objects.remove(key);
+        self.api_generations.remove(key);
+        if !self.committed.contains_key(key) {
+            self.uids.remove(key);
+        }
+    }
+
+    /// Forgets who made changes, but for those whose change waits because of that.
+    pub(super) fn keep_callers(&mut self) {
+        let own_ways = self.compiled.plans.iter().filter(|plan| plan.breach == Breach::OwnWay);
+        let waiting: BTreeSet<&ObjectKey> = own_ways.flat_map(|plan| plan.causes.keys()).collect();
+        self.callers.retain(|caller| waiting.contains(caller));
+    }
+
+    /// What is kept out may be so for another reason now.
+    pub(super) fn tell_waiting(&mut self) {
+        let waiting = self.api_objects.keys().filter(|key| !self.committed.contains_key(*key));
+        self.untold.extend(waiting.cloned());
+    }
+
+    /// Returns the newest word about everything of which it was not told.
+    pub(super) fn take_fates(&mut self) -> Fates {
+        let untold = std::mem::take(&mut self.untold);
+        untold.into_iter().map(|key| (key.clone(), self.fate(&key))).collect()
+    }
+
+    fn fate(&self, key: &ObjectKey) -> Fate {
+        let observed = self.api_generations.get(key).copied();
+        let uid = self.uids.get(key);
+        if let (Some(object), Some(uid)) = (self.committed.get(key), uid) {
+            return Fate::InForce(Box::new(InForce {
+                object: Arc::clone(object),
+                uid: uid.uid.clone(),
+                created_at_ms: uid.created_at_ms,
+                revision: self.revisions.get(key).copied().unwrap_or(0),
+                conditions: self.conditions.get(key).cloned().unwrap_or_default(),
+                observed,
+            }));
+        }
+        match uid.filter(|_| self.api_objects.contains_key(key)) {
+            Some(uid) => {
+                let conditions = self.waiting_conditions(key);
+                Fate::Waiting(Waiting { uid: uid.uid.clone(), observed, conditions })
+            }
+            None => Fate::Gone,
+        }
+    }
+
+    /// Says why an object is kept out.
+    fn waiting_conditions(&self, key: &ObjectKey) -> Vec<Condition> {
+        let now = clock::unix_s();
+        let plan = self.compiled.plans.iter().find(|plan| plan.causes.contains_key(key));
+        let is_about = |problem: &&Problem| problem.is_error() && problem.object.as_ref() == Some(key);
+        let problem = self.compiled.problems.iter().find(is_about);
+        let (reason, message) = match (plan, problem) {
+            (Some(plan), _) => {
+                let message = format!("{}; `horizon-controller approve {}` lets it pass", plan.message, plan.hash);
+                ("AwaitingApproval".to_owned(), message)
+            }
+            (None, Some(problem)) => (problem.code.clone(), problem.to_string()),
+            (None, None) => {
+                let why = self.stalled.clone().unwrap_or_else(|| "no revision has taken it in yet".to_owned());
+                ("Pending".to_owned(), why)
+            }
+        };
+        ["Accepted", "Ready"].map(|kind| Condition::fails(kind, &reason, message.as_str(), now)).into()
+    }
+
+    /// Returns the Admins in force who may sign in, and the operator of the host.
+    fn admins(&self, now: i64) -> Admins {
+        let operator = Admin { key: None, role: AdminRole::Owner, namespace: None };
+        let first = ObjectKey::new(Kind::Admin, "", "");
+        let objects = self.committed.range(first..).take_while(|(key, _)| key.kind == Kind::Admin);
+        let declared = objects.filter_map(|(key, object)| {
+            let ResourceSpec::Admin(spec) = &object.spec else { return None };
+            let is_held = self.holds.get(key).is_some_and(|hold| hold.is_active(now));
+            (is_enabled(spec, now) && !is_held).then(|| (subject(key), admin(key, spec)))
+        });
+        [(OPERATOR.to_owned(), operator)].into_iter().chain(declared).collect()
+    }
+}
+
+fn admin(key: &ObjectKey, spec: &AdminSpec) -> Admin {
+    let governs_all = key.namespace == SYSTEM_NAMESPACE;
+    let namespace = (!governs_all).then(|| key.namespace.to_string());
+    Admin { key: Some(key.clone()), role: spec.role, namespace }
+}
+
+/// Returns how tokens name an Admin.
+pub(super) fn subject(key: &ObjectKey) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+fn is_enabled(spec: &AdminSpec, now: i64) -> bool {
+    !spec.disabled && spec.expires_at.is_none_or(|end| end.as_second() > now)
+}

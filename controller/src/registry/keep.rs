@@ -1,0 +1,241 @@
+//! Writes of clients: each was decided against a state, and is kept if that is still the state.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use horizon_api::{
+    problem::Problem,
+    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
+};
+use horizon_api_server::{Deed, NotKept, Write};
+use horizon_machinery::{
+    refusal::{About, Reason, Refusal},
+    shown,
+    stored::Stored,
+};
+use horizon_node::clock;
+use horizon_planner::manifest::Manifest;
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tracing::error;
+
+use super::{
+    Registry, Reply, beside,
+    draft::{Draft, hash},
+    learn::{is_leaving, kind_of, moment, parsed},
+    record::{Keeper, Record},
+};
+use crate::{
+    fate::ApiObject,
+    store::{AuditEntry, StoreError},
+};
+
+/// A write with what comes of it, if the store takes it.
+struct Decided {
+    reply: Reply,
+    outcome: Result<Kept, NotKept>,
+}
+
+enum Kept {
+    /// Nothing changes.
+    Shown(Arc<Stored>),
+    /// This is the object.
+    Put { stored: Arc<Stored>, change: Option<Change> },
+    /// The object is to go, and has its mark.
+    Leaving { marked: Arc<Stored>, key: ObjectKey, change: Option<Change> },
+}
+
+/// What the reconciler is to hear.
+struct Change {
+    key: ObjectKey,
+    object: Option<ApiObject>,
+    author: String,
+}
+
+impl Registry {
+    /// Keeps what can be kept, all in one transaction, and answers everybody.
+    pub(super) async fn keep(&mut self, writes: Vec<Write>) {
+        let mut draft = Draft::new(&self.shelves, self.next_version);
+        let decided: Vec<_> = writes.into_iter().map(|write| self.decide(&mut draft, write)).collect();
+        let kept = self.finish(draft.finish()).await;
+        if let Err(error) = &kept {
+            error!(%error, "what clients of the resource API wrote is not kept");
+        }
+        for Decided { reply, outcome } in decided {
+            match (outcome, &kept) {
+                (Ok(Kept::Put { .. } | Kept::Leaving { .. }), Err(error)) => {
+                    drop(reply.send(Err(NotKept::Refused(cannot_keep(error)))));
+                }
+                (Ok(Kept::Shown(stored)), _) => drop(reply.send(Ok(stored))),
+                (Ok(Kept::Put { stored, change }), Ok(())) => {
+                    self.tell(change);
+                    drop(reply.send(Ok(stored)));
+                }
+                (Ok(Kept::Leaving { marked, key, change }), Ok(())) => {
+                    self.tell(change);
+                    self.leaving.wait(key, reply, marked);
+                }
+                (Err(not_kept), _) => drop(reply.send(Err(not_kept))),
+            }
+        }
+    }
+
+    fn tell(&mut self, change: Option<Change>) {
+        if let Some(Change { key, object, author }) = change {
+            self.pending.put(key, object, &author);
+        }
+    }
+
+    fn decide(&self, draft: &mut Draft<'_>, write: Write) -> Decided {
+        let Write { resource, namespace, name, expected, deed, by, is_dry_run, reply } = write;
+        let current = draft.get(resource, &namespace, &name);
+        let outcome = if current.as_ref().map(|current| current.version()) == expected {
+            let ask = Ask { current, deed, by, is_dry_run };
+            let outcome = match kind_of(resource) {
+                Some(kind) => self.decide_ours(draft, ObjectKey::new(kind, namespace, name), ask),
+                None => decide_namespace(draft, &name, ask),
+            };
+            outcome.map_err(NotKept::Refused)
+        } else {
+            Err(NotKept::Moved)
+        };
+        Decided { reply, outcome }
+    }
+
+    fn decide_ours(&self, draft: &mut Draft<'_>, key: ObjectKey, ask: Ask) -> Result<Kept, Refusal> {
+        let resource = horizon_machinery::resource::Resource::of(key.kind);
+        let record = draft.record(&self.records, &key);
+        check_is_ours(record, &key)?;
+        let Ask { current, deed, by, is_dry_run } = ask;
+        match deed {
+            Deed::Put(object) => {
+                if current.is_none() {
+                    beside::check_namespace(draft, &key.namespace)?;
+                }
+                let api_object = api_object(&key, &object, &by)?;
+                if is_dry_run {
+                    return Ok(Kept::Shown(as_shown(object, current.as_ref(), &resource.selectable)));
+                }
+                let next = client_record(&object, &by);
+                let action = if current.is_none() { "create" } else { "update" };
+                let stored = draft.put(resource, object, &next);
+                draft.note(key.clone(), Some(next));
+                draft.audits.push(audit(&by, action, key.to_string()));
+                Ok(Kept::Put { stored, change: Some(Change { key, object: Some(api_object), author: by }) })
+            }
+            Deed::Delete => {
+                let Some(current) = current else { return Err(Refusal::not_found(about(&key))) };
+                if is_dry_run {
+                    return Ok(Kept::Shown(current));
+                }
+                let mut object = parsed(&current);
+                if is_leaving(&object) {
+                    return Ok(Kept::Leaving { marked: current, key, change: None });
+                }
+                shown::mark_deleted(&mut object, moment(clock::unix_ms()));
+                let next = client_record(&object, &by);
+                let marked = draft.put(resource, object, &next);
+                draft.note(key.clone(), Some(next));
+                draft.audits.push(audit(&by, "delete", key.to_string()));
+                let change = Some(Change { key: key.clone(), object: None, author: by });
+                Ok(Kept::Leaving { marked, key, change })
+            }
+        }
+    }
+}
+
+/// What is asked about an object that is as it was thought to be.
+struct Ask {
+    current: Option<Arc<Stored>>,
+    deed: Deed,
+    by: String,
+    is_dry_run: bool,
+}
+
+fn decide_namespace(draft: &mut Draft<'_>, name: &str, ask: Ask) -> Result<Kept, Refusal> {
+    let resource = beside::namespaces();
+    let Ask { current, deed, by, is_dry_run } = ask;
+    let object = format!("Namespace/{name}");
+    match deed {
+        Deed::Put(object_json) => {
+            if is_dry_run {
+                return Ok(Kept::Shown(as_shown(object_json, current.as_ref(), &resource.selectable)));
+            }
+            let record = beside::namespace_record(&object_json, &by);
+            let action = if current.is_none() { "create" } else { "update" };
+            draft.audits.push(audit(&by, action, object));
+            Ok(Kept::Put { stored: draft.put(resource, object_json, &record), change: None })
+        }
+        Deed::Delete => {
+            beside::check_empty(draft, name)?;
+            let about = About { group: "", kind: &resource.plural, name };
+            let current = current.ok_or_else(|| Refusal::not_found(about))?;
+            if !is_dry_run {
+                draft.remove(resource, "", name);
+                draft.audits.push(audit(&by, "delete", object));
+            }
+            Ok(Kept::Put { stored: current, change: None })
+        }
+    }
+}
+
+/// What a folder declares is changed there, or the next commit would undo it.
+fn check_is_ours(record: Option<&Record>, key: &ObjectKey) -> Result<(), Refusal> {
+    let Some(Record { keeper: Keeper::Source { source, place }, .. }) = record else { return Ok(()) };
+    let folder = source.trim_start_matches("files:");
+    let why = format!("it is declared at {place} in {folder}: change it there");
+    Err(Refusal::conflict(about(key), why))
+}
+
+fn about(key: &ObjectKey) -> About<'_> {
+    About { group: horizon_api::resource::GROUP, kind: key.kind.plural(), name: &key.name }
+}
+
+fn client_record(object: &Value, author: &str) -> Record {
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
+    Record { uid, keeper: Keeper::Client { author: author.to_owned() }, hash: hash(object) }
+}
+
+/// Returns what a write would have made.
+fn as_shown(mut object: Value, current: Option<&Arc<Stored>>, selectable: &[String]) -> Arc<Stored> {
+    let version = current.map_or(0, |current| current.version());
+    if version > 0 {
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+    }
+    Stored::new(&object, version, selectable)
+}
+
+/// Reads a client's object as a manifest, which the validator has let pass.
+pub(super) fn api_object(key: &ObjectKey, object: &Value, author: &str) -> Result<ApiObject, Refusal> {
+    let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
+    let spec = ResourceSpec::from_json(key.kind, spec).map_err(|error| {
+        let message = format!("{} cannot be read as a {}: {error}", key.name, key.kind);
+        Refusal::plain(422, Reason::Invalid, message)
+    })?;
+    let metadata = Metadata {
+        name: key.name.to_string(),
+        namespace: key.namespace.to_string(),
+        labels: texts(object, "/metadata/labels"),
+        annotations: texts(object, "/metadata/annotations"),
+    };
+    let created: Option<Timestamp> =
+        object.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    Ok(ApiObject {
+        manifest: Manifest::without_file(metadata, spec, author),
+        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        created_at_ms: created.map_or_else(clock::unix_ms, Timestamp::as_millisecond),
+        generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1),
+    })
+}
+
+fn texts<T: DeserializeOwned + Default>(object: &Value, path: &str) -> T {
+    object.pointer(path).cloned().and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default()
+}
+
+fn audit(actor: &str, action: &str, object: String) -> AuditEntry {
+    AuditEntry { at: clock::unix_ms(), actor: actor.to_owned(), action: action.to_owned(), object, detail: json!({}) }
+}
+
+fn cannot_keep(error: &StoreError) -> Refusal {
+    Refusal::plain(503, Reason::ServiceUnavailable, format!("nothing was kept, the store refuses: {error}; try again"))
+}

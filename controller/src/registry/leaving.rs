@@ -1,0 +1,54 @@
+//! Deletes that wait until what the object did is undone, so that whoever deletes and creates anew need not know of it.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use horizon_api::resource::ObjectKey;
+use horizon_machinery::stored::Stored;
+use tokio::time::Instant;
+
+use super::Reply;
+
+/// How long a delete waits. A compilation takes less; a plan that waits for a person takes longer than anybody waits.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Deletes that were not answered yet.
+#[derive(Default)]
+pub(super) struct Leaving {
+    waiting: BTreeMap<ObjectKey, Vec<Wait>>,
+}
+
+struct Wait {
+    reply: Reply,
+    /// The object with its mark.
+    marked: Arc<Stored>,
+    end: Instant,
+}
+
+impl Leaving {
+    pub(super) fn wait(&mut self, key: ObjectKey, reply: Reply, marked: Arc<Stored>) {
+        let end = Instant::now() + PATIENCE;
+        self.waiting.entry(key).or_default().push(Wait { reply, marked, end });
+    }
+
+    /// The object is gone: `last` is what it was.
+    pub(super) fn gone(&mut self, key: &ObjectKey, last: &Arc<Stored>) {
+        for wait in self.waiting.remove(key).into_iter().flatten() {
+            // Whoever asked may be gone too.
+            drop(wait.reply.send(Ok(Arc::clone(last))));
+        }
+    }
+
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.waiting.values().flatten().map(|wait| wait.end).min()
+    }
+
+    /// Answers those who have waited for long enough: the object is still there, and is to go.
+    pub(super) fn end(&mut self, now: Instant) {
+        self.waiting.retain(|_, waits| {
+            for wait in waits.extract_if(.., |wait| wait.end <= now) {
+                drop(wait.reply.send(Ok(wait.marked)));
+            }
+            !waits.is_empty()
+        });
+    }
+}

@@ -1,0 +1,290 @@
+//! The start: what was shown last, and what the reconciler says of everything, become the first shelves.
+//!
+//! An object that is shown as before keeps its version, so that watches go on across a restart. Of a kind in which
+//! anything else is shown, the history begins anew.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::Context;
+use horizon_api::resource::{Kind, ObjectKey};
+use horizon_api_server::Write;
+use horizon_machinery::{
+    collection::Collection,
+    resource::Resource,
+    shown::{self, Known},
+    stored::Stored,
+};
+use horizon_node::clock;
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    Registry, beside,
+    draft::{Draft, hash, signed},
+    keep::api_object,
+    learn::{is_leaving, known, kind_of, moment, observed, set_status},
+    leaving::Leaving,
+    pending::Pending,
+    record::{Keeper, Record},
+    shelf::{LIMITS, Shelves},
+};
+use crate::{
+    event::Event,
+    fate::{Fate, Fates, InForce},
+    store::{Document, DocumentChanges, DocumentKey, Store, StoredDocuments},
+};
+
+/// Documents that are written in one transaction.
+const CHUNK: usize = 1_000;
+/// Bits of a version that count; those above are the epoch, so that a restored store never repeats one.
+const COUNT_BITS: u32 = 40;
+
+/// What a registry is made of.
+pub struct Parts {
+    pub store: Store,
+    pub fates: mpsc::Receiver<Fates>,
+    pub events: mpsc::Sender<Event>,
+    pub writes: mpsc::Receiver<Write>,
+}
+
+/// The newest state of each kind, by its qualified name.
+pub type ShelvesSeen = Arc<BTreeMap<String, watch::Receiver<Arc<Collection>>>>;
+
+impl Registry {
+    /// Waits for the reconciler's first word and shows it.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written, or the reconciler says nothing.
+    pub async fn start(parts: Parts) -> anyhow::Result<(Self, ShelvesSeen)> {
+        let Parts { store, mut fates, events, writes } = parts;
+        let stored = store.documents().await.context("read what the resource API showed last")?;
+        let first = fates.recv().await.context("the reconciler ended before it said what is in force")?;
+        let epoch = u64::try_from(store.start().epoch).context("the store's epoch is negative")?;
+        let Started { collections, records, next_version, pending, changes, waiting } =
+            tokio::task::block_in_place(|| Start::new(stored, epoch).finish(first))?;
+        for chunk in chunks(changes) {
+            store.change_documents(chunk, vec![]).await.context("store what the resource API shows")?;
+        }
+        let shelves = Shelves::new(collections);
+        let seen = shelves.subscribe();
+        let mut registry = Self {
+            store,
+            shelves,
+            records,
+            next_version,
+            pending,
+            leaving: Leaving::default(),
+            unlearned: Fates::new(),
+            retry_at: None,
+            in_flight: None,
+            fates,
+            writes,
+            events,
+        };
+        registry.make_namespaces().await?;
+        registry.hear(waiting).await;
+        Ok((registry, seen))
+    }
+
+    async fn make_namespaces(&mut self) -> anyhow::Result<()> {
+        let mut draft = Draft::new(&self.shelves, self.next_version);
+        let used = self.records.keys().map(|key| key.namespace.as_str());
+        for namespace in used.chain([beside::FIRST_NAMESPACE]) {
+            beside::make_namespace(&mut draft, namespace);
+        }
+        self.finish(draft.finish()).await.context("store the namespaces")
+    }
+}
+
+/// The first state, as far as it is worked out.
+struct Start {
+    rows: BTreeMap<DocumentKey, Document>,
+    /// When each kind last changed, as the store has it, and with this start.
+    known: BTreeMap<String, u64>,
+    changed: BTreeMap<String, u64>,
+    objects: BTreeMap<String, Vec<Arc<Stored>>>,
+    records: BTreeMap<ObjectKey, Record>,
+    next_version: u64,
+    pending: Pending,
+    changes: DocumentChanges,
+}
+
+struct Started {
+    collections: BTreeMap<String, Collection>,
+    records: BTreeMap<ObjectKey, Record>,
+    next_version: u64,
+    pending: Pending,
+    changes: DocumentChanges,
+    /// What clients wrote and is kept out.
+    waiting: Fates,
+}
+
+impl Start {
+    fn new(stored: StoredDocuments, epoch: u64) -> Self {
+        let StoredDocuments { documents, shelves } = stored;
+        let unsigned = |version: i64| u64::try_from(version).unwrap_or(0);
+        let known: BTreeMap<_, _> = shelves.into_iter().map(|(kind, version)| (kind, unsigned(version))).collect();
+        let of_documents = documents.iter().map(|document| unsigned(document.version));
+        let newest = of_documents.chain(known.values().copied()).fold(epoch << COUNT_BITS, u64::max);
+        Self {
+            rows: documents.into_iter().map(|document| (document.key.clone(), document)).collect(),
+            changed: known.clone(),
+            known,
+            objects: BTreeMap::new(),
+            records: BTreeMap::new(),
+            next_version: newest + 1,
+            pending: Pending::default(),
+            changes: DocumentChanges::default(),
+        }
+    }
+
+    fn finish(mut self, first: Fates) -> anyhow::Result<Started> {
+        let mut waiting = Fates::new();
+        for (key, fate) in first {
+            match fate {
+                Fate::InForce(word) => self.take_in_force(&key, &word)?,
+                Fate::Waiting(word) => drop(waiting.insert(key, Fate::Waiting(word))),
+                Fate::Gone => {}
+            }
+        }
+        for document in std::mem::take(&mut self.rows).into_values() {
+            self.take_rest(document)?;
+        }
+        self.define();
+        let shelves = self.changed.iter().filter(|(kind, version)| self.known.get(*kind) != Some(version));
+        self.changes.shelves = shelves.map(|(kind, version)| (kind.clone(), signed(*version))).collect();
+        let Self { changed, mut objects, records, next_version, pending, changes, .. } = self;
+        let newest = next_version - 1;
+        let served = Resource::all().iter().filter(|resource| is_kept(resource)).map(|resource| resource.qualified());
+        let collections = served.map(|kind| {
+            let last_change = changed.get(&kind).copied().unwrap_or(0);
+            let collection = Collection::new(objects.remove(&kind).unwrap_or_default(), last_change, newest, LIMITS);
+            (kind, collection)
+        });
+        Ok(Started { collections: collections.collect(), records, next_version, pending, changes, waiting })
+    }
+
+    fn take_in_force(&mut self, key: &ObjectKey, word: &InForce) -> anyhow::Result<()> {
+        let row = self.rows.remove(&document_key(key));
+        let of_client = row.as_ref().filter(|row| !row.text.is_empty() && row.uid == word.uid);
+        let (object, keeper) = match of_client {
+            Some(row) => {
+                let mut object = read(row)?;
+                self.resend(key, &object, &row.author)?;
+                let observed = word.observed.unwrap_or_else(|| observed(&object));
+                set_status(&mut object, known(word, observed));
+                (object, Keeper::Client { author: row.author.clone() })
+            }
+            None => {
+                let known: Known<'_> = known(word, word.object.generation);
+                (shown::in_force(&word.object, known), Keeper::of(&word.object.owner))
+            }
+        };
+        self.take(key, object, Record { uid: word.uid.clone(), keeper, hash: blake3::Hash::from_bytes([0; 32]) }, row);
+        Ok(())
+    }
+
+    /// What the reconciler has not spoken of: namespaces, and what clients wrote that is not in force.
+    fn take_rest(&mut self, row: Document) -> anyhow::Result<()> {
+        let kind = row.key.resource.clone();
+        let object = if row.text.is_empty() { Value::Null } else { read(&row)? };
+        let Some(resource) = Resource::all().iter().find(|resource| resource.qualified() == kind) else { return Ok(()) };
+        match kind_of(resource) {
+            None if !object.is_null() => self.stand(resource, &object, row.version),
+            Some(ours) if !object.is_null() && !is_leaving(&object) => {
+                let key = ObjectKey::new(ours, row.key.namespace.as_str(), row.key.name.as_str());
+                self.resend(&key, &object, &row.author)?;
+                let keeper = Keeper::Client { author: row.author.clone() };
+                let record = Record { uid: row.uid.clone(), keeper, hash: hash(&object) };
+                self.take(&key, object, record, Some(row));
+            }
+            None | Some(_) => {
+                self.changed.insert(kind, self.next_version);
+                self.next_version += 1;
+                self.changes.deleted.push(row.key);
+            }
+        }
+        Ok(())
+    }
+
+    /// The reconciler may not have heard of it before the last end.
+    fn resend(&mut self, key: &ObjectKey, object: &Value, author: &str) -> anyhow::Result<()> {
+        let change = if is_leaving(object) {
+            None
+        } else {
+            let read = api_object(key, object, author);
+            Some(read.map_err(|refusal| anyhow::anyhow!("read {key} from the store: {}", refusal.message))?)
+        };
+        self.pending.put(key.clone(), change, author);
+        Ok(())
+    }
+
+    /// Puts an object of ours on its shelf: under its old version if it is shown as before.
+    fn take(&mut self, key: &ObjectKey, mut object: Value, record: Record, row: Option<Document>) {
+        let resource = Resource::of(key.kind);
+        let record = Record { hash: hash(&object), ..record };
+        let is_as_before = |row: &&Document| row.uid == record.uid && row.hash == record.hash.as_bytes();
+        let version = match row.as_ref().filter(is_as_before) {
+            Some(row) => row.version,
+            None => {
+                let version = signed(self.next_version);
+                self.next_version += 1;
+                self.changed.insert(resource.qualified(), self.next_version - 1);
+                object["metadata"]["resourceVersion"] = version.to_string().into();
+                let author = record.author();
+                let text = author.map(|_| object.to_string()).unwrap_or_default();
+                let author = author.unwrap_or_default().to_owned();
+                let hash = record.hash.as_bytes().to_vec();
+                let key = document_key(key);
+                self.changes.put.push(Document { key, uid: record.uid.clone(), version, hash, author, text });
+                version
+            }
+        };
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+        self.stand(resource, &object, version);
+        self.records.insert(key.clone(), record);
+    }
+
+    fn stand(&mut self, resource: &Resource, object: &Value, version: i64) {
+        let stored = Stored::new(object, u64::try_from(version).unwrap_or(0), &resource.selectable);
+        self.objects.entry(resource.qualified()).or_default().push(stored);
+    }
+
+    fn define(&mut self) {
+        let all = beside::all_definitions(1, moment(clock::unix_ms()));
+        self.objects.insert(beside::definitions().qualified(), all);
+    }
+}
+
+/// Says whether a kind has a shelf.
+fn is_kept(resource: &Resource) -> bool {
+    kind_of(resource).is_some()
+        || std::ptr::eq(resource, beside::namespaces())
+        || std::ptr::eq(resource, beside::definitions())
+}
+
+fn read(row: &Document) -> anyhow::Result<Value> {
+    let DocumentKey { resource, namespace, name } = &row.key;
+    serde_json::from_str(&row.text).with_context(|| format!("read {resource} {namespace}/{name} from the store"))
+}
+
+fn document_key(key: &ObjectKey) -> DocumentKey {
+    let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
+    DocumentKey { resource: Resource::of(Kind::clone(&key.kind)).qualified(), namespace, name }
+}
+
+/// Cuts changes into transactions. The shelves come last: until then every version counts as new.
+fn chunks(changes: DocumentChanges) -> Vec<DocumentChanges> {
+    let DocumentChanges { mut put, deleted, shelves } = changes;
+    let mut chunks = vec![];
+    while put.len() > CHUNK {
+        let rest = put.split_off(CHUNK);
+        chunks.push(DocumentChanges { put, ..DocumentChanges::default() });
+        put = rest;
+    }
+    let last = DocumentChanges { put, deleted, shelves };
+    if last != DocumentChanges::default() {
+        chunks.push(last);
+    }
+    chunks
+}
