@@ -3,13 +3,16 @@
 //! A watcher is a cursor into the history of a [`Collection`]: it holds no events, so one that does not read costs
 //! nothing and is ended (410) when the history has gone past it. While it tells the first objects it holds them as they
 //! were when it began. Call [`Watcher::poll`] until it says [`Poll::Wait`], then again when the collection's version
-//! rises or the moment comes.
+//! rises or the moment comes; [`Lines`] writes its events in the form that the client wants.
+
+mod lines;
 
 use std::{fmt, ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub use self::lines::Lines;
 use crate::{
     collection::{Change, Collection, Objects, Place},
     list::Scope,
@@ -307,9 +310,15 @@ impl EventKind {
 }
 
 impl Event {
-    /// Returns the pieces of its line; the object's bytes are shared with every other watcher.
+    /// Returns the pieces of its line; the object's bytes are shared with every other watcher. [`Lines`] writes other
+    /// forms than the whole object.
     pub fn line(&self) -> [Bytes; 3] {
-        [Bytes::from_static(self.kind.head()), self.object.clone(), Bytes::from_static(b"}\n")]
+        self.line_with(self.object.clone())
+    }
+
+    /// Returns the pieces of its line with the object in another form.
+    fn line_with(&self, object: Bytes) -> [Bytes; 3] {
+        [Bytes::from_static(self.kind.head()), object, Bytes::from_static(b"}\n")]
     }
 }
 
