@@ -1,17 +1,21 @@
-//! How fast reads are answered: 20,000 objects, 200 watchers.
+//! How fast reads are answered: 20,000 objects, 200 watchers; snapshots of up to 100,000.
 
 use std::{sync::Arc, time::Duration};
 
 use divan::{Bencher, counter::ItemsCount};
+use horizon_api::resource::Kind;
 use horizon_machinery::{
     collection::{Collection, Limits},
     list::{Page, Scope},
+    negotiate::Form,
     openapi,
     parameters::read::{Read, Watch},
     query::Query,
+    resource::Resource,
     stored::Stored,
-    watch::{Poll, Subject, Watcher},
+    watch::{Lines, Poll, Subject, Watcher},
 };
+use jiff::Timestamp;
 use serde_json::json;
 
 const LIMITS: Limits = Limits { changes_max: 100_000, bytes_max: 256 << 20 };
@@ -36,8 +40,8 @@ fn user(number: usize, version: u64) -> Arc<Stored> {
     Stored::new(&object, version, &[])
 }
 
-fn users() -> Collection {
-    Collection::new((0..20_000).map(|number| user(number, 1)), 1, 1, LIMITS)
+fn users(count: usize) -> Collection {
+    Collection::new((0..count).map(|number| user(number, 1)), 1, 1, LIMITS)
 }
 
 fn read(query: &str) -> Read {
@@ -48,7 +52,7 @@ fn read(query: &str) -> Read {
 /// A whole list in pages of 500, as JSON.
 #[divan::bench(args = ["limit=500", "limit=500&labelSelector=team%3Dt7"])]
 fn list_in_pages(bencher: Bencher<'_, '_>, query: &str) {
-    let users = users();
+    let users = users(20_000);
     bencher.counter(ItemsCount::new(20_000usize)).bench(|| {
         let (mut token, mut bytes) = (String::new(), 0);
         loop {
@@ -66,7 +70,7 @@ fn list_in_pages(bencher: Bencher<'_, '_>, query: &str) {
 /// One change, told to every one of 200 watchers.
 #[divan::bench(args = ["", "labelSelector=team%3Dt7"])]
 fn change_told_to_200(bencher: Bencher<'_, '_>, query: &str) {
-    let mut users = users();
+    let mut users = users(20_000);
     let Read::Watch(watch) = read(&format!("watch=1&resourceVersion=1&{query}")) else { return };
     let mut watchers: Vec<Watcher> = (0..200).map(|_| start(&users, &watch)).collect();
     let mut version = 1;
@@ -93,6 +97,51 @@ fn start(users: &Collection, watch: &Watch) -> Watcher {
         timeout: Duration::from_secs(1800),
     };
     Watcher::start(users, subject, watch)
+}
+
+/// A snapshot for one reader.
+#[divan::bench(args = [10_000, 100_000])]
+fn clone_of(bencher: Bencher<'_, '_>, count: usize) {
+    let users = users(count);
+    bencher.bench(|| users.clone());
+}
+
+/// One write without readers, and one after each snapshot, when what it touches must be copied.
+#[divan::bench(args = [(10_000, false), (100_000, false), (10_000, true), (100_000, true)])]
+fn put_into(bencher: Bencher<'_, '_>, (count, has_reader): (usize, bool)) {
+    let mut users = users(count);
+    let mut version = 1;
+    let mut reader = None;
+    bencher
+        .with_inputs(|| {
+            version += 1;
+            user(version as usize * 7919 % count, version)
+        })
+        .bench_local_values(|changed| {
+            users.put(changed).expect("versions rise");
+            reader = has_reader.then(|| users.clone());
+            reader.is_some()
+        });
+}
+
+/// A watch that begins with 10,000 objects, in each form.
+#[divan::bench(args = ["", "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io", "application/json;as=Table;v=v1;g=meta.k8s.io"])]
+fn first_state_of_10000(bencher: Bencher<'_, '_>, accept: &str) {
+    let users = users(10_000);
+    let Read::Watch(watch) = read("watch=1") else { return };
+    let query = Query::default();
+    let now = Timestamp::UNIX_EPOCH;
+    bencher.counter(ItemsCount::new(10_000usize)).bench(|| {
+        let form = Form::of_watch(accept).expect("it is a form of a watch");
+        let mut lines = Lines::new(Resource::of(Kind::User), form, &query).expect("the query is empty");
+        let mut watcher = start(&users, &watch);
+        let mut bytes = 0;
+        while let Poll::Events(events) = watcher.poll(&users, Duration::from_secs(1)) {
+            let line = |event| lines.write(event, now, &|_, _, _| None);
+            bytes += events.iter().flat_map(line).map(|piece| piece.len()).sum::<usize>();
+        }
+        bytes
+    });
 }
 
 /// What a first request for OpenAPI costs; later ones cost nothing.

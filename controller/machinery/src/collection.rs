@@ -2,9 +2,15 @@
 //!
 //! The history is bounded by count and by bytes. As long as it reaches, any past state can be shown again (the
 //! pages of one list agree with each other) and any watch can go on from where it was.
+//!
+//! A clone is a snapshot: its owner changes the one, readers keep the other. They share every object, and all but what
+//! a change touches of the lists of them.
+
+mod history;
+mod objects;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fmt,
     ops::Bound,
     sync::{Arc, OnceLock},
@@ -12,6 +18,8 @@ use std::{
 
 use bytes::Bytes;
 
+use self::history::History;
+pub(crate) use self::objects::{Objects, Place};
 use crate::{
     refusal::{Cause, CauseReason, Details, Reason, Refusal},
     status,
@@ -44,11 +52,11 @@ pub struct Limits {
     pub bytes_max: usize,
 }
 
-/// Every object of one kind.
-#[derive(Debug)]
+/// Every object of one kind. A clone costs two pointers, however many objects there are.
+#[derive(Clone, Debug)]
 pub struct Collection {
-    objects: BTreeMap<String, Arc<Stored>>,
-    changes: VecDeque<Arc<Change>>,
+    objects: Objects,
+    history: History,
     bytes: usize,
     limits: Limits,
     /// The version that everything up to is known.
@@ -76,11 +84,11 @@ impl Collection {
         version: u64,
         limits: Limits,
     ) -> Self {
-        let objects: BTreeMap<_, _> =
-            objects.into_iter().map(|object| (object.key().to_owned(), object)).collect();
-        let newest = objects.values().map(|object| object.version()).fold(last_change, u64::max);
+        let objects: Objects = objects.into_iter().collect();
+        let all = objects.iter_from(objects.place(Bound::Unbounded));
+        let newest = all.map(|object| object.version()).fold(last_change, u64::max);
         let version = version.max(newest);
-        Self { objects, changes: VecDeque::new(), bytes: 0, limits, version, forgotten: newest }
+        Self { objects, history: History::default(), bytes: 0, limits, version, forgotten: newest }
     }
 
     /// Takes an object that was created or changed.
@@ -89,7 +97,7 @@ impl Collection {
     /// When its version is not above all that were.
     pub fn put(&mut self, object: Arc<Stored>) -> Result<(), NotAfter> {
         self.check(object.version())?;
-        let before = self.objects.insert(object.key().to_owned(), Arc::clone(&object));
+        let before = self.objects.put(Arc::clone(&object));
         self.remember(object.version(), before, Some(object));
         Ok(())
     }
@@ -119,10 +127,10 @@ impl Collection {
     fn remember(&mut self, version: u64, before: Option<Arc<Stored>>, after: Option<Arc<Stored>>) {
         let change = Change { version, before, after, gone: OnceLock::new() };
         self.bytes += change.bytes();
-        self.changes.push_back(Arc::new(change));
+        self.history.push(Arc::new(change));
         self.version = version;
-        while self.changes.len() > self.limits.changes_max || self.bytes > self.limits.bytes_max {
-            let Some(oldest) = self.changes.pop_front() else { break };
+        while self.history.len() > self.limits.changes_max || self.bytes > self.limits.bytes_max {
+            let Some(oldest) = self.history.pop() else { break };
             self.bytes -= oldest.bytes();
             self.forgotten = oldest.version;
         }
@@ -150,13 +158,17 @@ impl Collection {
 
     /// Says whether there is no object.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.objects.len() == 0
     }
 
     /// Returns the changes after a version, oldest first.
     pub fn changes_after(&self, version: u64) -> impl Iterator<Item = &Arc<Change>> {
-        let first = self.changes.partition_point(|change| change.version <= version);
-        self.changes.range(first..)
+        self.history.after(version)
+    }
+
+    /// Returns the objects as they are; they stay so whatever happens to the collection.
+    pub(crate) fn objects(&self) -> Objects {
+        self.objects.clone()
     }
 
     /// Returns the objects at a version, from a key on, in order: the present, with what happened since undone.
@@ -173,7 +185,7 @@ impl Collection {
                 undone.entry(key).or_insert(change.before.as_ref());
             }
         }
-        let present = self.objects.range::<str, _>((from, Bound::Unbounded)).peekable();
+        let present = self.objects.iter_from(self.objects.place(from)).peekable();
         StateAt { present, undone: undone.into_iter().peekable() }
     }
 
@@ -203,7 +215,7 @@ impl Collection {
 /// The objects at a version, in order of their keys.
 #[derive(Debug)]
 pub struct StateAt<'a> {
-    present: std::iter::Peekable<std::collections::btree_map::Range<'a, String, Arc<Stored>>>,
+    present: std::iter::Peekable<objects::Iter<'a>>,
     undone: std::iter::Peekable<std::collections::btree_map::IntoIter<&'a str, Option<&'a Arc<Stored>>>>,
 }
 
@@ -212,7 +224,7 @@ impl<'a> Iterator for StateAt<'a> {
 
     fn next(&mut self) -> Option<&'a Arc<Stored>> {
         loop {
-            let present = self.present.peek().map(|(key, _)| key.as_str());
+            let present = self.present.peek().map(|object| object.key());
             let undone = self.undone.peek().map(|(key, _)| *key);
             let is_undone = match (present, undone) {
                 (None, None) => return None,
@@ -221,7 +233,7 @@ impl<'a> Iterator for StateAt<'a> {
                 (Some(present), Some(undone)) => undone <= present,
             };
             if !is_undone {
-                return self.present.next().map(|(_, object)| object);
+                return self.present.next();
             }
             if present == undone {
                 self.present.next();
@@ -336,6 +348,22 @@ mod tests {
 
         let odd = Collection::new([object("a", 9)], 5, 8, LIMITS);
         assert_eq!((odd.forgotten(), odd.version()), (9, 9));
+    }
+
+    #[test]
+    fn a_clone_is_a_snapshot_for_other_threads() {
+        fn check<T: Clone + Send + Sync + 'static>(_: &T) {}
+        let mut collection = story(LIMITS);
+        check(&collection);
+
+        let snapshot = collection.clone();
+        collection.put(object("b", 7)).unwrap();
+        collection.remove("default/a", 8).unwrap();
+
+        assert_eq!((snapshot.version(), snapshot.changes_after(0).count(), snapshot.len()), (6, 5, 2));
+        assert_eq!(snapshot.get("default/b").unwrap().version(), 2);
+        assert_eq!((collection.version(), collection.changes_after(0).count(), collection.len()), (8, 7, 1));
+        assert_eq!(versions(&collection, 6, Bound::Unbounded), versions(&snapshot, 6, Bound::Unbounded));
     }
 
     #[test]

@@ -5,12 +5,10 @@ pub mod label;
 
 mod lexer;
 
-use std::collections::BTreeMap;
-
 /// What an object is selected by.
 pub trait Selectable {
-    /// Returns the labels.
-    fn labels(&self) -> &BTreeMap<String, String>;
+    /// Returns a label's value.
+    fn label(&self, key: &str) -> Option<&str>;
     /// Returns a selectable field's value, empty where the object does not have it.
     fn field(&self, path: &str) -> &str;
 }
@@ -25,7 +23,7 @@ pub struct Selection {
 impl Selection {
     /// Says whether an object is selected.
     pub fn selects(&self, object: &impl Selectable) -> bool {
-        self.labels.selects(object.labels()) && self.fields.selects(|path| object.field(path))
+        self.labels.selects(|key| object.label(key)) && self.fields.selects(|path| object.field(path))
     }
 
     /// Says whether every object is selected.

@@ -10,12 +10,19 @@ use crate::selector::Selectable;
 /// One state of one object. Never changes; a write makes another.
 #[derive(PartialEq, Eq)]
 pub struct Stored {
-    key: String,
+    key: Box<str>,
+    /// How much of the key is the namespace.
+    namespace_bytes: usize,
     version: u64,
-    labels: BTreeMap<String, String>,
-    fields: BTreeMap<String, String>,
+    labels: Pairs,
+    /// The selectable fields beside name and namespace, which the key holds.
+    fields: Pairs,
     json: Bytes,
 }
+
+/// Texts by their names, in the order of the names. There is no spare room in it, so that what it takes can be counted.
+#[derive(PartialEq, Eq)]
+struct Pairs(Box<[(Box<str>, Box<str>)]>);
 
 impl Stored {
     /// Takes an object with its metadata complete. `selectable` are the fields that its kind can be selected by, such
@@ -24,21 +31,16 @@ impl Stored {
         let text = |path: &str| text_at(object, path);
         let (namespace, name) = (text("metadata.namespace"), text("metadata.name"));
         let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
-        let pairs = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        let mut fields: BTreeMap<String, String> =
-            selectable.iter().map(|path| (path.clone(), text(path))).collect();
-        let key = key(&namespace, &name);
-        fields.insert("metadata.name".to_owned(), name);
-        fields.insert("metadata.namespace".to_owned(), namespace);
+        let labels =
+            labels.into_iter().flatten().filter_map(|(key, value)| Some((key.as_str(), value.as_str()?)));
+        let fields: Vec<_> = selectable.iter().map(|path| (path.as_str(), text(path))).collect();
         Arc::new(Self {
-            key,
+            key: key(&namespace, &name).into(),
+            namespace_bytes: namespace.len(),
             version,
-            labels: pairs.collect(),
-            fields,
-            json: Bytes::from(object.to_string()),
+            labels: Pairs::new(labels),
+            fields: Pairs::new(fields.iter().map(|(path, text)| (*path, text.as_str()))),
+            json: written(object),
         })
     }
 
@@ -62,20 +64,59 @@ impl Stored {
         // These bytes were written by `new`; if they were ever unreadable, the old version would still be true.
         let Ok(mut object) = serde_json::from_slice::<Value>(&self.json) else { return self.json.clone() };
         object["metadata"]["resourceVersion"] = version.to_string().into();
-        Bytes::from(object.to_string())
+        written(&object)
     }
 
-    /// Returns about how many bytes it takes in memory.
+    /// Returns how many bytes it takes in memory, its share of the allocator's included.
     pub fn bytes(&self) -> usize {
-        let texts = |map: &BTreeMap<String, String>| -> usize {
-            map.iter().map(|(key, value)| key.len() + value.len() + TEXT_OVERHEAD).sum()
-        };
-        self.json.len() + self.key.len() + texts(&self.labels) + texts(&self.fields) + TEXT_OVERHEAD
+        let own = allocated(size_of::<Self>() + ARC_BYTES) + allocated(self.key.len());
+        let json = allocated(self.json.len()) + allocated(SHARED_BYTES);
+        own + json + self.labels.bytes() + self.fields.bytes()
+    }
+
+    fn namespace(&self) -> &str {
+        &self.key[..self.namespace_bytes]
+    }
+
+    fn name(&self) -> &str {
+        let name = &self.key[self.namespace_bytes..];
+        if self.namespace_bytes == 0 { name } else { &name[1..] }
     }
 }
 
-/// What a pair of texts takes beside its characters, in bytes: two `String`s and their share of a tree's node.
-const TEXT_OVERHEAD: usize = 64;
+/// Writes an object; a `String` may have room to spare, a boxed slice has none.
+fn written(object: &Value) -> Bytes {
+    Bytes::from(object.to_string().into_bytes().into_boxed_slice())
+}
+
+impl Pairs {
+    /// Of several pairs with one name the last counts.
+    fn new<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
+        let pairs: BTreeMap<&str, &str> = pairs.collect();
+        Self(pairs.into_iter().map(|(name, text)| (name.into(), text.into())).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.binary_search_by(|(other, _)| (**other).cmp(name)).ok()?;
+        Some(&self.0[found].1)
+    }
+
+    fn bytes(&self) -> usize {
+        let texts = self.0.iter().map(|(name, text)| allocated(name.len()) + allocated(text.len()));
+        allocated(size_of_val(&*self.0)) + texts.sum::<usize>()
+    }
+}
+
+/// What an `Arc` counts its owners with.
+const ARC_BYTES: usize = 2 * size_of::<usize>();
+/// What `Bytes` allocates when its content gets a second owner: where it is, how long, how many owners.
+const SHARED_BYTES: usize = 3 * size_of::<usize>();
+
+/// Returns what a piece of memory takes with the allocator's own: glibc and its like keep eight bytes with each and
+/// hand out multiples of sixteen, at least 32.
+fn allocated(bytes: usize) -> usize {
+    if bytes == 0 { 0 } else { (bytes + 8).next_multiple_of(16).max(32) }
+}
 
 impl fmt::Debug for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,12 +137,16 @@ impl fmt::Debug for Named<'_> {
 }
 
 impl Selectable for Stored {
-    fn labels(&self) -> &BTreeMap<String, String> {
-        &self.labels
+    fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key)
     }
 
     fn field(&self, path: &str) -> &str {
-        self.fields.get(path).map_or("", String::as_str)
+        match path {
+            "metadata.name" => self.name(),
+            "metadata.namespace" => self.namespace(),
+            path => self.fields.get(path).unwrap_or_default(),
+        }
     }
 }
 
@@ -149,6 +194,40 @@ mod tests {
         assert!(selects("os=linux", "spec.userRef.name=alice,metadata.namespace=default,spec.slots=3"));
         assert!(!selects("os=linux", "spec.userRef.name=bob"));
         assert!(!selects("!os", ""));
+    }
+
+    #[test]
+    fn its_key_holds_its_name_and_namespace() {
+        let object = |namespace: &str| {
+            let metadata = json!({ "name": "lab", "namespace": namespace });
+            Stored::new(&json!({ "metadata": metadata }), 1, &["metadata.name".to_owned()])
+        };
+        let texts = |object: &Stored| {
+            ["metadata.name", "metadata.namespace", "spec.x"].map(|path| object.field(path).to_owned())
+        };
+
+        assert_eq!((object("default").key(), object("").key()), ("default/lab", "lab"));
+        assert_eq!(texts(&object("default")), ["lab", "default", ""]);
+        assert_eq!(texts(&object("")), ["lab", "", ""]);
+        let nothing = Stored::new(&json!({}), 1, &[]);
+        assert_eq!((nothing.key(), texts(&nothing)), ("", [const { String::new() }; 3]));
+    }
+
+    #[test]
+    fn every_piece_of_its_memory_counts() {
+        let with = |labels: usize| {
+            let labels: serde_json::Map<_, _> =
+                (0..labels).map(|number| (format!("label-{number:04}"), "value".into())).collect();
+            Stored::new(&json!({ "metadata": { "name": "a", "labels": labels } }), 1, &[])
+        };
+        let (none, many) = (with(0), with(1000));
+
+        // A label takes two pointers with lengths, and two texts of 32 bytes each with what the allocator adds.
+        let labels = 1000 * (2 * size_of::<Box<str>>() + 2 * 32);
+        let json = many.json().len() - none.json().len();
+        let counted = many.bytes() - none.bytes();
+        assert!(counted.abs_diff(labels + json) < 64, "{counted} of {labels} and {json}");
+        assert!(none.bytes() > size_of::<Stored>() + none.json().len());
     }
 
     #[test]

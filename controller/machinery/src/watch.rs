@@ -1,16 +1,20 @@
 //! `watch`: what happens to objects, told one by one.
 //!
 //! A watcher is a cursor into the history of a [`Collection`]: it holds no events, so one that does not read costs
-//! nothing and is ended (410) when the history has gone past it. Call [`Watcher::poll`] until it says
-//! [`Poll::Wait`], then again when the collection's version rises or the moment comes.
+//! nothing and is ended (410) when the history has gone past it. While it tells the first objects it holds them as they
+//! were when it began. Call [`Watcher::poll`] until it says [`Poll::Wait`], then again when the collection's version
+//! rises or the moment comes; [`Lines`] writes its events in the form that the client wants.
+
+mod lines;
 
 use std::{fmt, ops::Bound, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+pub use self::lines::Lines;
 use crate::{
-    collection::{Change, Collection},
+    collection::{Change, Collection, Objects, Place},
     list::Scope,
     parameters::read::{Start, Watch},
     refusal::Refusal,
@@ -38,10 +42,11 @@ pub struct Watcher {
 
 #[derive(Debug)]
 enum Phase {
-    /// Tells the objects of a state, in order of their keys.
+    /// Tells the objects of a state, in order of their keys, from a place on.
     State {
         version: u64,
-        after: Option<String>,
+        objects: Objects,
+        place: Place,
     },
     /// Tells the changes after a version.
     Changes {
@@ -119,9 +124,14 @@ impl Watcher {
     /// Begins a watch. One that cannot begin says so in its first event, as on an API server.
     pub fn start(collection: &Collection, subject: Subject<'_>, watch: &Watch) -> Self {
         let Subject { scope, api_version, kind, now, timeout } = subject;
+        let prefix = scope.prefix();
         let phase = match watch.start {
             Start::WithState(version) => match collection.refuse_future(version) {
-                Ok(()) => Phase::State { version: collection.version(), after: None },
+                Ok(()) => {
+                    let objects = collection.objects();
+                    let place = objects.place(Bound::Included(&prefix));
+                    Phase::State { version: collection.version(), objects, place }
+                }
                 Err(refusal) => Phase::Refused(refusal),
             },
             Start::Latest => Phase::Changes { after: collection.version() },
@@ -136,7 +146,7 @@ impl Watcher {
         };
         let deadline = now.saturating_add(watch.timeout.unwrap_or(timeout));
         Self {
-            prefix: scope.prefix(),
+            prefix,
             selection: watch.selection.clone(),
             api_version: api_version.to_owned(),
             kind: kind.to_owned(),
@@ -162,7 +172,7 @@ impl Watcher {
                     return Poll::End;
                 }
                 Phase::State { version, .. } => match collection.refuse_forgotten(*version) {
-                    Ok(()) => self.tell_state(collection),
+                    Ok(()) => self.tell_state(),
                     Err(refusal) => self.refuse(refusal),
                 },
                 Phase::Changes { after } => match collection.refuse_forgotten(*after) {
@@ -199,33 +209,24 @@ impl Watcher {
         vec![]
     }
 
-    fn tell_state(&mut self, collection: &Collection) -> Vec<Event> {
-        let Phase::State { version, after } = &mut self.phase else { return vec![] };
-        let version = *version;
-        let told = after.take();
-        let from = match told.as_deref() {
-            Some(told) => Bound::Excluded(told),
-            None => Bound::Included(self.prefix.as_str()),
-        };
+    fn tell_state(&mut self) -> Vec<Event> {
+        let Phase::State { version, objects, place } = &mut self.phase else { return vec![] };
         let mut batch = Batch::default();
-        let mut last = None;
-        for object in collection.state_at(version, from) {
-            if !object.key().starts_with(&self.prefix) {
-                break;
-            }
-            if batch.is_full() {
-                *after = last;
+        let mut rest = objects.iter_from(*place);
+        while !batch.is_full() {
+            let Some(object) = rest.next().filter(|object| object.key().starts_with(&self.prefix)) else {
+                let version = *version;
+                self.phase = Phase::Changes { after: version };
+                if self.tells_end_of_state {
+                    batch.events.push(self.bookmark(version, true));
+                }
                 return batch.events;
-            }
+            };
             if self.selection.selects(&**object) {
                 batch.push(EventKind::Added, object.json().clone());
             }
-            last = Some(object.key().to_owned());
         }
-        self.phase = Phase::Changes { after: version };
-        if self.tells_end_of_state {
-            batch.events.push(self.bookmark(version, true));
-        }
+        *place = rest.place();
         batch.events
     }
 
@@ -309,9 +310,15 @@ impl EventKind {
 }
 
 impl Event {
-    /// Returns the pieces of its line; the object's bytes are shared with every other watcher.
+    /// Returns the pieces of its line; the object's bytes are shared with every other watcher. [`Lines`] writes other
+    /// forms than the whole object.
     pub fn line(&self) -> [Bytes; 3] {
-        [Bytes::from_static(self.kind.head()), self.object.clone(), Bytes::from_static(b"}\n")]
+        self.line_with(self.object.clone())
+    }
+
+    /// Returns the pieces of its line with the object in another form.
+    fn line_with(&self, object: Bytes) -> [Bytes; 3] {
+        [Bytes::from_static(self.kind.head()), object, Bytes::from_static(b"}\n")]
     }
 }
 
@@ -401,6 +408,24 @@ mod tests {
         users.remove("default/alice", 6).unwrap();
 
         assert_eq!(told(&mut watcher, &users, SECOND), "Added alice@3, Added bob@4, Deleted alice@6");
+    }
+
+    #[test]
+    fn the_first_objects_are_those_of_the_begin() {
+        let objects = (0..1000).map(|number| user(&format!("u{number:04}"), "a", 1));
+        let mut users = Collection::new(objects, 1, 1, LIMITS);
+        let mut watcher = watch(&users, "");
+        let Poll::Events(first) = watcher.poll(&users, SECOND) else { panic!("no events") };
+        assert_eq!(first.len(), EVENTS_MAX);
+
+        users.put(user("u0000", "b", 2)).unwrap();
+        users.remove("default/u0500", 3).unwrap();
+        users.put(user("u0999x", "a", 4)).unwrap();
+
+        let rest = told(&mut watcher, &users, SECOND);
+        assert!(rest.starts_with("Added u0256@1, Added u0257@1, ") && rest.contains("Added u0500@1, "));
+        assert!(rest.ends_with("Added u0999@1, Modified u0000@2, Deleted u0500@3, Added u0999x@4"));
+        assert_eq!(rest.split(", ").count(), 1000 - EVENTS_MAX + 3);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use horizon_machinery::{
     negotiate::{AggregatedVersion, Encoding, Form, MetaVersion, View},
     openapi,
     parameters::{
-        read::{Read, Watch},
+        read::Read,
         write::{Verb, Write},
     },
     query::Query,
@@ -29,7 +29,7 @@ use horizon_machinery::{
     status::{self, Attempt},
     stored::Stored,
     table::{self, IncludeObject, Table},
-    watch::{Poll, Subject, Watcher},
+    watch::{Lines, Poll, Subject, Watcher},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -37,6 +37,7 @@ use serde_json::{Value, json};
 const LIMITS: Limits = Limits { changes_max: 100, bytes_max: 1 << 20 };
 const COLLECTION: &str = "/apis/horizon.dev/v1alpha1/namespaces/default/users";
 const USERS: &str = "users.horizon.dev";
+const NOW: &str = "2026-11-28T20:00:00Z";
 
 #[derive(Deserialize)]
 struct Golden {
@@ -153,7 +154,7 @@ fn table(query: &Query, version: MetaVersion) -> Result<Table<'static>, Refusal>
         version,
         include: IncludeObject::parse(query)?,
         has_headers: true,
-        now: "2026-11-28T20:00:00Z".parse().unwrap(),
+        now: NOW.parse().unwrap(),
         counter: &|_, _, _| Some(3),
     })
 }
@@ -353,8 +354,7 @@ fn watches_that_cannot_begin_say_what_a_real_api_server_says() {
 /// A watch and what it told, in the form that it was asked for.
 struct Told {
     watcher: Watcher,
-    form: Form,
-    has_headers: bool,
+    lines: Lines,
     events: Vec<Value>,
 }
 
@@ -365,36 +365,16 @@ impl Told {
         let Read::Watch(watch) = Read::parse(&query, |path| self::users().knows_field(path)).unwrap() else {
             panic!("{asked} is a list")
         };
-        let form = Form::of_watch(accept).unwrap();
-        Self {
-            watcher: Watcher::start(users, subject(), &Watch { ..watch }),
-            form,
-            has_headers: true,
-            events: vec![],
-        }
+        let lines = Lines::new(self::users(), Form::of_watch(accept).unwrap(), &query).unwrap();
+        Self { watcher: Watcher::start(users, subject(), &watch), lines, events: vec![] }
     }
 
     fn listen(&mut self, users: &Collection, second: u64) {
         while let Poll::Events(events) = self.watcher.poll(users, Duration::from_secs(second)) {
             for event in events {
-                let mut line: Value = serde_json::from_slice(&event.line().concat()).unwrap();
-                if line["object"]["kind"] != "Status" {
-                    line["object"] = self.shown(&line["object"]);
-                }
-                self.events.push(line);
+                let line = self.lines.write(&event, NOW.parse().unwrap(), &|_, _, _| Some(3));
+                self.events.push(serde_json::from_slice(&line.concat()).unwrap());
             }
-        }
-    }
-
-    fn shown(&mut self, object: &Value) -> Value {
-        match self.form.view {
-            View::Whole => object.clone(),
-            View::Table(version) => {
-                let has_headers = std::mem::take(&mut self.has_headers);
-                let table = table(&Query::default(), version).unwrap();
-                Table { has_headers, ..table }.of([object], &object["metadata"])
-            }
-            View::Metadata(version) | View::MetadataList(version) => table::partial(object, version),
         }
     }
 }
