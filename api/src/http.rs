@@ -8,6 +8,7 @@ mod guard;
 mod live;
 mod policy;
 mod session;
+mod token;
 mod view;
 
 pub use control::{InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, StatusReport};
@@ -19,6 +20,7 @@ pub use guard::{
 pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
+pub use token::{EndTokensRequest, TokenAnswer, TokenRequest};
 pub use view::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View};
 
 use serde::{Deserialize, Serialize};

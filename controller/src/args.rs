@@ -25,6 +25,8 @@ pub enum Command {
     Invite(InviteArgs),
     /// Print a link that opens the console once.
     SignIn(SignInArgs),
+    /// Print a file with which kubectl and other clients of Kubernetes use this controller.
+    Kubeconfig(KubeconfigArgs),
     /// Say what a change does to people: what waits for an approval, or what other folders would do.
     Plan(PlanArgs),
     /// Let a plan pass that waits.
@@ -80,8 +82,8 @@ pub struct WhyArgs {
 
 #[derive(clap::Args)]
 pub struct RunArgs {
-    /// Folders of manifests.
-    #[arg(long, env = "HORIZON_MANIFESTS", required = true, num_args = 1.., value_delimiter = ',')]
+    /// Folders of manifests; without any, everything is declared by the resource API.
+    #[arg(long, env = "HORIZON_MANIFESTS", num_args = 1.., value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,
     #[command(flatten)]
     pub data: DataArgs,
@@ -188,6 +190,27 @@ pub struct InviteArgs {
 
 #[derive(clap::Args)]
 pub struct SignInArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KubeconfigArgs {
+    /// The Admin who uses it: NAME, or NAMESPACE/NAME. The operator of the host when left out.
+    pub admin: Option<String>,
+    /// How long its token is valid, such as 8h or 30d.
+    #[arg(long = "for", default_value = "30d")]
+    pub time: Period,
+    /// The address of the controller, such as https://controller.example.net:7443; the one that it advertises when left
+    /// out.
+    #[arg(long)]
+    pub server: Option<String>,
+    /// Write a file that only its owner can read, and print nothing.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// End every token of the Admin, or of the operator, and make none.
+    #[arg(long, conflicts_with_all = ["time", "server", "out"])]
+    pub end: bool,
     #[command(flatten)]
     pub data: DataArgs,
 }

@@ -4,6 +4,7 @@
 use std::{fs, io, path::Path, sync::Arc};
 
 use anyhow::Context;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use horizon_node::durable;
 use rustls::{
     ServerConfig,
@@ -45,6 +46,17 @@ pub fn server_config(data: &Path, host: &str) -> anyhow::Result<Arc<ServerConfig
 /// When there is no certificate in the folder, or it cannot be read.
 pub fn fingerprint(data: &Path) -> io::Result<String> {
     Ok(fingerprint_of(&fs::read(data.join(CERTIFICATE))?))
+}
+
+/// Returns the certificate of the console in PEM: it vouches for itself.
+///
+/// # Errors
+/// When there is none yet.
+pub fn pem(data: &Path) -> io::Result<String> {
+    let der = fs::read(data.join(CERTIFICATE))?;
+    let text = STANDARD.encode(der);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    Ok(format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n")))
 }
 
 fn fingerprint_of(certificate: &[u8]) -> String {

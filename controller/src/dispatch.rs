@@ -19,6 +19,7 @@ pub async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Status(status) => verbs::status(status).await?,
         Command::Invite(invite) => verbs::invite(invite).await?,
         Command::SignIn(sign_in) => verbs::sign_in(sign_in).await?,
+        Command::Kubeconfig(kubeconfig) => verbs::kubeconfig::kubeconfig(kubeconfig).await?,
         Command::Plan(plan) => guard::plan(plan).await?,
         Command::Approve(approve) => guard::approve(approve).await?,
         Command::Hold(hold) => guard::hold(hold).await?,

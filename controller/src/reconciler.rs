@@ -128,8 +128,12 @@ impl Reconciler {
         reconciler.read_events().await;
         reconciler.publish_view();
         reconciler.publish_admins();
-        let published =
-            Published { snapshots: snapshots_seen, views: views_seen, fates: fates_seen, admins: admins_seen };
+        let published = Published {
+            snapshots: snapshots_seen,
+            views: views_seen,
+            fates: fates_seen,
+            admins: admins_seen,
+        };
         Ok((reconciler, published))
     }
 
@@ -138,6 +142,9 @@ impl Reconciler {
         let mut view_timer = tokio::time::interval(VIEW_EVERY);
         let mut wake_timer = tokio::time::interval(WAKE_EVERY);
         let mut delegation_timer = tokio::time::interval(DELEGATION_EVERY);
+        let fates = self.fates.clone();
+        // Where there is nothing, that is the first word.
+        let mut has_told = false;
         loop {
             tokio::select! {
                 event = inbox.recv() => match event {
@@ -149,7 +156,8 @@ impl Reconciler {
                         self.publish_view();
                     }
                 }
-                Ok(place) = self.fates.reserve(), if !self.state.untold.is_empty() => {
+                Ok(place) = fates.reserve(), if !has_told || !self.state.untold.is_empty() => {
+                    has_told = true;
                     place.send(self.state.take_fates());
                 }
                 _ = wake_timer.tick() => self.wake().await,
@@ -167,7 +175,8 @@ impl Reconciler {
             }
             Event::Api(changes, done) => {
                 self.change_api_objects(changes).await;
-                drop(done.send(()));
+                // A registry that is gone takes the process with it.
+                let _ = done.send(());
             }
             // Whoever asked may be gone by the time of the answer.
             Event::Join(request, reply) => drop(reply.send(self.join(request).await)),

@@ -18,11 +18,7 @@ mod start;
 #[cfg(test)]
 mod facts;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use horizon_api::resource::ObjectKey;
 use horizon_api_server::{NotKept, Write};
@@ -33,13 +29,9 @@ use tokio::{
 };
 use tracing::error;
 
-use self::{
-    leaving::Leaving,
-    pending::Pending,
-    record::Record,
-    shelf::Shelves,
-};
+use self::{leaving::Leaving, pending::Pending, record::Record, shelf::Shelves};
 use crate::{event::Event, fate::Fates, store::Store};
+pub use start::Parts;
 
 /// Writes that are taken in one transaction.
 const WRITES_MAX: usize = 256;
@@ -72,6 +64,7 @@ impl Registry {
     /// Runs until nobody can write any more, or the reconciler is gone.
     pub async fn run(mut self) {
         let mut batch = Vec::with_capacity(WRITES_MAX);
+        let events = self.events.clone();
         loop {
             let leaves_at = self.leaving.next_end();
             tokio::select! {
@@ -89,7 +82,7 @@ impl Registry {
                     let fates = std::mem::take(&mut self.unlearned);
                     self.hear(fates).await;
                 }
-                place = self.events.reserve(), if self.in_flight.is_none() && !self.pending.is_empty() => {
+                place = events.reserve(), if self.in_flight.is_none() && !self.pending.is_empty() => {
                     let Ok(place) = place else { return };
                     let (done, is_done) = oneshot::channel();
                     place.send(Event::Api(self.pending.take(), done));

@@ -8,8 +8,13 @@ use std::{
 };
 
 use anyhow::Context;
-use horizon_api::wire::{ALPN_CFG, ALPN_DEV};
-use horizon_api_server::{AppState, ControlSocket, console_router, control_router, serve_https, serve_unix};
+use horizon_api::{
+    http::View,
+    wire::{ALPN_CFG, ALPN_DEV},
+};
+use horizon_api_server::{
+    AppState, ControlSocket, Keeper, console_router, control_router, serve_https, serve_unix,
+};
 use horizon_node::{
     clock,
     failure::{Failure, cannot_listen},
@@ -31,6 +36,7 @@ use crate::{
     metrics,
     push::{self, PushContext},
     reconciler::{Advertised, Parts, Published, Reconciler},
+    registry::{self, Registry},
     source::{
         Reader,
         files::{self, Detections, FolderWatch, Watch},
@@ -44,6 +50,8 @@ use crate::{
 const EVENTS_MAX: usize = 1024;
 /// Requests of the console and the socket: more than wait at once on a page that somebody reloads.
 const COMMANDS_MAX: usize = 256;
+/// Writes of the resource API that wait; each holds an object of at most 1.5 MiB.
+const WRITES_MAX: usize = 128;
 /// For what is still being answered when the controller stops.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
@@ -80,12 +88,25 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         Reconciler::new(Parts { store: store.clone(), identity, sources, advertised }).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let mut tasks = Tasks::default();
+    let Published { snapshots, views, fates, admins } = published;
     tasks.spawn("the reconciler", reconciler.run(inbox));
-    let watches = watch_folders(&folders, &published, &events, &mut tasks).await?;
-    let faces =
-        Faces { events: events.clone(), store: store.clone(), published, watches, console_url, fingerprint };
+    let (writes, written) = mpsc::channel(WRITES_MAX);
+    let parts = registry::Parts { store: store.clone(), fates, events: events.clone(), writes: written };
+    let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
+    tasks.spawn("the registry", registry.run());
+    let keeper = Keeper { shelves, admins, writes };
+    let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
+    let faces = Faces {
+        events: events.clone(),
+        store: store.clone(),
+        views,
+        keeper,
+        watches,
+        console_url,
+        fingerprint,
+    };
     let (stop, stopped) = watch::channel(false);
-    let context = PushContext { events, snapshots: faces.published.snapshots.clone() };
+    let context = PushContext { events, snapshots };
     tasks.spawn("the push task", push::run(endpoint.clone(), context));
     let mut served = faces.serve(listener, tls, socket, stopped, &mut tasks);
     wait_for_end(&store, &mut tasks, &mut served).await?;
@@ -117,7 +138,8 @@ async fn wait_for_end(store: &Store, tasks: &mut Tasks, served: &mut Tasks) -> a
 struct Faces {
     events: mpsc::Sender<Event>,
     store: Store,
-    published: Published,
+    views: watch::Receiver<Arc<View>>,
+    keeper: Keeper,
     watches: Vec<(String, Arc<Detections>)>,
     console_url: String,
     fingerprint: String,
@@ -133,7 +155,7 @@ impl Faces {
         tasks: &mut Tasks,
     ) -> Tasks {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
-        let views = self.published.views.clone();
+        let views = self.views.clone();
         let console =
             Console { store: self.store.clone(), events: self.events.clone(), views: views.clone() };
         tasks.spawn("the console", console.run(inbox));
@@ -184,14 +206,14 @@ fn is_same_folder(one: &Path, other: &Path) -> bool {
 
 async fn watch_folders(
     folders: &[(String, PathBuf)],
-    published: &Published,
+    views: &watch::Receiver<Arc<View>>,
     events: &mpsc::Sender<Event>,
     tasks: &mut Tasks,
 ) -> anyhow::Result<Vec<(String, Arc<Detections>)>> {
     let mut watches = Vec::new();
     for (source, root) in folders {
         let path = source.trim_start_matches("files:");
-        let had_manifests = published.views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
+        let had_manifests = views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
         let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
         watches.push((source.clone(), detections));
         let (source, events) = (source.clone(), events.clone());

@@ -1,6 +1,7 @@
 //! The verbs that ask the running controller, through its socket.
 
 pub mod guard;
+pub mod kubeconfig;
 
 use std::{fmt::Write, path::Path};
 

@@ -11,6 +11,7 @@ mod health;
 mod input;
 mod live;
 mod origin;
+mod resources;
 mod secret;
 mod serve;
 mod session;
@@ -23,6 +24,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use command::{Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, Session};
 pub use console::console_router;
 pub use control::control_router;
+pub use resources::{Admin, Admins, Deed, Keeper, NotKept, Write};
 pub use secret::SecretHash;
 pub use serve::{ControlSocket, serve_https, serve_unix};
 

@@ -112,11 +112,7 @@ fn status(known: Known<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use horizon_api::resource::{ObjectKey, ResourceSpec};
-    use horizon_planner::{
-        compile::Owner,
-        manifest::Origin,
-        node::Place,
-    };
+    use horizon_planner::{compile::Owner, manifest::Origin, node::Place};
 
     use super::*;
 

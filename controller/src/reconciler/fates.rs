@@ -7,13 +7,14 @@ use horizon_api::{
     problem::Problem,
     resource::{AdminRole, AdminSpec, Kind, ObjectKey, ResourceSpec},
 };
-use horizon_api_server::{Admin, Admins, OPERATOR};
+use horizon_api_server::{Admin, Admins};
 use horizon_node::clock;
 use horizon_planner::plan::Breach;
 
 use super::{
     Reconciler,
     state::{State, Uid},
+    verb::OPERATOR,
 };
 use crate::fate::{ApiChanges, Fate, Fates, InForce, Waiting};
 
@@ -114,12 +115,14 @@ impl State {
         let problem = self.compiled.problems.iter().find(is_about);
         let (reason, message) = match (plan, problem) {
             (Some(plan), _) => {
-                let message = format!("{}; `horizon-controller approve {}` lets it pass", plan.message, plan.hash);
+                let message =
+                    format!("{}; `horizon-controller approve {}` lets it pass", plan.message, plan.hash);
                 ("AwaitingApproval".to_owned(), message)
             }
             (None, Some(problem)) => (problem.code.clone(), problem.to_string()),
             (None, None) => {
-                let why = self.stalled.clone().unwrap_or_else(|| "no revision has taken it in yet".to_owned());
+                let why =
+                    self.stalled.clone().unwrap_or_else(|| "no revision has taken it in yet".to_owned());
                 ("Pending".to_owned(), why)
             }
         };

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use horizon_api::resource::Kind;
-use horizon_machinery::{
-    refusal::Refusal,
-    resource::Resource,
-    shown,
-    stored::Stored,
-};
+use horizon_machinery::{refusal::Refusal, resource::Resource, shown, stored::Stored};
 use horizon_node::clock;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -66,7 +61,8 @@ pub(super) fn check_empty(draft: &Draft<'_>, name: &str) -> Result<(), Refusal> 
         return Err(Refusal::forbidden(about, "this namespace may not be deleted"));
     }
     if draft.is_used(name) {
-        let why = "there are objects in it; delete them first, or take them out of the folder that declares them";
+        let why =
+            "there are objects in it; delete them first, or take them out of the folder that declares them";
         return Err(Refusal::conflict(about, why));
     }
     Ok(())
@@ -76,7 +72,9 @@ pub(super) fn check_empty(draft: &Draft<'_>, name: &str) -> Result<(), Refusal> 
 pub(super) fn all_definitions(version: u64, created: Timestamp) -> Vec<Arc<Stored>> {
     let define = |kind: Kind| {
         // The same on every start and on every controller.
-        let uid = Uuid::from_bytes(blake3::hash(kind.plural().as_bytes()).as_bytes()[..16].try_into().unwrap_or_default());
+        let uid = Uuid::from_bytes(
+            blake3::hash(kind.plural().as_bytes()).as_bytes()[..16].try_into().unwrap_or_default(),
+        );
         let mut object = shown::definition(kind, &uid.to_string(), created);
         object["metadata"]["resourceVersion"] = version.to_string().into();
         Stored::new(&object, version, &[])

@@ -63,7 +63,10 @@ impl<'a> Draft<'a> {
         let resources = Resource::all().iter().filter(|resource| resource.is_namespaced);
         resources.filter_map(|resource| self.shelves.get(&resource.qualified())).any(|collection| {
             let from = std::ops::Bound::Included(prefix.as_str());
-            collection.state_at(collection.version(), from).next().is_some_and(|first| first.key().starts_with(&prefix))
+            collection
+                .state_at(collection.version(), from)
+                .next()
+                .is_some_and(|first| first.key().starts_with(&prefix))
         })
     }
 
@@ -110,15 +113,15 @@ impl<'a> Draft<'a> {
         self.records.insert(key, record);
     }
 
-    pub(super) fn record<'r>(&'r self, known: &'r BTreeMap<ObjectKey, Record>, key: &ObjectKey) -> Option<&'r Record> {
+    pub(super) fn record<'r>(
+        &'r self,
+        known: &'r BTreeMap<ObjectKey, Record>,
+        key: &ObjectKey,
+    ) -> Option<&'r Record> {
         match self.records.get(key) {
             Some(changed) => changed.as_ref(),
             None => known.get(key),
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.documents.is_empty() && self.records.is_empty()
     }
 
     pub(super) fn finish(self) -> Finished {

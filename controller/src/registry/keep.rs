@@ -1,11 +1,8 @@
 //! Writes of clients: each was decided against a state, and is kept if that is still the state.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use horizon_api::{
-    problem::Problem,
-    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
-};
+use horizon_api::resource::{Metadata, ObjectKey, ResourceSpec};
 use horizon_api_server::{Deed, NotKept, Write};
 use horizon_machinery::{
     refusal::{About, Reason, Refusal},
@@ -218,8 +215,10 @@ pub(super) fn api_object(key: &ObjectKey, object: &Value, author: &str) -> Resul
         labels: texts(object, "/metadata/labels"),
         annotations: texts(object, "/metadata/annotations"),
     };
-    let created: Option<Timestamp> =
-        object.pointer("/metadata/creationTimestamp").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let created: Option<Timestamp> = object
+        .pointer("/metadata/creationTimestamp")
+        .and_then(Value::as_str)
+        .and_then(|text| text.parse().ok());
     Ok(ApiObject {
         manifest: Manifest::without_file(metadata, spec, author),
         uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -233,9 +232,19 @@ fn texts<T: DeserializeOwned + Default>(object: &Value, path: &str) -> T {
 }
 
 fn audit(actor: &str, action: &str, object: String) -> AuditEntry {
-    AuditEntry { at: clock::unix_ms(), actor: actor.to_owned(), action: action.to_owned(), object, detail: json!({}) }
+    AuditEntry {
+        at: clock::unix_ms(),
+        actor: actor.to_owned(),
+        action: action.to_owned(),
+        object,
+        detail: json!({}),
+    }
 }
 
 fn cannot_keep(error: &StoreError) -> Refusal {
-    Refusal::plain(503, Reason::ServiceUnavailable, format!("nothing was kept, the store refuses: {error}; try again"))
+    Refusal::plain(
+        503,
+        Reason::ServiceUnavailable,
+        format!("nothing was kept, the store refuses: {error}; try again"),
+    )
 }

@@ -11,8 +11,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    Registry,
-    beside,
+    Registry, beside,
     draft::{Draft, hash},
     record::{Keeper, Record},
 };
@@ -60,12 +59,17 @@ impl Registry {
         let record = self.records.get(key);
         let current = draft.get(resource, &key.namespace, &key.name).map(|current| parsed(&current));
         let (object, keeper) = match (record, current) {
-            (Some(Record { uid, keeper: keeper @ Keeper::Client { .. }, .. }), Some(mut object)) if *uid == word.uid => {
+            (Some(Record { uid, keeper: keeper @ Keeper::Client { .. }, .. }), Some(mut object))
+                if *uid == word.uid =>
+            {
                 let observed = word.observed.unwrap_or_else(|| observed(&object));
                 set_status(&mut object, known(word, observed));
                 (object, keeper.clone())
             }
-            _ => (shown::in_force(&word.object, known(word, word.object.generation)), Keeper::of(&word.object.owner)),
+            _ => (
+                shown::in_force(&word.object, known(word, word.object.generation)),
+                Keeper::of(&word.object.owner),
+            ),
         };
         let next = Record { uid: word.uid.clone(), keeper, hash: hash(&object) };
         if record == Some(&next) {
@@ -83,14 +87,19 @@ impl Registry {
         let resource = Resource::of(key.kind);
         let Some(record) = self.records.get(key) else { return };
         let is_clients = record.author().is_some() && record.uid == word.uid;
-        let Some(current) = draft.get(resource, &key.namespace, &key.name).filter(|_| is_clients) else { return };
+        let Some(current) = draft.get(resource, &key.namespace, &key.name).filter(|_| is_clients) else {
+            return;
+        };
         let mut object = parsed(&current);
         let earlier = conditions(&object);
         let conditions: Vec<_> = word.conditions.iter().map(|c| c.clone().since(&earlier)).collect();
         let generation = word.observed.unwrap_or_else(|| observed(&object));
         let revision = object.pointer("/status/revision").and_then(Value::as_u64).unwrap_or(0);
         let created = Timestamp::UNIX_EPOCH;
-        set_status(&mut object, Known { uid: &word.uid, created, generation, revision, conditions: &conditions });
+        set_status(
+            &mut object,
+            Known { uid: &word.uid, created, generation, revision, conditions: &conditions },
+        );
         let next = Record { hash: hash(&object), ..record.clone() };
         if next != *record {
             draft.put(resource, object, &next);

@@ -67,8 +67,12 @@ mod tests {
         let first = pending.take();
         let second = pending.take();
 
-        let names = |changes: &ApiChanges| changes.objects.keys().map(|key| key.name.to_string()).collect::<Vec<_>>();
-        assert_eq!((names(&first), names(&second)), (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()]));
+        let names =
+            |changes: &ApiChanges| changes.objects.keys().map(|key| key.name.to_string()).collect::<Vec<_>>();
+        assert_eq!(
+            (names(&first), names(&second)),
+            (vec!["a".to_owned()], vec!["b".to_owned(), "c".to_owned()])
+        );
         assert_eq!(first.by, Some(ObjectKey::new(Kind::Admin, "default", "ann")));
         assert_eq!(second.by, None);
         assert!(pending.is_empty());

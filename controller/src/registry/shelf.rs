@@ -17,7 +17,9 @@ pub(super) struct Shelves {
 impl Shelves {
     pub(super) fn new(collections: BTreeMap<String, Collection>) -> Self {
         let sender = |collection| watch::Sender::new(Arc::new(collection));
-        Self { senders: collections.into_iter().map(|(kind, collection)| (kind, sender(collection))).collect() }
+        Self {
+            senders: collections.into_iter().map(|(kind, collection)| (kind, sender(collection))).collect(),
+        }
     }
 
     /// Returns a kind as it is, if it is served.

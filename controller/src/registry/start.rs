@@ -22,7 +22,7 @@ use super::{
     Registry, beside,
     draft::{Draft, hash, signed},
     keep::api_object,
-    learn::{is_leaving, known, kind_of, moment, observed, set_status},
+    learn::{is_leaving, kind_of, known, moment, observed, set_status},
     leaving::Leaving,
     pending::Pending,
     record::{Keeper, Record},
@@ -48,7 +48,7 @@ pub struct Parts {
 }
 
 /// The newest state of each kind, by its qualified name.
-pub type ShelvesSeen = Arc<BTreeMap<String, watch::Receiver<Arc<Collection>>>>;
+pub(super) type ShelvesSeen = Arc<BTreeMap<String, watch::Receiver<Arc<Collection>>>>;
 
 impl Registry {
     /// Waits for the reconciler's first word and shows it.
@@ -123,7 +123,8 @@ impl Start {
     fn new(stored: StoredDocuments, epoch: u64) -> Self {
         let StoredDocuments { documents, shelves } = stored;
         let unsigned = |version: i64| u64::try_from(version).unwrap_or(0);
-        let known: BTreeMap<_, _> = shelves.into_iter().map(|(kind, version)| (kind, unsigned(version))).collect();
+        let known: BTreeMap<_, _> =
+            shelves.into_iter().map(|(kind, version)| (kind, unsigned(version))).collect();
         let of_documents = documents.iter().map(|document| unsigned(document.version));
         let newest = of_documents.chain(known.values().copied()).fold(epoch << COUNT_BITS, u64::max);
         Self {
@@ -155,10 +156,12 @@ impl Start {
         self.changes.shelves = shelves.map(|(kind, version)| (kind.clone(), signed(*version))).collect();
         let Self { changed, mut objects, records, next_version, pending, changes, .. } = self;
         let newest = next_version - 1;
-        let served = Resource::all().iter().filter(|resource| is_kept(resource)).map(|resource| resource.qualified());
+        let served =
+            Resource::all().iter().filter(|resource| is_kept(resource)).map(|resource| resource.qualified());
         let collections = served.map(|kind| {
             let last_change = changed.get(&kind).copied().unwrap_or(0);
-            let collection = Collection::new(objects.remove(&kind).unwrap_or_default(), last_change, newest, LIMITS);
+            let collection =
+                Collection::new(objects.remove(&kind).unwrap_or_default(), last_change, newest, LIMITS);
             (kind, collection)
         });
         Ok(Started { collections: collections.collect(), records, next_version, pending, changes, waiting })
@@ -180,7 +183,12 @@ impl Start {
                 (shown::in_force(&word.object, known), Keeper::of(&word.object.owner))
             }
         };
-        self.take(key, object, Record { uid: word.uid.clone(), keeper, hash: blake3::Hash::from_bytes([0; 32]) }, row);
+        self.take(
+            key,
+            object,
+            Record { uid: word.uid.clone(), keeper, hash: blake3::Hash::from_bytes([0; 32]) },
+            row,
+        );
         Ok(())
     }
 
@@ -188,7 +196,9 @@ impl Start {
     fn take_rest(&mut self, row: Document) -> anyhow::Result<()> {
         let kind = row.key.resource.clone();
         let object = if row.text.is_empty() { Value::Null } else { read(&row)? };
-        let Some(resource) = Resource::all().iter().find(|resource| resource.qualified() == kind) else { return Ok(()) };
+        let Some(resource) = Resource::all().iter().find(|resource| resource.qualified() == kind) else {
+            return Ok(());
+        };
         match kind_of(resource) {
             None if !object.is_null() => self.stand(resource, &object, row.version),
             Some(ours) if !object.is_null() && !is_leaving(&object) => {
@@ -265,7 +275,8 @@ fn is_kept(resource: &Resource) -> bool {
 
 fn read(row: &Document) -> anyhow::Result<Value> {
     let DocumentKey { resource, namespace, name } = &row.key;
-    serde_json::from_str(&row.text).with_context(|| format!("read {resource} {namespace}/{name} from the store"))
+    serde_json::from_str(&row.text)
+        .with_context(|| format!("read {resource} {namespace}/{name} from the store"))
 }
 
 fn document_key(key: &ObjectKey) -> DocumentKey {

@@ -68,9 +68,8 @@ pub(super) fn all(statements: &mut Statements) -> Result<StoredDocuments> {
         vec![],
         from_row,
     )?;
-    let shelves = statements.query("SELECT resource, version FROM shelves", vec![], |row| {
-        Ok((row.text(0)?, row.integer(1)?))
-    })?;
+    let shelves = statements
+        .query("SELECT resource, version FROM shelves", vec![], |row| Ok((row.text(0)?, row.integer(1)?)))?;
     Ok(StoredDocuments { documents, shelves })
 }
 
@@ -113,9 +112,19 @@ mod tests {
     use crate::store::{migration::migrate, statement::Access};
 
     fn user(name: &str, version: i64, text: &str) -> Document {
-        let key =
-            DocumentKey { resource: "users.horizon.dev".into(), namespace: "default".into(), name: name.into() };
-        Document { key, uid: format!("uid-{name}"), version, hash: vec![1], author: String::new(), text: text.into() }
+        let key = DocumentKey {
+            resource: "users.horizon.dev".into(),
+            namespace: "default".into(),
+            name: name.into(),
+        };
+        Document {
+            key,
+            uid: format!("uid-{name}"),
+            version,
+            hash: vec![1],
+            author: String::new(),
+            text: text.into(),
+        }
     }
 
     #[test]

@@ -1,10 +1,6 @@
 //! What the resource API reads, and whom it asks to keep something.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use horizon_api::resource::{AdminRole, ObjectKey};
 use horizon_machinery::{collection::Collection, refusal::Refusal, resource::Resource, stored::Stored};
