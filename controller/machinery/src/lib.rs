@@ -23,6 +23,7 @@ pub mod shown;
 pub mod status;
 pub mod stored;
 pub mod table;
+pub mod validate;
 pub mod watch;
 pub mod write;
 
