@@ -24,6 +24,7 @@ pub mod status;
 pub mod stored;
 pub mod table;
 pub mod validate;
+pub mod warning;
 pub mod watch;
 pub mod write;
 
