@@ -5,6 +5,7 @@ pub mod collection;
 pub mod definition;
 pub mod discovery;
 pub mod field_cause;
+pub mod generate_name;
 pub mod json_path;
 pub mod kubeconfig;
 pub mod list;

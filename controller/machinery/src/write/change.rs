@@ -8,7 +8,7 @@ use super::{
     internal, own, rules, size,
 };
 use crate::{
-    field_cause, gotext,
+    field_cause, generate_name, gotext,
     managed::time_text,
     parameters::write::FieldValidation,
     patch::Patched,
@@ -64,13 +64,10 @@ pub(super) fn create(
 
 fn exists(request: &Request<'_>, name: &str, object: &Value) -> Refusal {
     let about = request.definition.about(name);
-    let refusal = Refusal::already_exists(about);
     if object.pointer("/metadata/generateName").is_none() {
-        return refusal;
+        return Refusal::already_exists(about);
     }
-    let message =
-        format!("{about} already exists, the server was not able to generate a unique name for the object");
-    Refusal { message, ..refusal }
+    generate_name::taken(about)
 }
 
 /// Gives a new object what only the server gives, and checks it.
