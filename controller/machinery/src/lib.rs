@@ -1,6 +1,7 @@
 //! What a Kubernetes API server does with objects, apart from keeping them: patches, server-side apply, selectors,
 //! tables, discovery, answers. Pure: no I/O, no clock, no randomness.
 
+pub mod access;
 pub mod collection;
 pub mod definition;
 pub mod discovery;
