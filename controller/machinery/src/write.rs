@@ -26,6 +26,7 @@ pub mod delete;
 mod metadata;
 mod rules;
 pub mod size;
+pub mod yaml;
 
 /// One write.
 #[derive(Clone, Copy)]
@@ -40,8 +41,8 @@ pub struct Request<'r> {
     /// Who writes: the query's `fieldManager`, or the program's name in `User-Agent`.
     pub manager: &'r str,
     pub field_validation: FieldValidation,
-    /// What the body says twice: paths such as `spec.mtu` ([`body::read`] finds them); for an applied configuration,
-    /// which is YAML, lines such as `line 3: key "mtu" already set in map`.
+    /// What the body says twice: paths such as `spec.mtu`; for an applied configuration, which is YAML, lines such as
+    /// `line 3: key "mtu" already set in map`. [`body::read`] and [`yaml::read`] find them.
     pub duplicates: &'r [String],
     pub now: Timestamp,
     /// The uid of an object that is made by this write.
