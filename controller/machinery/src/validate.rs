@@ -8,7 +8,7 @@ use horizon_planner::manifest::object::{check, is_secret_field};
 use serde_json::Value;
 
 use crate::{
-    definition::Definition,
+    definition::{Definition, built_in},
     gotext::{json, quoted},
     names,
     refusal::{CAUSES_MAX, Cause, CauseReason},
@@ -18,6 +18,9 @@ use crate::{
 /// Returns what is wrong with an object, given the object that it replaces: schema, rules, rules about changes. What
 /// [`crate::write`] says about metadata is left to it. For `write::Request::validate`.
 pub fn causes(definition: &Definition, object: &Value, before: Option<&Value>) -> Vec<Cause> {
+    if definition.built_in().is_some() {
+        return built_in::causes(definition, object, before);
+    }
     let Some(kind) = kind_of(definition) else { return vec![] };
     let problems = check(kind, object, before);
     let errors = problems.iter().filter(|problem| problem.is_error() && !is_told(problem, object));

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, NotApplied, Writer, conflict},
-    definition::Definition,
+    definition::{Definition, built_in},
     managed::{ManagedFields, Who, fields::FieldSet},
     parameters::write::FieldValidation,
     patch::{self, Reading},
@@ -256,6 +256,9 @@ fn apply(
     })?;
     let mut object = applied.object;
     coerce::fill_defaults(&mut object, definition.schema());
+    if let Some(kind) = definition.built_in() {
+        built_in::decode(kind, &mut object).map_err(Refusal::bad_request)?;
+    }
     set_managed(&mut object, Some(&applied.managed));
     let mut warnings = change::duplicates_in_config(request)?;
     if stored.is_none() {
