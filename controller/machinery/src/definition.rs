@@ -1,13 +1,15 @@
 //! A kind of object as it is written: what is served of it, and the schema of the whole object, metadata included.
 
+pub(crate) mod built_in;
 pub mod crd;
 
-use std::{collections::BTreeMap, ptr, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use horizon_api::resource::Kind;
 use horizon_planner::schema::Schema;
 use serde_json::{Value, json};
 
+use self::built_in::BuiltIn;
 use crate::{apply::shape::Shape, refusal::About, resource::Resource};
 
 /// A kind of object whose objects are written here.
@@ -16,6 +18,7 @@ pub struct Definition {
     /// Its names, and how it is shown.
     pub resource: Resource,
     schema: Schema,
+    built_in: Option<BuiltIn>,
 }
 
 /// A `CustomResourceDefinition` that cannot be served.
@@ -33,9 +36,15 @@ impl Definition {
         &DEFINITIONS[&kind]
     }
 
-    /// Finds the definition of what is served; `None` for what comes with Kubernetes, such as namespaces.
+    /// Finds the definition of what is served; `None` for what is not kept, such as reviews.
     pub fn of_resource(resource: &Resource) -> Option<&'static Self> {
-        DEFINITIONS.values().find(|definition| ptr::eq(&raw const definition.resource, resource))
+        let is_it = |definition: &&Self| {
+            let found = &definition.resource;
+            found.group == resource.group
+                && found.version == resource.version
+                && found.plural == resource.plural
+        };
+        DEFINITIONS.values().chain(built_in::DEFINITIONS.iter()).find(is_it)
     }
 
     /// Reads a `CustomResourceDefinition` (`apiextensions.k8s.io/v1`) with one version.
@@ -56,6 +65,11 @@ impl Definition {
         About { group: &self.resource.group, kind: &self.resource.plural, name }
     }
 
+    /// Returns which of the kinds of Kubernetes it is; nothing for a custom resource.
+    pub(crate) fn built_in(&self) -> Option<BuiltIn> {
+        self.built_in
+    }
+
     pub(crate) fn shape(&self) -> Shape<'_> {
         Shape::Of(&self.schema)
     }
@@ -74,7 +88,8 @@ impl Definition {
             }
         }
         let schema = serde_json::from_value(whole).map_err(BadDefinition::Schema)?;
-        Ok(Self { resource, schema })
+        let built_in = built_in::kind_of(&resource);
+        Ok(Self { resource, schema, built_in })
     }
 }
 
@@ -144,15 +159,8 @@ mod tests {
             assert!(resource.is_namespaced && resource.has_status, "{kind}");
             assert_eq!(resource.api_version(), horizon_api::resource::API_VERSION);
             let found = Resource::find(&resource.group, &resource.version, kind.plural()).unwrap();
-            assert!(ptr::eq(Definition::of_resource(found).unwrap(), definition), "{kind}");
+            assert!(std::ptr::eq(Definition::of_resource(found).unwrap(), definition), "{kind}");
         }
-    }
-
-    #[test]
-    fn what_comes_with_kubernetes_has_no_definition() {
-        let namespaces = Resource::find("", "v1", "namespaces").unwrap();
-
-        assert!(Definition::of_resource(namespaces).is_none());
     }
 
     #[test]

@@ -7,18 +7,25 @@ use serde_json::Value;
 use crate::{
     gotext::{json, quoted},
     refusal::{Cause, CauseReason},
+    told,
 };
 
 /// Says that a text may not be there: `Invalid value: "x": why`.
 pub fn invalid(field: impl Into<String>, value: &str, why: &str) -> Cause {
-    cause(CauseReason::FieldValueInvalid, field, format!("Invalid value: {}: {why}", quoted(value)))
+    cause(
+        CauseReason::FieldValueInvalid,
+        field,
+        format!("Invalid value: {}: {why}", quoted(&told::path([value]))),
+    )
 }
 
 /// Says that a value may not be there: a text in quotes, everything else as JSON.
 pub fn invalid_value(field: impl Into<String>, value: &Value, why: &str) -> Cause {
     let printed = match value {
-        Value::String(text) => quoted(text),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => json(value),
+        Value::String(text) => quoted(&told::path([text])),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            told::path([json(value)])
+        }
     };
     cause(CauseReason::FieldValueInvalid, field, format!("Invalid value: {printed}: {why}"))
 }
@@ -26,6 +33,7 @@ pub fn invalid_value(field: impl Into<String>, value: &Value, why: &str) -> Caus
 /// Says that a value, given as it is printed, is none of those that are known.
 pub fn not_supported(field: impl Into<String>, printed: &str, known: &[&str]) -> Cause {
     let known: Vec<String> = known.iter().map(|value| quoted(value)).collect();
+    let printed = told::path([printed]);
     let message = format!("Unsupported value: {printed}: supported values: {}", known.join(", "));
     cause(CauseReason::FieldValueNotSupported, field, message)
 }
@@ -71,6 +79,20 @@ pub fn sentence(causes: &[Cause]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_value_is_cut() {
+        let long = Value::from("x".repeat(100_000));
+
+        for cause in [
+            invalid("a", &"é".repeat(100_000), "no"),
+            invalid_value("a", &long, "no"),
+            invalid_value("a", &vec![long.clone(); 3].into(), "no"),
+            not_supported("a", &json(&long), &["y"]),
+        ] {
+            assert!(cause.message.len() < 400 && cause.message.contains("…"), "{}", cause.message.len());
+        }
+    }
 
     #[test]
     fn a_sentence_says_everything_once() {

@@ -31,6 +31,24 @@ pub(crate) fn label(text: &str) -> Vec<String> {
     wrong
 }
 
+/// Returns what is wrong with a key in the data of a secret.
+pub(crate) fn config_key(text: &str) -> Vec<String> {
+    const CHARACTERS: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. \
+        'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+    let mut wrong = too_long(text, 253);
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    if text.is_empty() || !text.bytes().all(is_known) {
+        wrong.push(CHARACTERS.to_owned());
+    }
+    match text {
+        "." => wrong.push("must not be '.'".to_owned()),
+        ".." => wrong.push("must not be '..'".to_owned()),
+        text if text.starts_with("..") => wrong.push("must not start with '..'".to_owned()),
+        _ => {}
+    }
+    wrong
+}
+
 /// Returns what is wrong with the key of a label or annotation, or with a finalizer.
 pub(crate) fn qualified(text: &str) -> Vec<String> {
     let parts: Vec<&str> = text.split('/').collect();

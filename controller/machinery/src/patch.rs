@@ -1,12 +1,14 @@
 //! Patches: JSON patch (RFC 6902) and JSON merge patch (RFC 7396), as the API server applies them.
 //!
-//! Strategic merge patch is not for custom resources: the API server answers 415.
+//! Strategic merge patch is not for custom resources: the API server answers 415. For what comes with Kubernetes it is a
+//! merge patch without its directives.
 
 use std::fmt;
 
 use serde_json::Value;
 
 use crate::{
+    definition::Definition,
     gotext,
     refusal::{Cause, CauseReason, Details, Reason, Refusal},
     stored::Named,
@@ -14,11 +16,51 @@ use crate::{
 
 mod json;
 mod merge;
+mod strategic;
+
+pub use strategic::check_strategic;
 
 /// What the API server reads patches of custom resources as; everything else is answered with
 /// [`Refusal::unsupported_media_type`].
 pub const MEDIA_TYPES: [&str; 3] =
     ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+
+/// The same for what comes with Kubernetes.
+pub const BUILT_IN_MEDIA_TYPES: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
+/// In which form a patch is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Json,
+    Merge,
+    /// Once it has passed [`check_strategic`], it is a merge patch.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+}
+
+impl Form {
+    /// Reads the `Content-Type` of a patch.
+    ///
+    /// # Errors
+    /// 415 for a form that objects of this kind are not patched in.
+    pub fn parse(content_type: &str, definition: &Definition) -> Result<Self, Refusal> {
+        let is_built_in = definition.built_in().is_some();
+        Ok(match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/json-patch+json" => Self::Json,
+            "application/merge-patch+json" => Self::Merge,
+            "application/strategic-merge-patch+json" if is_built_in => Self::Strategic,
+            "application/apply-patch+yaml" => Self::Apply,
+            _ if is_built_in => return Err(Refusal::unsupported_media_type(&BUILT_IN_MEDIA_TYPES)),
+            _ => return Err(Refusal::unsupported_media_type(&MEDIA_TYPES)),
+        })
+    }
+}
 
 /// Whether a patch is read with a complaint about what nobody knows in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{gotext::quoted, refusal::Refusal};
+use crate::{gotext::quoted, percent, refusal::Refusal};
 
 /// The names and values behind the `?` of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,24 +62,11 @@ impl Query {
 
 /// Undoes `%41` and `+`.
 fn decode(text: &str) -> Result<String, Refusal> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => hex(rest.next(), rest.next()).ok_or_else(|| undecodable(text))?,
-            other => other,
-        });
-    }
-    String::from_utf8(bytes).map_err(|_| undecodable(text))
+    percent::decode(&text.replace('+', " ")).ok_or_else(|| undecodable(text))
 }
 
-fn hex(high: Option<u8>, low: Option<u8>) -> Option<u8> {
-    let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
-}
-
-fn undecodable(text: &str) -> Refusal {
+/// Refuses what cannot be decoded: 400.
+pub(crate) fn undecodable(text: &str) -> Refusal {
     let message =
         format!("invalid URL escape in {}: write %XX with two hexadecimal digits, in UTF-8", quoted(text));
     Refusal::bad_request(message)

@@ -135,6 +135,11 @@ impl Resource {
             || self.selectable.iter().any(|selectable| selectable == path)
     }
 
+    /// Returns another copy of a kind that is served beside ours.
+    pub(crate) fn built_in(group: &str, kind: &str) -> Option<Self> {
+        beside::resource(group, kind)
+    }
+
     /// Reads a kind of ours, whose tables show more than its definition says.
     pub(crate) fn read(kind: Kind) -> Self {
         let mut resource = Self::from_crd(custom_resource_definition(kind))

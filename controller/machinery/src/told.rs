@@ -1,9 +1,9 @@
-//! Paths as they are told. A client can make a path as long as a body and have it told a hundred times, so that each is
-//! cut.
+//! Paths and values as they are told. A client can make one as long as a body and have it told a hundred times, so that
+//! each is cut.
 
 use std::fmt::{self, Write};
 
-/// How much of a path is told, in bytes: more than any field of ours needs.
+/// How much of a path or a value is told, in bytes: more than any field of ours needs.
 const PATH_BYTES_MAX: usize = 256;
 
 /// Returns the path that is made of these parts; what is behind 256 bytes is left out, for a `…`.

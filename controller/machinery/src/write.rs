@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     apply::{self, NotApplied, Writer, conflict},
-    definition::Definition,
+    definition::{Definition, built_in},
     managed::{ManagedFields, Who, fields::FieldSet},
     parameters::write::FieldValidation,
     patch::{self, Reading},
@@ -26,6 +26,7 @@ pub mod delete;
 mod metadata;
 mod rules;
 pub mod size;
+pub mod yaml;
 
 /// One write.
 #[derive(Clone, Copy)]
@@ -40,8 +41,8 @@ pub struct Request<'r> {
     /// Who writes: the query's `fieldManager`, or the program's name in `User-Agent`.
     pub manager: &'r str,
     pub field_validation: FieldValidation,
-    /// What the body says twice: paths such as `spec.mtu` ([`body::read`] finds them); for an applied configuration,
-    /// which is YAML, lines such as `line 3: key "mtu" already set in map`.
+    /// What the body says twice: paths such as `spec.mtu`; for an applied configuration, which is YAML, lines such as
+    /// `line 3: key "mtu" already set in map`. [`body::read`] and [`yaml::read`] find them.
     pub duplicates: &'r [String],
     pub now: Timestamp,
     /// The uid of an object that is made by this write.
@@ -255,6 +256,9 @@ fn apply(
     })?;
     let mut object = applied.object;
     coerce::fill_defaults(&mut object, definition.schema());
+    if let Some(kind) = definition.built_in() {
+        built_in::decode(kind, &mut object).map_err(Refusal::bad_request)?;
+    }
     set_managed(&mut object, Some(&applied.managed));
     let mut warnings = change::duplicates_in_config(request)?;
     if stored.is_none() {

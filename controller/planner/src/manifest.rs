@@ -1,12 +1,13 @@
 //! Files to objects: what each document declares, and every reason why one is refused.
 
 mod header;
+pub mod object;
 
 use std::{borrow::Borrow, collections::BTreeSet, sync::Arc};
 
 use horizon_api::{
     problem::{Problem, Severity},
-    resource::{Metadata, ObjectKey, ResourceSpec},
+    resource::{Kind, Metadata, ObjectKey, ResourceSpec},
 };
 
 use crate::{
@@ -159,7 +160,7 @@ impl Parsed {
         let origin = Origin { file: file.to_owned(), place: root.place };
         let key = header.key;
         let mut complaints = header.complaints;
-        let spec = read_spec(&key, &root, &mut complaints);
+        let spec = read_spec(key.kind, &root, &mut complaints);
         let is_whole = complaints.left_out == 0;
         findings.left_out += complaints.left_out;
         findings.left_out_remarks += complaints.left_out_remarks;
@@ -274,7 +275,7 @@ impl Complaint {
 
 /// Checks the spec, first its structure and, when that is fine, its rules. What the types can hold is returned even
 /// if it was refused.
-fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Complaints) -> Option<ResourceSpec> {
+fn read_spec(kind: Kind, root: &Node, complaints: &mut Complaints) -> Option<ResourceSpec> {
     if let Some(sops) = secret::sops_block(root) {
         let (message, fix) =
             ("the document is still encrypted with SOPS", "decrypt it before Horizon reads it");
@@ -285,14 +286,14 @@ fn read_spec(key: &ObjectKey, root: &Node, complaints: &mut Complaints) -> Optio
         complaints.push(Complaint::error(root.place, "", "Required", "`spec` is required", "add `spec:`"));
         return None;
     };
-    let structural = validate(spec, Schema::of(key.kind), "spec");
+    let structural = validate(spec, Schema::of(kind), "spec");
     let is_sound = structural.list.iter().all(|complaint| complaint.severity != Severity::Error);
     complaints.append(structural);
     let json = without_nulls(spec.to_json());
     if is_sound {
-        cel::check(key.kind, &json).into_iter().for_each(|violation| complaints.push(violation.at(root)));
+        cel::check(kind, &json).into_iter().for_each(|violation| complaints.push(violation.at(root)));
     }
-    let read = match ResourceSpec::from_json(key.kind, json) {
+    let read = match ResourceSpec::from_json(kind, json) {
         Ok(read) => read,
         Err(error) => {
             if is_sound {

@@ -77,6 +77,28 @@ impl Node {
         node.place
     }
 
+    /// Returns the same as JSON as a tree, in which nothing has a place.
+    pub fn of_json(json: &serde_json::Value) -> Self {
+        let value = match json {
+            serde_json::Value::Null => Value::Null,
+            serde_json::Value::Bool(value) => Value::Bool(*value),
+            serde_json::Value::Number(number) => {
+                number.as_i64().map_or_else(|| Value::OddNumber(number.to_string()), Value::Integer)
+            }
+            serde_json::Value::String(text) => Value::Text { text: text.clone(), is_plain: false },
+            serde_json::Value::Array(items) => Value::List(items.iter().map(Self::of_json).collect()),
+            serde_json::Value::Object(fields) => {
+                let entry = |(key, value): (&String, &serde_json::Value)| Entry {
+                    key: key.clone(),
+                    place: Place::default(),
+                    node: Self::of_json(value),
+                };
+                Value::Map(fields.iter().map(entry).collect())
+            }
+        };
+        Self { place: Place::default(), value }
+    }
+
     /// Returns the same without places.
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {

@@ -6,6 +6,7 @@
 mod builder;
 mod encoding;
 mod plain;
+pub mod single;
 mod syntax;
 
 #[cfg(any(test, fuzzing))]
@@ -16,7 +17,10 @@ pub(crate) mod facts;
 use granit_parser::{Event, Marker, Parser};
 use horizon_api::problem::Problem;
 
-use self::builder::Builder;
+use self::{
+    builder::{Builder, Duplicates},
+    single::Duplicate,
+};
 use crate::node::{Node, Place};
 
 /// Deeper documents are refused.
@@ -39,6 +43,8 @@ pub struct ParsedFile {
     pub end: Option<Problem>,
     /// Some of it could not be read, so that what is missing from it may still be wanted.
     pub is_broken: bool,
+    /// Keys that are set twice, where that is no fault.
+    duplicates: Vec<Duplicate>,
 }
 
 /// Reads all documents of a file.
@@ -53,7 +59,7 @@ pub fn parse(file: &str, bytes: &[u8]) -> ParsedFile {
     };
     match plain::read(text) {
         Some(documents) => parsed.documents = documents,
-        None => parsed.read(file, text),
+        None => parsed.read(file, text, Duplicates::Refused),
     }
     parsed
 }
@@ -78,7 +84,7 @@ impl Fault {
 }
 
 impl ParsedFile {
-    fn read(&mut self, file: &str, text: &str) {
+    fn read(&mut self, file: &str, text: &str, duplicates: Duplicates) {
         // Its limits are ours for either style alone; what both make together is counted here.
         let options = granit_parser::options! {
             emit_comments: false,
@@ -86,7 +92,7 @@ impl ParsedFile {
             flow_nesting_limit: DEPTH_MAX,
             block_nesting_limit: DEPTH_MAX,
         };
-        let mut builder = Builder::default();
+        let mut builder = Builder::new(duplicates);
         let mut document_start = 0;
         for next in Parser::new_from_str_with_options(text, options) {
             let (event, span) = match next {
@@ -106,7 +112,7 @@ impl ParsedFile {
                     self.problems.push(old_version(place(&span.start)).problem(file).info());
                 }
             } else if event == Event::DocumentEnd {
-                self.take(file, std::mem::take(&mut builder));
+                self.take(file, std::mem::replace(&mut builder, Builder::new(duplicates)));
                 if self.documents.len() > DOCUMENTS_MAX {
                     return self.end(too_many(place(&span.start)).problem(file));
                 }
@@ -119,7 +125,8 @@ impl ParsedFile {
         }
     }
 
-    fn take(&mut self, file: &str, builder: Builder) {
+    fn take(&mut self, file: &str, mut builder: Builder) {
+        self.duplicates.append(&mut builder.duplicates);
         match builder.finish() {
             Ok(Some(document)) => self.documents.push(document),
             Ok(None) => {}

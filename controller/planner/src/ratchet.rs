@@ -23,7 +23,7 @@ fn document(metadata: &Metadata, spec: &ResourceSpec) -> Json {
 }
 
 /// Compares what stands at a path. Items of a list are found again by their keys; a list without keys is one thing.
-fn is_unchanged(kind: Kind, old: &Json, new: &Json, path: &str) -> bool {
+pub(crate) fn is_unchanged(kind: Kind, old: &Json, new: &Json, path: &str) -> bool {
     let (mut old, mut new, mut schema) = (old, new, None);
     for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
         if let Some(index) = step.strip_suffix(']') {

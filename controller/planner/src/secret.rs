@@ -65,7 +65,7 @@ pub(crate) fn sops_block(root: &Node) -> Option<&Node> {
 }
 
 /// Returns whether a field of this name may hold a secret, so that excerpts mask it.
-pub(crate) fn is_secret_field(field: &str) -> bool {
+pub fn is_secret_field(field: &str) -> bool {
     let field = field.to_ascii_lowercase();
     ["hash", "secret", "password", "token", "key"].iter().any(|word| field.contains(word))
         && !field.ends_with("ref")

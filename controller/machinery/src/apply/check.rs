@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use horizon_planner::schema::ListType;
+use horizon_planner::{manifest::object::is_secret_field, schema::ListType};
 use serde_json::Value;
 
 use super::shape::{Atom, ListAtom, MapAtom, Scalar, Shape};
@@ -29,6 +29,14 @@ pub(crate) fn check(shape: Shape<'_>, value: &Value, duplicates: Duplicates) -> 
     }
 }
 
+/// Says whether a field may hold a secret, by its name: those of ours, and what is in a Secret.
+fn is_secret_step(step: &Step) -> bool {
+    match step {
+        Step::Field(name) => is_secret_field(name) || ["data", "stringData"].contains(&&**name),
+        Step::Key(_) | Step::Item(_) | Step::Index(_) => false,
+    }
+}
+
 /// How many mistakes are told.
 const MISTAKES_MAX: usize = 100;
 
@@ -47,6 +55,27 @@ impl Check {
         self.mistakes.push(if path.is_empty() { what.to_owned() } else { format!("{path}: {what}") });
     }
 
+    /// Prints a value: of what holds others only what it is, and nothing of what may be secret.
+    fn printed(&self, value: &Value, is_secret: bool, print: fn(&Value) -> String) -> String {
+        let is_empty = value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(serde_json::Map::is_empty);
+        match value {
+            Value::Array(_) if !is_empty => "[…]".to_owned(),
+            Value::Object(_) if !is_empty => "{…}".to_owned(),
+            Value::Bool(_) | Value::Number(_) | Value::String(_)
+                if is_secret || self.path.iter().any(is_secret_step) =>
+            {
+                "…".to_owned()
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Number(_)
+            | Value::String(_)
+            | Value::Array(_)
+            | Value::Object(_) => told::path([print(value)]),
+        }
+    }
+
     fn value(&mut self, shape: Shape<'_>, value: &Value) {
         match shape.atom(Some(value)) {
             Atom::Map(map) => self.map(map, value),
@@ -59,13 +88,14 @@ impl Check {
         if value.is_null() {
             return;
         }
-        let printed = || gotext::plain(value);
+        let printed = || self.printed(value, false, gotext::plain);
         let mistake = match scalar {
             Scalar::Number if !value.is_number() => {
                 format!("expected numeric (int or float), got {}", gotext::type_name(value))
             }
             Scalar::Text if !value.is_string() => {
-                format!("expected string, got &value.valueUnstructured{{Value:{}}}", gotext::syntax(value))
+                let printed = self.printed(value, false, gotext::syntax);
+                format!("expected string, got &value.valueUnstructured{{Value:{printed}}}")
             }
             Scalar::Boolean if !value.is_boolean() => format!("expected boolean, got &{{{}}}", printed()),
             Scalar::Any if value.is_array() || value.is_object() => {
@@ -81,7 +111,8 @@ impl Check {
             Value::Object(fields) => fields,
             Value::Null => return,
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                return self.say(&format!("expected map, got &{{{}}}", gotext::plain(value)));
+                let printed = self.printed(value, map.has_secrets(), gotext::plain);
+                return self.say(&format!("expected map, got &{{{printed}}}"));
             }
         };
         for (name, value) in fields {
@@ -99,7 +130,8 @@ impl Check {
             Value::Array(items) => items,
             Value::Null => return,
             Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
-                return self.say(&format!("expected list, got &{{{}}}", gotext::plain(value)));
+                let printed = self.printed(value, false, gotext::plain);
+                return self.say(&format!("expected list, got &{{{printed}}}"));
             }
         };
         let mut seen = BTreeSet::new();
@@ -121,6 +153,44 @@ impl Check {
             self.path.push(step);
             self.value(list.items, item);
             self.path.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use horizon_api::resource::Kind;
+    use serde_json::json;
+
+    use super::*;
+    use crate::definition::Definition;
+
+    fn mistakes(spec: Value) -> String {
+        let definition = Definition::of(Kind::Admin);
+        check(definition.shape(), &json!({ "spec": spec }), Duplicates::Refused).unwrap_err()
+    }
+
+    #[test]
+    fn mistakes_show_short_values_only() {
+        assert_eq!(
+            mistakes(json!({"mfaRequired": "perhaps"})),
+            ".spec.mfaRequired: expected boolean, got &{perhaps}"
+        );
+        assert_eq!(mistakes(json!(["hunter2"])), ".spec: expected map, got &{[…]}");
+        let long = mistakes(json!({"mfaRequired": "x".repeat(100_000), "x".repeat(100_000): 1}));
+        assert!(long.len() < 1000, "{}", long.len());
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        for spec in [
+            json!({"auth": "hunter2"}),
+            json!({"auth": {"passwordHash": ["hunter2"]}}),
+            json!({"auth": {"passwordHash": {"hunter2": 1}}}),
+            json!({"auth": {"publicKeys": "hunter2"}}),
+        ] {
+            let told = mistakes(spec);
+            assert!(told.contains(".spec.auth") && !told.contains("hunter2"), "{told}");
         }
     }
 }

@@ -1,6 +1,9 @@
 //! What a value may be, as structured merge sees it: what is merged field by field and what is one piece.
 
-use horizon_planner::schema::{ListType, Schema, Type};
+use horizon_planner::{
+    manifest::object::is_secret_field,
+    schema::{ListType, Schema, Type},
+};
 use serde_json::Value;
 
 use crate::{
@@ -129,6 +132,11 @@ impl<'s> MapAtom<'s> {
     /// Says whether the schema names a field, unlike the keys of a map.
     pub(crate) fn has_field(&self, name: &str) -> bool {
         self.schema.is_some_and(|schema| schema.properties.contains_key(name))
+    }
+
+    /// Says whether a field of it may hold a secret, by its name.
+    pub(crate) fn has_secrets(&self) -> bool {
+        self.schema.is_some_and(|schema| schema.properties.keys().any(|name| is_secret_field(name)))
     }
 }
 

@@ -155,6 +155,30 @@ fn scalar_schema(notation: &str) -> Value {
     }
 }
 
+/// Returns the schema of a type with everything that it refers to, and nothing that is for clients alone.
+pub(crate) fn inlined(name: &str) -> Value {
+    TYPES.get(name).map_or(Value::Null, |known| inline(known.definition(name, Dialect::V2)))
+}
+
+fn inline(schema: Value) -> Value {
+    let Value::Object(mut fields) = schema else { return schema };
+    if let Some(Value::String(path)) = fields.get("$ref") {
+        return inlined(path.rsplit('/').next().unwrap_or_default());
+    }
+    fields.retain(|name, _| name != "description" && !name.starts_with("x-kubernetes-patch"));
+    for name in ["items", "additionalProperties"] {
+        if let Some(below) = fields.get_mut(name) {
+            *below = inline(below.take());
+        }
+    }
+    let properties = fields.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+    // Metadata is the same for every kind, and its own owners' fields are no schema.
+    for (_, below) in properties.filter(|(name, _)| *name != "metadata") {
+        *below = inline(below.take());
+    }
+    fields.into()
+}
+
 /// Returns the full name of a type that another type of a package refers to.
 pub(crate) fn full_name(name: &str, package: &str) -> String {
     let near = format!("{package}.{name}");

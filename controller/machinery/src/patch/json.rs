@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{Reading, does_not_apply};
-use crate::{gotext, refusal::Refusal};
+use crate::{gotext, refusal::Refusal, told};
 
 /// What the API server takes.
 const OPERATIONS_MAX: usize = 10_000;
@@ -111,6 +111,7 @@ impl Target {
             "copy" => self.copy(from()?, path()?),
             "test" => self.test(path()?, operation.get("value")),
             other => {
+                let other = told::path([other]);
                 Err(format!("`{other}` is no operation; write add, remove, replace, move, copy or test"))
             }
         }
@@ -160,9 +161,9 @@ impl Target {
     fn remove(&mut self, path: &str) -> Result<Value, String> {
         let (parent, key) = find_mut(&mut self.document, path)?;
         match parent {
-            Parent::Object(fields) => {
-                fields.remove(&key).ok_or_else(|| format!("there is no `{key}` at {path}"))
-            }
+            Parent::Object(fields) => fields
+                .remove(&key)
+                .ok_or_else(|| format!("there is no `{}` at {}", told::path([&key]), told::path([path]))),
             Parent::List(items) => {
                 let index = position(&key, items.len())?;
                 self.moved_items += items.len() - index;
@@ -198,7 +199,7 @@ impl Target {
         let found = if path.is_empty() { Some(&self.document) } else { find(&self.document, path)? };
         // What is not there is null.
         let is_equal = found.unwrap_or(&Value::Null) == value.unwrap_or(&Value::Null);
-        if is_equal { Ok(()) } else { Err(format!("the value at {path} is another")) }
+        if is_equal { Ok(()) } else { Err(format!("the value at {} is another", told::path([path]))) }
     }
 }
 
@@ -249,7 +250,7 @@ fn child<'d>(node: &'d Value, key: &str) -> Option<&'d Value> {
 }
 
 fn missing(path: &str) -> String {
-    format!("the document has no {path}")
+    format!("the document has no {}", told::path([path]))
 }
 
 fn bounded(moved_items: usize) -> Result<(), String> {
@@ -261,8 +262,10 @@ fn bounded(moved_items: usize) -> Result<(), String> {
 
 /// Checks that a value at a path nests no deeper than a document may. The values looked at are counted as moved.
 fn fits(path: &str, value: &Value, moved_items: &mut usize) -> Result<(), String> {
-    let too_deep =
-        || format!("the result nests deeper than {LEVELS_MAX} levels; keep what is at {path} flatter");
+    let too_deep = || {
+        let path = told::path([path]);
+        format!("the result nests deeper than {LEVELS_MAX} levels; keep what is at {path} flatter")
+    };
     let left = LEVELS_MAX.checked_sub(levels_above(path)).ok_or_else(too_deep)?;
     if is_within(left, value, moved_items) {
         return Ok(());
@@ -299,13 +302,19 @@ fn levels_above(path: &str) -> usize {
 fn split(path: &str) -> Result<(Vec<String>, String), String> {
     let parts = path.split('/').skip(1).map(|part| part.replace("~1", "/").replace("~0", "~"));
     let mut parts: Vec<String> = parts.collect();
-    let key = parts.pop().ok_or_else(|| format!("`{path}` is no place in a document; begin with `/`"))?;
+    let key = parts.pop().ok_or_else(|| {
+        let path = told::path([path]);
+        format!("`{path}` is no place in a document; begin with `/`")
+    })?;
     Ok((parts, key))
 }
 
 /// Returns the place of an index in a list; below zero it counts from the end.
 fn position(key: &str, length: usize) -> Result<usize, String> {
-    let index: i64 = key.parse().map_err(|_| format!("`{key}` is no index of a list; write a number"))?;
+    let index: i64 = key.parse().map_err(|_| {
+        let key = told::path([key]);
+        format!("`{key}` is no index of a list; write a number")
+    })?;
     let place = if index < 0 { i64::try_from(length).unwrap_or(i64::MAX) + index } else { index };
     let place = usize::try_from(place).ok().filter(|place| *place < length);
     place.ok_or_else(|| format!("the list has no item {index}"))

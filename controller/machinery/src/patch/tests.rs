@@ -259,6 +259,24 @@ fn nulls_in_new_lists_go_as_in_the_api_server() {
     assert_eq!(merged(json!({"a": {"c": 1}}), json!({"a": [{"b": null}]})), json!({"a": [{"b": null}]}));
 }
 
+#[test]
+fn long_paths_are_cut_where_they_are_told() {
+    let long = format!("/a/{}", "x".repeat(100_000));
+    for operation in [
+        json!({"op": "remove", "path": long}),
+        json!({"op": "replace", "path": long.replace("/a", "/b"), "value": 1}),
+        json!({"op": "add", "path": long.replace("/a", "/c"), "value": 1}),
+        json!({"op": "test", "path": long, "value": 1}),
+        json!({"op": long}),
+        json!({"op": "add", "path": "x".repeat(100_000), "value": 1}),
+        json!({"op": "add", "path": "/".repeat(100_000), "value": 1}),
+    ] {
+        let refusal =
+            json_patch(json!({"a": {}, "c": []}), &json!([operation]), Reading::Lenient).unwrap_err();
+        assert!(refusal.message.len() < 1000, "{}", &refusal.message[..200]);
+    }
+}
+
 /// Values of any form, some of them deep.
 fn any_value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![Just(json!(null)), Just(json!(1)), (0_usize..120).prop_map(nested)];

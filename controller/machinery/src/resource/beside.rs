@@ -11,6 +11,11 @@ use crate::json_path::JsonPath;
 pub(super) static RESOURCES: LazyLock<Vec<Resource>> =
     LazyLock::new(|| TABLE.iter().map(Row::resource).collect());
 
+/// Returns one of them anew.
+pub(super) fn resource(group: &str, kind: &str) -> Option<Resource> {
+    TABLE.iter().find(|row| row.group == group && row.kind == kind).map(Row::resource)
+}
+
 struct Row {
     group: &'static str,
     kind: &'static str,

@@ -33,6 +33,8 @@ pub enum Purpose<'d> {
     Object(&'d Definition),
     /// A JSON patch or merge patch.
     Patch,
+    /// The configuration of a server-side apply.
+    Applied,
 }
 
 /// Reads a body. Nothing is read that is nested deeper than 128 levels.
@@ -48,6 +50,7 @@ pub fn read(text: &[u8], purpose: Purpose<'_>) -> Result<Body, Refusal> {
         let why = if why.is_eof() { "unexpected end of JSON input".to_owned() } else { why.to_string() };
         Refusal::bad_request(match purpose {
             Purpose::Patch => format!("error decoding patch: {why}"),
+            Purpose::Applied => format!("error decoding YAML: {why}"),
             Purpose::Object(definition) => format!(
                 "the object provided is unrecognized (must be of type {}): couldn't get version/kind; json parse error: \
                  {why} ({})",

@@ -8,7 +8,8 @@ use super::{
     internal, own, rules, size,
 };
 use crate::{
-    field_cause, gotext,
+    definition::built_in,
+    field_cause, generate_name, gotext,
     managed::time_text,
     parameters::write::FieldValidation,
     patch::Patched,
@@ -64,13 +65,10 @@ pub(super) fn create(
 
 fn exists(request: &Request<'_>, name: &str, object: &Value) -> Refusal {
     let about = request.definition.about(name);
-    let refusal = Refusal::already_exists(about);
     if object.pointer("/metadata/generateName").is_none() {
-        return refusal;
+        return Refusal::already_exists(about);
     }
-    let message =
-        format!("{about} already exists, the server was not able to generate a unique name for the object");
-    Refusal { message, ..refusal }
+    generate_name::taken(about)
 }
 
 /// Gives a new object what only the server gives, and checks it.
@@ -88,7 +86,9 @@ pub(super) fn finish_create(
         }
         metadata.insert("creationTimestamp".to_owned(), json!(time_text(request.now)));
         metadata.insert("uid".to_owned(), json!(request.uid));
-        metadata.insert("generation".to_owned(), json!(1));
+        if definition.built_in().is_none() {
+            metadata.insert("generation".to_owned(), json!(1));
+        }
         metadata.remove("resourceVersion");
         metadata.remove("selfLink");
     }
@@ -96,6 +96,9 @@ pub(super) fn finish_create(
         && let Some(fields) = object.as_object_mut()
     {
         fields.remove("status");
+    }
+    if let Some(kind) = definition.built_in() {
+        built_in::prepare(kind, &mut object);
     }
     let mut causes = rules::type_mistakes(&object, definition);
     if causes.is_empty() {
@@ -375,6 +378,9 @@ fn keep_what_is_not_written(request: &Request<'_>, object: &mut Value, stored: &
             Some(status) => fields.insert("status".to_owned(), status.clone()),
             None => fields.remove("status"),
         };
+    }
+    if let Some(kind) = request.definition.built_in() {
+        return built_in::keep(kind, object, stored);
     }
     let content = |object: &Value| {
         let mut fields = object.as_object().cloned().unwrap_or_default();

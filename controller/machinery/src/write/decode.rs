@@ -3,7 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{Change, Request, coerce, metadata};
-use crate::{definition::Definition, gotext};
+use crate::{
+    definition::{Definition, built_in},
+    gotext,
+};
 
 /// An object as the schema knows it, and the paths of what it does not know.
 pub(super) struct Decoded {
@@ -53,6 +56,9 @@ pub(super) fn decode(value: &Value, definition: &Definition) -> Result<Decoded, 
     let unknown = coerce(&mut object, definition).map_err(Undecodable::Unfit)?;
     if is_of(&object, definition) {
         coerce::fill_defaults(&mut object, definition.schema());
+        if let Some(kind) = definition.built_in() {
+            built_in::decode(kind, &mut object).map_err(Undecodable::Unfit)?;
+        }
     }
     Ok(Decoded { object, unknown })
 }

@@ -10,7 +10,7 @@ use super::{
     rules::{self, FOREGROUND, ORPHAN},
 };
 use crate::{
-    definition::Definition,
+    definition::{Definition, built_in::BuiltIn},
     managed::time_text,
     parameters::delete::{Delete, Propagation},
     refusal::{About, Refusal},
@@ -68,7 +68,11 @@ pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted
     } else {
         finalizers.clone()
     };
-    if kept.is_empty() {
+    let is_namespace = definition.built_in() == Some(BuiltIn::Namespace);
+    // A namespace ends when what is in it has.
+    let waits = is_namespace
+        && stored.pointer("/spec/finalizers").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if kept.is_empty() && !waits {
         return Ok(Deleted::Gone(stored.clone()));
     }
     if kept != finalizers {
@@ -83,6 +87,9 @@ pub fn delete(deletion: &Deletion<'_>, stored: Option<&Value>) -> Result<Deleted
         metadata.insert("deletionTimestamp".to_owned(), json!(time_text(deletion.now)));
     }
     metadata.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
+    if is_namespace {
+        object["status"]["phase"] = "Terminating".into();
+    }
     Ok(if object == *stored { Deleted::Waiting(object) } else { Deleted::Marked(object) })
 }
 

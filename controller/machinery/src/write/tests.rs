@@ -1,5 +1,7 @@
 //! Writes, one case at a time. What an API server answers to thousands of them is replayed in `tests/replay.rs`.
 
+mod built_in;
+
 use horizon_api::resource::Kind;
 use proptest::prelude::*;
 use serde_json::{Value, json};

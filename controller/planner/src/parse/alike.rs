@@ -1,6 +1,6 @@
 //! Whether the quick reader and the full parser read one text alike. Tests and fuzz targets ask.
 
-use super::{ParsedFile, plain};
+use super::{ParsedFile, builder::Duplicates, plain};
 use crate::node::{Node, Place, Value};
 
 /// Compares both, and says whether the quick reader took the text.
@@ -23,7 +23,7 @@ pub fn check(text: &str) -> bool {
 /// Reads a text by the full parser alone.
 pub fn full(file: &str, text: &str) -> ParsedFile {
     let mut full = ParsedFile::default();
-    full.read(file, text);
+    full.read(file, text, Duplicates::Refused);
     full
 }
 

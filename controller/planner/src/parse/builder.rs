@@ -5,12 +5,24 @@ use std::{borrow::Cow, collections::BTreeMap};
 use granit_parser::{Event, ScalarStyle, Span, Tag};
 use horizon_api::problem::{is_invisible, printable};
 
-use super::{DEPTH_MAX, Fault, PROBLEMS_MAX, place, syntax::invisible};
+use super::{DEPTH_MAX, Fault, PROBLEMS_MAX, place, single::Duplicate, syntax::invisible};
 use crate::node::{Entry, Node, Place, Value};
 
+/// What keys are that are set twice in one mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Duplicates {
+    /// Faults.
+    Refused,
+    /// Counted; the last one is what holds.
+    Counted,
+}
+
 /// The open collections of a document and what is wrong with it so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Builder {
+    kept: Duplicates,
+    /// Keys that are set twice, where that is no fault; at most as many as anybody reads.
+    pub(super) duplicates: Vec<Duplicate>,
     open: Vec<Open>,
     root: Option<Node>,
     faults: Vec<Fault>,
@@ -27,6 +39,11 @@ enum Open {
 }
 
 impl Builder {
+    pub(super) fn new(kept: Duplicates) -> Self {
+        let (open, faults, duplicates) = (vec![], vec![], vec![]);
+        Self { kept, duplicates, open, root: None, faults, left_out: 0, is_lost: false }
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "a foreign enum; the other events carry no data")]
     pub(super) fn handle_event(&mut self, event: Event<'_>, span: &Span) {
         let at = place(&span.start);
@@ -95,6 +112,10 @@ impl Builder {
             self.refuse(Fault::new(at, "Comment", "`//` and `/*` begin no comment", "use `#`, or remove it"));
         } else if text.is_empty() {
             self.refuse(complex_key(at));
+        } else if duplicate.is_some() && self.kept == Duplicates::Counted {
+            if self.duplicates.len() < PROBLEMS_MAX {
+                self.duplicates.push(Duplicate { line: at.line, key: short(text), path: self.path() });
+            }
         } else if let Some(first) = duplicate {
             let message = format!(
                 "`{}` is set twice, here and in line {} column {}",
@@ -104,6 +125,23 @@ impl Builder {
             );
             self.refuse(Fault::new(at, "DuplicateKey", message, "remove one of them"));
         }
+    }
+
+    /// Returns where the key stands that was just read, such as `spec.ports[0].name`. Of a long path the end is left
+    /// out.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match open {
+                Open::List { items, .. } => path.push_str(&format!("[{}]", items.len())),
+                Open::Map { key: Some((key, _)), .. } => {
+                    path.push_str(if path.is_empty() { "" } else { "." });
+                    path.push_str(&short(key));
+                }
+                Open::Map { key: None, .. } => {}
+            }
+        }
+        path
     }
 
     fn open(&mut self, open: Open, at: Place) {
@@ -168,6 +206,13 @@ impl Builder {
             self.refuse(fault);
         }
     }
+}
+
+/// Returns the beginning of a key, which may be as long as a document; no field of ours has a longer name.
+fn short(key: &str) -> String {
+    const CHARACTERS_MAX: usize = 256;
+    let end = key.char_indices().nth(CHARACTERS_MAX).map_or(key.len(), |(end, _)| end);
+    key[..end].to_owned()
 }
 
 /// Returns where a mapping has a key already. An index is kept only for those too large to look through.
