@@ -173,7 +173,25 @@ impl Collection {
 
     /// Returns the objects at a version, from a key on, in order: the present, with what happened since undone.
     pub fn state_at<'a>(&'a self, version: u64, from: Bound<&'a str>) -> StateAt<'a> {
-        let mut undone: BTreeMap<&str, Option<&Arc<Stored>>> = BTreeMap::new();
+        let present = self.objects.iter_from(self.objects.place(from)).peekable();
+        StateAt { present, undone: self.undone(version, from).into_iter().peekable() }
+    }
+
+    /// Counts the objects at a version from a key on whose keys begin with a prefix; it takes the time that the changes
+    /// since take, not the objects.
+    pub(crate) fn count_at(&self, version: u64, from: Bound<&str>, prefix: &str) -> usize {
+        let mut count = self.objects.count(from, prefix);
+        for (key, before) in self.undone(version, from).into_iter().filter(|(key, _)| key.starts_with(prefix))
+        {
+            count += usize::from(before.is_some());
+            count -= usize::from(self.get(key).is_some());
+        }
+        count
+    }
+
+    /// Returns what was before at each key that changed after a version, from a key on.
+    fn undone<'a>(&'a self, version: u64, from: Bound<&str>) -> BTreeMap<&'a str, Option<&'a Arc<Stored>>> {
+        let mut undone = BTreeMap::new();
         let is_wanted = |key: &str| match from {
             Bound::Included(start) => key >= start,
             Bound::Excluded(start) => key > start,
@@ -185,8 +203,7 @@ impl Collection {
                 undone.entry(key).or_insert(change.before.as_ref());
             }
         }
-        let present = self.objects.iter_from(self.objects.place(from)).peekable();
-        StateAt { present, undone: undone.into_iter().peekable() }
+        undone
     }
 
     /// Refuses a version from the future: 504, as an API server that is still catching up.
@@ -321,6 +338,13 @@ mod tests {
             ["a1 b1 ", "a1 b2 ", "a1 b2 c3 ", "b2 c3 ", "b2 ", "a6 b2 "]
         );
         assert_eq!(versions(&collection, 3, Bound::Excluded("default/a")).len(), 2);
+        for version in 1..=6 {
+            for from in [Bound::Unbounded, Bound::Included("default/b"), Bound::Excluded("default/b")] {
+                let expected = versions(&collection, version, from).len();
+                assert_eq!(collection.count_at(version, from, "default/"), expected, "{version} {from:?}");
+                assert_eq!(collection.count_at(version, from, "elsewhere/"), 0);
+            }
+        }
     }
 
     #[test]

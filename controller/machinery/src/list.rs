@@ -94,12 +94,12 @@ impl Page {
             .take_while(|object| object.key().starts_with(&prefix))
             .peekable();
         let mut items = vec![];
-        let mut last = "";
+        let mut last: Option<&Arc<Stored>> = None;
         while let Some(object) = state.peek().copied() {
             if list.limit.is_some_and(|limit| items.len() >= limit) {
                 break;
             }
-            last = &object.key()[prefix.len()..];
+            last = Some(object);
             if list.selection.selects(&**object) {
                 items.push(Arc::clone(object));
             }
@@ -108,8 +108,11 @@ impl Page {
         if state.peek().is_none() {
             return Ok(Self { items, version, continuation: String::new(), remaining: None });
         }
-        let token = Token { version: Some(version), after: last.to_owned(), binding };
-        let remaining = list.selection.is_everything().then(|| state.count());
+        let last = last.map_or("", |object| object.key());
+        let after = last.strip_prefix(&prefix).unwrap_or_default().to_owned();
+        let token = Token { version: Some(version), after, binding };
+        let is_counted = list.selection.is_everything();
+        let remaining = is_counted.then(|| collection.count_at(version, Bound::Excluded(last), &prefix));
         Ok(Self { items, version, continuation: token.encode(), remaining })
     }
 
@@ -280,8 +283,10 @@ mod tests {
         users.remove("default/bob", 6).unwrap();
         users.put(object("default", "bill", 7)).unwrap();
 
+        let after_one = read(&users, DEFAULT, &format!("limit=1&continue={}", first.continuation)).unwrap();
         let second = read(&users, DEFAULT, &format!("limit=2&continue={}", first.continuation)).unwrap();
 
+        assert_eq!((names(&after_one).as_str(), after_one.remaining), ("bob", Some(1)));
         assert_eq!((names(&second).as_str(), second.version), ("bob carol", 5));
         assert_eq!((second.continuation.as_str(), second.remaining), ("", None));
         assert_eq!(names(&read(&users, DEFAULT, "").unwrap()), "alice anna bill carol");

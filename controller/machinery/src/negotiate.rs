@@ -372,6 +372,17 @@ mod tests {
     }
 
     #[test]
+    fn a_watch_has_the_views_of_a_resource_on_one_line_each() {
+        let form = |accept: &str| Form::of_watch(accept).unwrap();
+
+        assert_eq!(form(KUBECTL_GET).view, View::Table(MetaVersion::V1));
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,\
+                        application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json";
+        assert_eq!(form(metadata).view, View::Metadata(MetaVersion::V1));
+        assert!(!form("application/json;as=Table;g=meta.k8s.io;v=v1;pretty=1").is_pretty);
+    }
+
+    #[test]
     fn discovery_is_aggregated_for_those_who_read_it() {
         let new = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;\
                    g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";

@@ -16,7 +16,7 @@ pub(crate) struct Objects {
 type Chunk = Vec<Arc<Stored>>;
 
 /// Where an object stands; true until the objects change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     chunk: usize,
     index: usize,
@@ -101,21 +101,29 @@ impl Objects {
 
     /// Returns the place of the first object from a key on.
     pub(crate) fn place(&self, from: Bound<&str>) -> Place {
-        let (key, is_included) = match from {
-            Bound::Unbounded => return Place { chunk: 0, index: 0 },
-            Bound::Included(key) => (key, true),
-            Bound::Excluded(key) => (key, false),
+        match from {
+            Bound::Unbounded => Place { chunk: 0, index: 0 },
+            Bound::Included(start) => self.place_behind(|key| key < start),
+            Bound::Excluded(start) => self.place_behind(|key| key <= start),
+        }
+    }
+
+    /// Returns the place behind all objects of which something is true that is true of none behind them.
+    fn place_behind(&self, is_before: impl Fn(&str) -> bool) -> Place {
+        let is_before = |object: &Arc<Stored>| is_before(object.key());
+        let chunk = self.chunks.partition_point(|chunk| chunk.last().is_some_and(is_before));
+        let index = self.chunks.get(chunk).map_or(0, |chunk| chunk.partition_point(is_before));
+        Place { chunk, index }
+    }
+
+    /// Counts the objects from a key on whose keys begin with a prefix; it looks at no object but a few.
+    pub(crate) fn count(&self, from: Bound<&str>, prefix: &str) -> usize {
+        let end = self.place_behind(|key| key < prefix || key.starts_with(prefix));
+        let rank = |place: Place| {
+            self.chunks.iter().take(place.chunk).map(|chunk| chunk.len()).sum::<usize>() + place.index
         };
-        let chunk = self.chunk_of(key);
-        let Some(found) = self.chunks.get(chunk).map(|chunk| find(chunk, key)) else {
-            return Place { chunk, index: 0 };
-        };
-        let index = match found {
-            Ok(index) if is_included => index,
-            Ok(index) => index + 1,
-            Err(index) => index,
-        };
-        self.settled(Place { chunk, index })
+        let begin = self.place(from).max(self.place(Bound::Included(prefix)));
+        rank(end).saturating_sub(rank(begin))
     }
 
     /// Returns the objects from a place on.
@@ -127,12 +135,6 @@ impl Objects {
     fn chunk_of(&self, key: &str) -> usize {
         let begins_after = |chunk: &Arc<Chunk>| chunk.first().is_none_or(|first| first.key() > key);
         self.chunks.partition_point(|chunk| !begins_after(chunk)).saturating_sub(1)
-    }
-
-    /// Moves a place behind the end of its chunk to the begin of the next.
-    fn settled(&self, place: Place) -> Place {
-        let len = self.chunks.get(place.chunk).map_or(0, |chunk| chunk.len());
-        if place.index < len { place } else { Place { chunk: place.chunk + 1, index: 0 } }
     }
 }
 
@@ -170,8 +172,13 @@ impl<'a> Iterator for Iter<'a> {
 
     fn next(&mut self) -> Option<&'a Arc<Stored>> {
         let Place { chunk, index } = self.place;
-        let object = self.objects.chunks.get(chunk)?.get(index)?;
-        self.place = self.objects.settled(Place { chunk, index: index + 1 });
+        let chunk_here = self.objects.chunks.get(chunk)?;
+        let object = chunk_here.get(index)?;
+        let is_last = index + 1 == chunk_here.len();
+        self.place = match is_last {
+            true => Place { chunk: chunk + 1, index: 0 },
+            false => Place { chunk, index: index + 1 },
+        };
         Some(object)
     }
 }
@@ -272,9 +279,13 @@ mod tests {
             let even = |number: u64| (number < 2000).then(|| format!("u{number:05}"));
             assert_eq!(first(Bound::Included(&key)), even(number.next_multiple_of(2)), "{key}");
             assert_eq!(first(Bound::Excluded(&key)), even(number / 2 * 2 + 2), "{key}");
+            let behind = (1999 - number) as usize / 2;
+            assert_eq!(objects.count(Bound::Excluded(&key), "u"), behind, "{key}");
         }
         assert_eq!(first(Bound::Included("")), Some("u00000".to_owned()));
         assert_eq!(first(Bound::Excluded("z")), None);
+        assert_eq!(objects.count(Bound::Included("u0100"), "u0100"), 5);
+        assert_eq!((objects.count(Bound::Unbounded, ""), objects.count(Bound::Unbounded, "t")), (1000, 0));
         assert_eq!(Objects::default().place(Bound::Included("a")), Place { chunk: 0, index: 0 });
     }
 
