@@ -5,6 +5,7 @@ pub mod access;
 pub mod collection;
 pub mod definition;
 pub mod discovery;
+pub mod event;
 pub mod field_cause;
 pub mod generate_name;
 pub mod json_path;

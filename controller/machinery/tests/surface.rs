@@ -12,7 +12,7 @@ use horizon_machinery::{
     path::{self, Asked},
     query::Query,
     resource::Resource,
-    validate, warning,
+    status, validate, warning,
     write::{
         body::{self, Purpose},
         yaml,
@@ -185,6 +185,41 @@ proptest! {
         prop_assert!(headers.iter().map(String::len).sum::<usize>() <= 4096);
         prop_assert!(headers.iter().all(|header| !header.chars().any(char::is_control)));
     }
+}
+
+/// What a real API server refused by the path alone, or because the user `bob` may do nothing, as it was recorded in
+/// `golden/answers.json`. Ours says why behind the same words.
+#[test]
+fn paths_and_strangers_are_refused_as_a_real_api_server_refuses_them() {
+    let recorded = include_str!("golden/answers.json");
+    let recorded: Value = serde_json::from_str(recorded).unwrap();
+    let bob = Subject { user: "bob", role: AdminRole::Owner, ..AUDITOR };
+    let mut compared = [0, 0];
+
+    for answer in recorded["answers"].as_array().unwrap() {
+        let text = |name: &str| answer[name].as_str().unwrap();
+        let (path, query) = text("path").split_once('?').unwrap_or((text("path"), ""));
+        let Ok(query) = Query::parse(query) else { continue };
+        let message = answer["body"]["message"].as_str().unwrap_or_default();
+        match path::parse(text("method"), path, &query) {
+            Ok(Asked::Objects(target)) if answer["code"] == 403 => {
+                let refusal = check(&bob, &target).unwrap_err();
+                let (ours, _) = refusal.message.split_once(": admins govern their own namespace").unwrap();
+                assert_eq!(ours, message);
+                assert_eq!(status::failure(&refusal)["details"], answer["body"]["details"]);
+                compared[0] += 1;
+            }
+            Ok(_) => {}
+            // Strangers are told nothing about paths that are nowhere.
+            Err(refusal) if answer["code"] == 403 => assert_eq!((refusal.code, path), (404, "/metrics")),
+            Err(refusal) => {
+                assert_eq!((refusal.code, refusal.message.as_str()), (400, message), "{path}");
+                compared[1] += 1;
+            }
+        }
+    }
+
+    assert_eq!(compared, [4, 1]);
 }
 
 #[test]
