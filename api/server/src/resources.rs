@@ -16,6 +16,7 @@ mod document;
 mod keep;
 mod keeper;
 mod list;
+mod pieces;
 mod read;
 mod review;
 mod shelf;

@@ -90,8 +90,7 @@ pub(super) async fn delete_selected(
     while !under_way.is_empty() {
         ended(under_way.join_next().await)?;
     }
-    let (content_type, bytes) = show.page(&page)?;
-    Ok(answer::bytes(StatusCode::OK, content_type, bytes))
+    Ok(show.page(page)?)
 }
 
 fn ended(joined: Option<Result<Result<Ended, Refusal>, tokio::task::JoinError>>) -> Result<(), Refusal> {

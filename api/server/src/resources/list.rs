@@ -1,6 +1,6 @@
 //! `list`: a page of objects.
 
-use axum::{http::StatusCode, response::Response};
+use axum::response::Response;
 use horizon_machinery::{
     list::{Page, Refused, Scope},
     negotiate::View,
@@ -10,7 +10,7 @@ use horizon_machinery::{
     table,
 };
 
-use super::{answer, call::Call, shelf, show::Show};
+use super::{call::Call, shelf, show::Show};
 use crate::Shared;
 
 /// More objects than this are written beside the tasks that answer others.
@@ -34,14 +34,15 @@ pub(super) async fn list(shared: &Shared, call: &Call, target: &Target) -> Resul
     };
     let collection = shelf::not_older(&mut shelf, minimum).await?;
     let namespace = target.namespace.clone();
-    let is_quick =
-        collection.len() <= QUICK_OBJECTS || list.limit.is_some_and(|limit| limit <= QUICK_OBJECTS);
+    // Bytes that are there already are sent as they are.
+    let is_quick = show.is_shared()
+        || collection.len() <= QUICK_OBJECTS
+        || list.limit.is_some_and(|limit| limit <= QUICK_OBJECTS);
     let write = move || {
         let scope = Scope { resource: &resource.qualified(), namespace: &namespace };
-        Ok(show.page(&Page::read(&collection, scope, &list)?)?)
+        Ok(show.page(Page::read(&collection, scope, &list)?)?)
     };
-    let (content_type, bytes) = if is_quick { write() } else { beside(write).await }?;
-    Ok(answer::bytes(StatusCode::OK, content_type, bytes))
+    if is_quick { write() } else { beside(write).await }
 }
 
 async fn beside<T: Send + 'static>(

@@ -11,7 +11,7 @@ use horizon_machinery::{
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{answer, call::Call, counters::Counters};
+use super::{answer, call::Call, counters::Counters, pieces};
 use crate::Shared;
 
 /// How the objects of a kind are shown to one client.
@@ -40,8 +40,8 @@ impl Show {
     /// # Errors
     /// 406 if it was asked for as a list.
     pub(super) fn object(&self, code: StatusCode, json: &Bytes) -> Result<Response, Refusal> {
-        let Form { encoding, view, is_pretty } = self.form;
-        if encoding == Encoding::Json && view == View::Whole && !is_pretty {
+        let Form { encoding, view, .. } = self.form;
+        if self.is_shared() {
             return Ok(answer::bytes(code, encoding.content_type(), json.clone()));
         }
         let object = parse(json)?;
@@ -57,19 +57,22 @@ impl Show {
         Ok(answer::document(code, self.form, &shown))
     }
 
-    /// Writes a page of a list; returns it with its content type.
+    /// Answers with a page of a list.
     ///
     /// # Errors
     /// 500 for objects that are no JSON, which nobody puts on a shelf.
-    pub(super) fn page(&self, page: &Page) -> Result<(&'static str, Bytes), Refusal> {
-        let Form { encoding, view, is_pretty } = self.form;
-        let whole = || page.json(&self.resource.api_version(), &self.resource.kind);
-        if encoding == Encoding::Json && view == View::Whole && !is_pretty {
-            return Ok((encoding.content_type(), Bytes::from(whole())));
+    pub(super) fn page(&self, page: Page) -> Result<Response, Refusal> {
+        let Form { encoding, view, .. } = self.form;
+        if self.is_shared() {
+            return Ok(answer::bytes(
+                StatusCode::OK,
+                encoding.content_type(),
+                pieces::body(page, self.resource),
+            ));
         }
         let objects = || page.items.iter().map(|object| parse(object.json())).collect::<Result<Vec<_>, _>>();
         let shown = match view {
-            View::Whole => parse(&whole())?,
+            View::Whole => parse(&page.json(&self.resource.api_version(), &self.resource.kind))?,
             View::Metadata(version) | View::MetadataList(version) => {
                 table::partial_list(&objects()?, &page.metadata(), version)
             }
@@ -78,7 +81,13 @@ impl Show {
                 self.table(version, &counter).of(&objects()?, &page.metadata())
             }
         };
-        Ok((encoding.content_type(), Bytes::from(encoding.write(&shown, is_pretty))))
+        Ok(answer::document(StatusCode::OK, self.form, &shown))
+    }
+
+    /// Says whether objects are shown in the very bytes that all share.
+    pub(super) fn is_shared(&self) -> bool {
+        let Form { encoding, view, is_pretty } = self.form;
+        encoding == Encoding::Json && view == View::Whole && !is_pretty
     }
 
     fn table<'a>(
