@@ -62,6 +62,9 @@ pub enum Command {
     LookupSession { session: SecretHash, reply: Reply<Option<Session>> },
     /// End a session; an unknown one is no error.
     SignOut { session: SecretHash, reply: Reply<()> },
+    /// Find whose a bearer token of the resource API is, as [`crate::Keeper::admins`] calls them; `None` for one that is
+    /// unknown, revoked or over.
+    LookupToken { token: SecretHash, reply: Reply<Option<String>> },
     /// Answer with the reasons not to be ready; none when all is well.
     CheckReady { reply: Reply<Vec<String>> },
 }

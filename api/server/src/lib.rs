@@ -1,7 +1,7 @@
 //! The controller's HTTP face: the console over HTTPS, and the control socket for the verbs on the host.
 //!
 //! It holds no state: it reads the newest [`View`] from a `watch` and sends [`Command`]s to the task that
-//! owns the store. Secrets are made here and leave only as hashes, so the store never sees one.
+//! owns the store; the resource API reads the shelves of a [`Keeper`] and sends it [`Write`]s. Secrets are made here and leave only as hashes, so the store never sees one.
 
 mod command;
 mod console;
@@ -21,11 +21,13 @@ use std::sync::Arc;
 use horizon_api::http::View;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use resources::Desk;
+
 pub use command::{Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, Session};
 pub use console::console_router;
 pub use control::control_router;
 pub use resources::{Admin, Admins, Deed, Keeper, NotKept, Write};
-pub use secret::SecretHash;
+pub use secret::{SecretHash, Token};
 pub use serve::{ControlSocket, serve_https, serve_unix};
 
 /// What the routers read and whom they ask.
@@ -37,6 +39,8 @@ pub struct AppState {
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
     /// Where the console is reached, such as `https://gw.example.org:7443`, without a slash at the end.
     pub console_url: Arc<str>,
+    /// What the resource API reads and whom it asks; only the face towards the network serves it.
+    pub keeper: Keeper,
 }
 
 /// Open event streams at once. Each costs a task and at most one set of changes.
@@ -45,10 +49,11 @@ const STREAMS_MAX: usize = 256;
 struct Shared {
     state: AppState,
     streams: Arc<Semaphore>,
+    desk: Desk,
 }
 
 impl Shared {
     fn new(state: AppState) -> Arc<Self> {
-        Arc::new(Self { state, streams: Arc::new(Semaphore::new(STREAMS_MAX)) })
+        Arc::new(Self { state, streams: Arc::new(Semaphore::new(STREAMS_MAX)), desk: Desk::default() })
     }
 }

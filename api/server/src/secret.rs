@@ -1,4 +1,4 @@
-//! Codes and session cookies: 256 random bits as hex, kept by others only as a hash.
+//! Codes, session cookies and bearer tokens: 256 random bits as hex, kept by others only as a hash.
 
 use std::fmt::Write;
 
@@ -42,9 +42,55 @@ impl Secret {
     }
 }
 
+/// A bearer token of the resource API: `hza_` and 64 hexadecimal digits, so that scanners for leaked secrets know one
+/// when they see it. It has no `Debug`, so no log can hold it.
+pub struct Token {
+    text: String,
+}
+
+const TOKEN_HEAD: &str = "hza_";
+
+impl Token {
+    /// Makes a token.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn generate() -> Result<Self, getrandom::Error> {
+        Ok(Self { text: format!("{TOKEN_HEAD}{}", Secret::generate()?.reveal()) })
+    }
+
+    /// Reads a token; `None`: this was never one of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        Secret::parse(text.strip_prefix(TOKEN_HEAD)?)?;
+        Some(Self { text: text.to_owned() })
+    }
+
+    /// Returns the text, for whoever is to use it.
+    pub fn reveal(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns what the store keeps: the BLAKE3 of the whole text.
+    pub fn hash(&self) -> SecretHash {
+        SecretHash(*blake3::hash(self.text.as_bytes()).as_bytes())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_reads_back_and_is_told_from_a_cookie() {
+        let token = Token::generate().unwrap();
+
+        assert_eq!(token.reveal().len(), 68);
+        assert_eq!(Token::parse(token.reveal()).map(|read| read.hash()), Some(token.hash()));
+        assert!(Secret::parse(token.reveal()).is_none());
+        for text in ["", "hza_", &token.reveal()[4..], &token.reveal().to_uppercase()] {
+            assert!(Token::parse(text).is_none(), "{text}");
+        }
+    }
 
     #[test]
     fn secrets_differ_and_read_back() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use horizon_api::http::{ApiError, View};
 use horizon_api_server::{
-    AppState, Command, ControlSocket, Refusal, SecretHash, Session, console_router, control_router,
+    AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router, control_router,
     serve_https, serve_unix,
 };
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
@@ -38,6 +38,7 @@ impl Site {
             commands,
             metrics: Arc::new(String::new),
             console_url: format!("https://localhost:{}", address.port()).into(),
+            keeper: keeper(),
         };
         let folder = tempfile::tempdir()?;
         let socket = ControlSocket::bind(&folder.path().join("control.sock")).await?;
@@ -142,7 +143,18 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             | Command::Release { .. }
             | Command::Arm { .. }
             | Command::Confirm { .. }
-            | Command::Object { .. } => {}
+            | Command::Object { .. }
+            | Command::LookupToken { .. } => {}
         }
+    }
+}
+
+/// Nothing is kept: these tests look at the console.
+fn keeper() -> Keeper {
+    Keeper {
+        shelves: Arc::default(),
+        admins: watch::channel(Arc::default()).1,
+        writes: mpsc::channel(1).0,
+        system_namespace: "horizon-system".into(),
     }
 }

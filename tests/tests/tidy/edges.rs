@@ -16,7 +16,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
     ("horizon-gateway", GATEWAY),
     ("horizon", GATEWAY),
-    ("horizon-api-server", &["horizon-api", "horizon-web-dist"]),
+    ("horizon-api-server", &["horizon-api", "horizon-machinery", "horizon-planner", "horizon-web-dist"]),
     ("horizon-controller", &["horizon-api", "horizon-api-server", "horizon-node", "horizon-planner"]),
     ("horizon-web", &["horizon-api"]),
     ("horizon-web-bundle", &[]),

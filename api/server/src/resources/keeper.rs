@@ -15,6 +15,8 @@ pub struct Keeper {
     /// Who may do what, by subject.
     pub admins: watch::Receiver<Arc<Admins>>,
     pub writes: mpsc::Sender<Write>,
+    /// The namespace whose Admins govern every one (`--system-namespace`); it is never deleted.
+    pub system_namespace: Arc<str>,
 }
 
 /// Admins in force, by the subject that tokens and sessions name: `NAMESPACE/NAME`, or the operator of the host.

@@ -8,7 +8,7 @@ use std::{
 
 use horizon_api::http::{ApiError, InviteAnswer, SignInLink, View};
 use horizon_api_server::{
-    AppState, Command, ControlSocket, Refusal, SecretHash, Session, console_router, control_router,
+    AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router, control_router,
     serve_https, serve_unix,
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
@@ -52,6 +52,7 @@ impl Fixture {
             commands,
             metrics: Arc::new(|| "horizon_revision 4\n".to_owned()),
             console_url: format!("https://localhost:{}", address.port()).into(),
+            keeper: keeper(),
         };
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -142,7 +143,8 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Release { .. }
             | Command::Arm { .. }
             | Command::Confirm { .. }
-            | Command::Object { .. } => {}
+            | Command::Object { .. }
+            | Command::LookupToken { .. } => {}
             Command::Policy { question, reply } => {
                 let message = format!("Nobody is called {}.", question.source);
                 let _ = reply.send(Err(Refusal::Missing(ApiError::new("UnknownName", message, ""))));
@@ -174,5 +176,15 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
                 let _ = reply.send(Ok(Vec::new()));
             }
         }
+    }
+}
+
+/// Nothing is kept: these tests look at the console.
+fn keeper() -> Keeper {
+    Keeper {
+        shelves: Arc::default(),
+        admins: watch::channel(Arc::default()).1,
+        writes: mpsc::channel(1).0,
+        system_namespace: "horizon-system".into(),
     }
 }

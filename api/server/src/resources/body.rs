@@ -1,0 +1,60 @@
+//! A body: bounded in size, in time, and in what all of them take together.
+
+use std::time::Duration;
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header},
+};
+use horizon_machinery::{
+    refusal::{Reason, Refusal},
+    status::{self, BODY_BYTES_MAX},
+};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
+use tokio_stream::StreamExt;
+
+use super::Desk;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A body that was read; as long as it is here, its bytes count.
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Reads a body.
+///
+/// # Errors
+/// 413 above 3 MiB, 429 when all bodies together are too much, 408 for one that comes too slowly, 400 for one that
+/// breaks off.
+pub(super) async fn receive(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
+        return Err(status::body_too_large(BODY_BYTES_MAX));
+    }
+    timeout(PATIENCE, gather(desk, body)).await.unwrap_or_else(|_| {
+        let message = "the body did not arrive in 10 s; send it again, with the Content-Length that it has";
+        Err(Refusal::plain(408, Reason::Timeout, message))
+    })
+}
+
+async fn gather(desk: &Desk, body: Body) -> Result<Received, Refusal> {
+    let mut received = Received { bytes: vec![], _room: None };
+    let mut pieces = body.into_data_stream();
+    while let Some(piece) = pieces.next().await {
+        let piece = piece.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
+        if received.bytes.len() + piece.len() > BODY_BYTES_MAX {
+            return Err(status::body_too_large(BODY_BYTES_MAX));
+        }
+        let bytes = u32::try_from(piece.len()).map_err(|_| status::body_too_large(BODY_BYTES_MAX))?;
+        let room = std::sync::Arc::clone(&desk.body_bytes).try_acquire_many_owned(bytes);
+        let room = room.map_err(|_| status::too_many_requests(1))?;
+        match &mut received._room {
+            Some(all) => all.merge(room),
+            None => received._room = Some(room),
+        }
+        received.bytes.extend_from_slice(&piece);
+    }
+    Ok(received)
+}

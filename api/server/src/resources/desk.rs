@@ -1,0 +1,32 @@
+//! What all requests to the resource API share: its bounds.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Semaphore;
+
+use super::token::Tokens;
+
+/// Watchers at once. Each costs a task and at most one batch of events.
+const WATCHERS_MAX: usize = 1024;
+/// Bytes of bodies in flight at once.
+const BODY_BYTES_ALL_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a token is remembered; one that ends is refused within this time, and its watches end within twice that.
+const TOKEN_LIFE: Duration = Duration::from_secs(5);
+
+pub(crate) struct Desk {
+    pub(super) tokens: Tokens,
+    pub(super) watchers: Arc<Semaphore>,
+    /// One permit a byte.
+    pub(super) body_bytes: Arc<Semaphore>,
+}
+
+impl Default for Desk {
+    fn default() -> Self {
+        Self {
+            tokens: Tokens::new(TOKEN_LIFE),
+            watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
+            body_bytes: Arc::new(Semaphore::new(BODY_BYTES_ALL_MAX)),
+        }
+    }
+}

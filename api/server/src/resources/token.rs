@@ -1,0 +1,124 @@
+//! Whose tokens are, remembered for a few seconds: programs send the same one again and again.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use horizon_machinery::{
+    refusal::{Reason, Refusal},
+    status,
+};
+
+use crate::{
+    Command, SecretHash, Shared,
+    command::{Wish, ask},
+    failure::Failure,
+};
+
+/// Tokens that are remembered at once. Beyond, the store is asked each time.
+const TOKENS_MAX: usize = 4096;
+
+/// Tokens that were valid a moment ago. One that was not is never remembered: it may be valid the next moment.
+pub(super) struct Tokens {
+    known: Mutex<BTreeMap<SecretHash, Known>>,
+    life: Duration,
+}
+
+struct Known {
+    subject: String,
+    since: Instant,
+}
+
+/// Finds whose a token is; `None` if nobody's.
+///
+/// # Errors
+/// 429 or 503 when the store does not answer.
+pub(super) async fn subject_of(shared: &Shared, token: SecretHash) -> Result<Option<String>, Refusal> {
+    let tokens = &shared.desk.tokens;
+    if let Some(subject) = tokens.known(token, Instant::now()) {
+        return Ok(Some(subject));
+    }
+    // The moment before it is asked: what is answered may be older than its arrival.
+    let since = Instant::now();
+    let found = ask(&shared.state.commands, Wish::Store, |reply| Command::LookupToken { token, reply }).await;
+    let subject = found.map_err(|failure| refuse(&failure))?;
+    if let Some(subject) = &subject {
+        tokens.remember(token, subject, since);
+    }
+    Ok(subject)
+}
+
+impl Tokens {
+    /// `life` is how long a token is remembered. A watch looks again as often, so that it ends within twice that time.
+    pub(super) fn new(life: Duration) -> Self {
+        Self { known: Mutex::default(), life }
+    }
+
+    pub(super) fn life(&self) -> Duration {
+        self.life
+    }
+
+    fn known(&self, token: SecretHash, now: Instant) -> Option<String> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = known.get(&token).filter(|known| now.duration_since(known.since) < self.life)?;
+        Some(known.subject.clone())
+    }
+
+    fn remember(&self, token: SecretHash, subject: &str, since: Instant) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= TOKENS_MAX {
+            known.retain(|_, known| since.duration_since(known.since) < self.life);
+        }
+        if known.len() < TOKENS_MAX {
+            known.insert(token, Known { subject: subject.to_owned(), since });
+        }
+    }
+}
+
+fn refuse(failure: &Failure) -> Refusal {
+    if matches!(failure, Failure::Busy) {
+        return status::too_many_requests(1);
+    }
+    Refusal::plain(
+        503,
+        Reason::ServiceUnavailable,
+        "the controller's store did not answer; look into the controller's log",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFE: Duration = Duration::from_secs(5);
+
+    fn hash(number: usize) -> SecretHash {
+        SecretHash(*blake3::hash(&number.to_le_bytes()).as_bytes())
+    }
+
+    #[test]
+    fn a_token_is_forgotten_after_seconds() {
+        let (tokens, start) = (Tokens::new(LIFE), Instant::now());
+        tokens.remember(hash(1), "default/root", start);
+
+        assert_eq!(tokens.known(hash(1), start), Some("default/root".to_owned()));
+        assert_eq!(tokens.known(hash(2), start), None);
+        assert_eq!(tokens.known(hash(1), start + LIFE), None);
+    }
+
+    #[test]
+    fn a_flood_of_tokens_is_bounded_and_passes() {
+        let (tokens, start) = (Tokens::new(LIFE), Instant::now());
+        for number in 0..=TOKENS_MAX {
+            tokens.remember(hash(number), "default/root", start);
+        }
+        assert_eq!(tokens.known.lock().unwrap().len(), TOKENS_MAX);
+        assert_eq!(tokens.known(hash(TOKENS_MAX), start), None);
+
+        let later = start + LIFE;
+        tokens.remember(hash(TOKENS_MAX), "default/root", later);
+        assert_eq!(tokens.known(hash(TOKENS_MAX), later), Some("default/root".to_owned()));
+    }
+}
