@@ -1,12 +1,13 @@
 //! Answers the HTTP face's commands: sessions from the store, invitations from the reconciler.
 
 mod plans;
+mod tokens;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::http::{ApiError, View};
 use horizon_api_server::{
-    Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
+    Admins, Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
 };
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,7 @@ pub struct Console {
     pub store: Store,
     pub events: mpsc::Sender<Event>,
     pub views: watch::Receiver<Arc<View>>,
+    pub admins: watch::Receiver<Arc<Admins>>,
 }
 
 impl Console {
@@ -66,6 +68,14 @@ impl Console {
                 let ended = self.store.end_session(session.0.to_vec()).await;
                 drop(reply.send(ended.map_err(|error| refuse(&error))));
             }
+            Command::LookupToken { token, reply } => {
+                let found = self.store.api_token(token.0.to_vec(), clock::unix_ms()).await;
+                drop(reply.send(found.map_err(|error| refuse(&error))));
+            }
+            Command::MintToken { token, request, reply } => {
+                drop(reply.send(self.mint_token(&token, &request).await));
+            }
+            Command::EndTokens { request, reply } => drop(reply.send(self.end_tokens(&request).await)),
             Command::CheckReady { reply } => drop(reply.send(Ok(self.reasons().await))),
         }
     }
@@ -209,8 +219,9 @@ mod tests {
         let (events, _inbox) = mpsc::channel(1);
         events.try_send(Event::SignInRefused { remote: None }).ok().unwrap();
         let (_view, views) = watch::channel(Arc::default());
+        let (_admins, admins) = watch::channel(Arc::default());
         let (commands, inbox) = mpsc::channel(64);
-        let console = tokio::spawn(Console { store, events, views }.run(inbox));
+        let console = tokio::spawn(Console { store, events, views, admins }.run(inbox));
 
         let (reply, confirmed) = oneshot::channel();
         commands.send(Command::Confirm { reply }).await.ok().unwrap();

@@ -145,6 +145,9 @@ impl Reconciler {
         let fates = self.fates.clone();
         // Where there is nothing, that is the first word.
         let mut has_told = false;
+        if self.state.has_read_all {
+            self.recompile_or_log("start").await;
+        }
         loop {
             tokio::select! {
                 event = inbox.recv() => match event {

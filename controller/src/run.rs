@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context;
 use horizon_api::{
     http::View,
+    resource::DEFAULT_NAMESPACE,
     wire::{ALPN_CFG, ALPN_DEV},
 };
 use horizon_api_server::{
@@ -94,7 +95,8 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let parts = registry::Parts { store: store.clone(), fates, events: events.clone(), writes: written };
     let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
     tasks.spawn("the registry", registry.run());
-    let keeper = Keeper { shelves, admins, writes };
+    let system_namespace = DEFAULT_NAMESPACE.into();
+    let keeper = Keeper { shelves, admins, writes, system_namespace };
     let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
     let faces = Faces {
         events: events.clone(),
@@ -156,8 +158,12 @@ impl Faces {
     ) -> Tasks {
         let (commands, inbox) = mpsc::channel(COMMANDS_MAX);
         let views = self.views.clone();
-        let console =
-            Console { store: self.store.clone(), events: self.events.clone(), views: views.clone() };
+        let console = Console {
+            store: self.store.clone(),
+            events: self.events.clone(),
+            views: views.clone(),
+            admins: self.keeper.admins.clone(),
+        };
         tasks.spawn("the console", console.run(inbox));
         let (store, watches, metric_views) = (self.store.clone(), self.watches.clone(), views.clone());
         let render = move || metrics::render(&metric_views.borrow(), store.counters(), &watches);
@@ -166,6 +172,7 @@ impl Faces {
             commands,
             metrics: Arc::new(render),
             console_url: self.console_url.as_str().into(),
+            keeper: self.keeper.clone(),
         };
         info!(console = %self.console_url, certificate_sha256 = %self.fingerprint, "controller runs");
         let unix = serve_unix(socket, control_router(state.clone()), until(stopped.clone()));

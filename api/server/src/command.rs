@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
-    ApiError, ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport,
-    ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
+    ApiError, ApproveRequest, ArmRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer, InviteRequest,
+    ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
+    TokenRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -65,6 +66,10 @@ pub enum Command {
     /// Find whose a bearer token of the resource API is, as [`crate::Keeper::admins`] calls them; `None` for one that is
     /// unknown, revoked or over.
     LookupToken { token: SecretHash, reply: Reply<Option<String>> },
+    /// Keep a token of the resource API for somebody; answers when it ends, in unix milliseconds.
+    MintToken { token: SecretHash, request: TokenRequest, reply: Reply<u64> },
+    /// End every token of somebody.
+    EndTokens { request: EndTokensRequest, reply: Reply<Done> },
     /// Answer with the reasons not to be ready; none when all is well.
     CheckReady { reply: Reply<Vec<String>> },
 }

@@ -10,8 +10,9 @@ use axum::{
     routing::{get, post},
 };
 use horizon_api::http::{
-    ApproveRequest, ArmRequest, Done, HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest,
-    PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest, SignInLink, StatusReport,
+    ApproveRequest, ArmRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer, InviteRequest,
+    ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
+    SignInLink, StatusReport, TokenAnswer, TokenRequest,
 };
 
 use crate::{
@@ -21,7 +22,7 @@ use crate::{
     failure::Failure,
     health,
     input::Input,
-    secret::Secret,
+    secret::{Secret, Token},
 };
 
 /// Returns the router for the control socket.
@@ -31,6 +32,8 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/invite", post(invite))
         .route("/v1/policy", post(policy))
         .route("/v1/sign-in-link", post(sign_in_link))
+        .route("/v1/token", post(token))
+        .route("/v1/end-tokens", post(end_tokens))
         .route("/v1/plan", post(plan))
         .route("/v1/approve", post(approve))
         .route("/v1/hold", post(hold))
@@ -76,6 +79,25 @@ async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, 
         ask(&shared.state.commands, Wish::Store, |reply| Command::MintSignIn { code, reply }).await?;
     let url = format!("{}/sign-in#code={}", shared.state.console_url, secret.reveal());
     Ok((StatusCode::CREATED, Json(SignInLink { url, expires_at })))
+}
+
+async fn token(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<TokenRequest>,
+) -> Result<(StatusCode, Json<TokenAnswer>), Failure> {
+    let token = Token::generate().map_err(|_| Failure::NoAnswer)?;
+    let hash = token.hash();
+    let command = |reply| Command::MintToken { token: hash, request, reply };
+    let expires_at = ask(&shared.state.commands, Wish::Store, command).await?;
+    let url = shared.state.console_url.to_string();
+    Ok((StatusCode::CREATED, Json(TokenAnswer { token: token.reveal().to_owned(), expires_at, url })))
+}
+
+async fn end_tokens(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<EndTokensRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, Wish::Store, |reply| Command::EndTokens { request, reply }).await.map(Json)
 }
 
 async fn plan(

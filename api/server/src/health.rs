@@ -11,6 +11,7 @@ use axum::{
     routing::get,
 };
 use horizon_api::http::Readiness;
+use horizon_planner::compile::API_SOURCE;
 
 use crate::{
     Command, Shared,
@@ -27,7 +28,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 /// Whether a committed revision is served and the store's owner answers.
 pub(crate) async fn readiness(shared: &Shared) -> Readiness {
     let mut reasons = Vec::new();
-    if shared.state.view.borrow().revision == 0 {
+    let view = Arc::clone(&shared.state.view.borrow());
+    // Where no folder says anything, there is nothing to commit before somebody declares something.
+    let has_folders = view.sources.iter().any(|source| source.path != API_SOURCE);
+    if view.revision == 0 && has_folders {
         reasons.push("No revision is committed yet.".to_owned());
     }
     match ask(&shared.state.commands, Wish::Store, |reply| Command::CheckReady { reply }).await {

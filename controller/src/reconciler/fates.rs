@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use horizon_api::{
     condition::Condition,
     problem::Problem,
-    resource::{AdminRole, AdminSpec, Kind, ObjectKey, ResourceSpec},
+    resource::{AdminRole, AdminSpec, DEFAULT_NAMESPACE, Kind, ObjectKey, ResourceSpec},
 };
 use horizon_api_server::{Admin, Admins};
 use horizon_node::clock;
@@ -17,9 +17,6 @@ use super::{
     verb::OPERATOR,
 };
 use crate::fate::{ApiChanges, Fate, Fates, InForce, Waiting};
-
-/// The namespace whose Admins govern every other.
-const SYSTEM_NAMESPACE: &str = "default";
 
 impl Reconciler {
     /// Takes in what clients wrote.
@@ -144,7 +141,8 @@ impl State {
 }
 
 fn admin(key: &ObjectKey, spec: &AdminSpec) -> Admin {
-    let governs_all = key.namespace == SYSTEM_NAMESPACE;
+    // The Admins of this namespace govern every other.
+    let governs_all = key.namespace == DEFAULT_NAMESPACE;
     let namespace = (!governs_all).then(|| key.namespace.to_string());
     Admin { key: Some(key.clone()), role: spec.role, namespace }
 }

@@ -170,6 +170,7 @@ impl State {
         state.guard = Guard::from_stored(stored.guard)?;
         let held_back = state.held_back();
         state.facts.revoked.extend(held_back);
+        state.has_read_all = sources.is_empty();
         for source in sources {
             let unread =
                 SourceSnapshot { source: source.clone(), parsed: Arc::default(), is_complete: false };

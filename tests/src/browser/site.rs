@@ -144,7 +144,9 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             | Command::Arm { .. }
             | Command::Confirm { .. }
             | Command::Object { .. }
-            | Command::LookupToken { .. } => {}
+            | Command::LookupToken { .. }
+            | Command::MintToken { .. }
+            | Command::EndTokens { .. } => {}
         }
     }
 }
