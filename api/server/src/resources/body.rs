@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A body that was read; as long as it is here, its bytes count.
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads a body.
@@ -40,7 +40,7 @@ pub(super) async fn receive(desk: &Desk, headers: &HeaderMap, body: Body) -> Res
 }
 
 async fn gather(desk: &Desk, body: Body) -> Result<Received, Refusal> {
-    let mut received = Received { bytes: vec![], _room: None };
+    let mut received = Received { bytes: vec![], room: None };
     let mut pieces = body.into_data_stream();
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| Refusal::bad_request(format!("the body broke off: {error}")))?;
@@ -50,9 +50,9 @@ async fn gather(desk: &Desk, body: Body) -> Result<Received, Refusal> {
         let bytes = u32::try_from(piece.len()).map_err(|_| status::body_too_large(BODY_BYTES_MAX))?;
         let room = std::sync::Arc::clone(&desk.body_bytes).try_acquire_many_owned(bytes);
         let room = room.map_err(|_| status::too_many_requests(1))?;
-        match &mut received._room {
+        match &mut received.room {
             Some(all) => all.merge(room),
-            None => received._room = Some(room),
+            None => received.room = Some(room),
         }
         received.bytes.extend_from_slice(&piece);
     }
