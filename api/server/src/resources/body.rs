@@ -29,11 +29,20 @@ pub(super) struct Received {
 /// 413 above 3 MiB, 429 when all bodies together are too much, 408 for one that comes too slowly, 400 for one that
 /// breaks off.
 pub(super) async fn receive(desk: &Desk, headers: &HeaderMap, body: Body) -> Result<Received, Refusal> {
+    receive_within(PATIENCE, desk, headers, body).await
+}
+
+async fn receive_within(
+    patience: Duration,
+    desk: &Desk,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Received, Refusal> {
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > BODY_BYTES_MAX as u64) {
         return Err(status::body_too_large(BODY_BYTES_MAX));
     }
-    timeout(PATIENCE, gather(desk, body)).await.unwrap_or_else(|_| {
+    timeout(patience, gather(desk, body)).await.unwrap_or_else(|_| {
         let message = "the body did not arrive in 10 s; send it again, with the Content-Length that it has";
         Err(Refusal::plain(408, Reason::Timeout, message))
     })
@@ -57,4 +66,40 @@ async fn gather(desk: &Desk, body: Body) -> Result<Received, Refusal> {
         received.bytes.extend_from_slice(&piece);
     }
     Ok(received)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use tokio::sync::mpsc;
+    use tokio_stream::wrappers::ReceiverStream;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_does_not_arrive_gives_its_room_back() {
+        let desk = Desk::default();
+        let all = desk.body_bytes.available_permits();
+        let (pieces, receiver) = mpsc::channel::<io::Result<&[u8]>>(1);
+        pieces.send(Ok(b"{")).await.unwrap();
+
+        let body = Body::from_stream(ReceiverStream::new(receiver));
+        let refused = receive_within(Duration::from_millis(20), &desk, &HeaderMap::new(), body).await;
+
+        assert_eq!(refused.err().map(|refusal| refusal.code), Some(408));
+        assert_eq!(desk.body_bytes.available_permits(), all);
+    }
+
+    #[tokio::test]
+    async fn a_body_holds_its_room_as_long_as_it_is_here() {
+        let desk = Desk::default();
+        let all = desk.body_bytes.available_permits();
+
+        let received = receive(&desk, &HeaderMap::new(), Body::from("four")).await.ok().unwrap();
+
+        assert_eq!((received.bytes.as_slice(), desk.body_bytes.available_permits()), (&b"four"[..], all - 4));
+        drop(received);
+        assert_eq!(desk.body_bytes.available_permits(), all);
+    }
 }
