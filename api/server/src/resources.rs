@@ -23,6 +23,7 @@ mod shelf;
 mod show;
 mod token;
 mod watch;
+mod way;
 mod write;
 
 use std::sync::Arc;

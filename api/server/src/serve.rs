@@ -24,6 +24,17 @@ pub use unix::{ControlSocket, serve_unix};
 #[derive(Clone, Copy)]
 pub(crate) struct Peer(pub(crate) Option<SocketAddr>);
 
+/// Says when the controller stops, as an extension of every request: an answer that never ends by itself can end well.
+#[derive(Clone)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Waits until the controller stops.
+    pub(crate) async fn begun(&mut self) {
+        stopped(&mut self.0).await;
+    }
+}
+
 /// The newest connection above this is closed at once.
 const CONNECTIONS_MAX: usize = 1024;
 /// For the header of a request, and between two requests.
@@ -84,7 +95,8 @@ async fn converse<S>(stream: S, router: Router, peer: Peer, mut stopping: watch:
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let service = service_fn(move |request| answer(router.clone(), peer, request));
+    let stops = Stopping(stopping.clone());
+    let service = service_fn(move |request| answer(router.clone(), peer, stops.clone(), request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_PATIENCE)
@@ -105,10 +117,12 @@ where
 async fn answer(
     mut router: Router,
     peer: Peer,
+    stopping: Stopping,
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
+    request.extensions_mut().insert(stopping);
     router.call(request).await
 }
 

@@ -197,3 +197,18 @@ async fn socket_of_a_dead_controller_is_replaced_and_a_live_one_is_not() {
     fixture.stop().await;
     assert!(!path.exists());
 }
+
+#[tokio::test]
+async fn a_watch_begins_before_anything_happens_and_ends_well_with_the_controller() {
+    let fixture = Fixture::start(view(4)).await;
+    let token = format!("Bearer hza_{}", "0".repeat(64));
+    let call = Call::get("/apis/horizon.dev/v1alpha1/users?watch=true").header("authorization", &token);
+
+    let mut stream = fixture.stream(call).await;
+    assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));
+    while stream.line().await.is_some_and(|header| !header.is_empty()) {}
+    fixture.stop().await;
+
+    // The last chunk is empty: a client knows that nothing was cut off.
+    assert_eq!((stream.line().await.as_deref(), stream.line().await.as_deref()), (Some("0"), Some("")));
+}

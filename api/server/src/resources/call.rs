@@ -7,6 +7,8 @@ use horizon_machinery::{
     refusal::Refusal,
 };
 
+use crate::serve::Stopping;
+
 /// One request without its body.
 pub(super) struct Call {
     pub(super) method: Method,
@@ -14,6 +16,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
+    /// Nothing where there is no connection, as in tests of the router alone.
+    pub(super) stopping: Option<Stopping>,
 }
 
 impl Call {
@@ -22,7 +26,8 @@ impl Call {
     pub(super) fn read(parts: Parts) -> Result<Self, Refusal> {
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let path = parts.uri.path().to_owned();
-        Ok(Self { method: parts.method, path, query, headers: parts.headers })
+        let stopping = parts.extensions.get::<Stopping>().cloned();
+        Ok(Self { method: parts.method, path, query, headers: parts.headers, stopping })
     }
 
     /// Returns how a refusal is written, which must be known before anything else is.

@@ -84,3 +84,39 @@ fn stopped() -> Refusal {
     let message = "the controller's store does not answer; nothing is known to be done";
     Refusal::plain(503, Reason::ServiceUnavailable, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use horizon_api::resource::Kind;
+    use serde_json::Value;
+    use tokio::sync::watch;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_full_queue_and_a_keeper_that_is_gone_are_told() {
+        let (writes, mut queue) = mpsc::channel(1);
+        let keeper = Keeper {
+            shelves: Arc::default(),
+            admins: watch::channel(Arc::default()).1,
+            writes,
+            system_namespace: "horizon-system".into(),
+        };
+        let resource = Resource::of(Kind::User);
+        let place = Place { resource, namespace: "default", name: "alice", by: "owner", is_dry_run: false };
+        let keep = async || place.keep(&keeper, None, Deed::Put(Value::Null)).await.unwrap_err();
+
+        let (first, second) = tokio::join!(keep(), async {
+            let second = keep().await;
+            // The first one hears that nobody will answer.
+            drop(queue.recv().await);
+            second
+        });
+
+        assert_eq!((first.code, second.code), (503, 429));
+        assert_eq!(second.details.and_then(|details| details.retry_after_seconds), Some(RETRY_AFTER_S));
+        drop(queue);
+        assert_eq!(keep().await.code, 503);
+        assert_eq!(place.overtaken().code, 409);
+    }
+}

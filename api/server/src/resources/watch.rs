@@ -30,7 +30,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::{Admins, answer, call::Call, caller::Caller, chance, counters::Counters, shelf};
-use crate::Shared;
+use crate::{Shared, serve::Stopping};
 
 /// After how many seconds one watcher too many may try again.
 const RETRY_AFTER_S: u32 = 5;
@@ -75,6 +75,7 @@ pub(super) async fn watch(
         counters,
         start,
         looked: start,
+        stopping: call.stopping.clone(),
         sender,
         _permit: permit,
     };
@@ -97,6 +98,7 @@ struct Follower {
     start: Instant,
     /// When the token was last looked at.
     looked: Instant,
+    stopping: Option<Stopping>,
     sender: mpsc::Sender<Result<Bytes, Infallible>>,
     _permit: OwnedSemaphorePermit,
 }
@@ -128,6 +130,7 @@ impl Follower {
                 changed = self.shelf.changed() => return changed.is_ok(),
                 () = sleep_until(until) => return true,
                 () = sender.closed() => return false,
+                () = stopped(&mut self.stopping) => return false,
                 changed = self.admins.changed() => {
                     if changed.is_err() || !self.look_again().await {
                         return false;
@@ -184,5 +187,12 @@ impl Follower {
             // A store that is away for a moment ends nobody's watch.
             Err(_) => true,
         }
+    }
+}
+
+async fn stopped(stopping: &mut Option<Stopping>) {
+    match stopping {
+        Some(stopping) => stopping.begun().await,
+        None => std::future::pending().await,
     }
 }

@@ -11,18 +11,13 @@ use horizon_machinery::{
     collection::Collection,
     definition::Definition,
     generate_name::is_worth_another_try,
-    parameters::write::{Verb as Kind, Write as Options},
-    patch::{Form, check_strategic},
-    path::{Target, Verb},
+    parameters::write::Write as Options,
+    path::Target,
     refusal::Refusal,
     status,
     stored::{Stored, key},
     validate,
-    write::{
-        self, Change, Effect, Request, Written,
-        body::{self as text, Purpose},
-        yaml,
-    },
+    write::{self, Effect, Request, Written, body::Body as Read},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -31,10 +26,11 @@ use super::{
     Deed, answer, body,
     call::Call,
     caller::Caller,
-    chance, decode,
+    chance,
     keep::{Place, TRIES_MAX},
     shelf,
     show::{Show, parse},
+    way::Way,
 };
 use crate::Shared;
 
@@ -49,11 +45,11 @@ pub(super) async fn write(
 ) -> Result<Response, Refusal> {
     let show = Show::agree(shared, call, target.resource)?;
     let definition = definition_of(target)?;
-    let how = How::of(call, target, definition)?;
-    let options = Options::parse(&call.query, how.kind(), &call.header(header::USER_AGENT))?;
+    let way = Way::of(call, target, definition)?;
+    let options = Options::parse(&call.query, way.kind(), &call.header(header::USER_AGENT))?;
     let received = body::receive(&shared.desk, &call.headers, body).await?;
-    let text::Body { value: body, duplicates } = how.read(call, &received.bytes, definition)?;
-    let draft = Draft { definition, target, how, body, duplicates, options };
+    let Read { value: body, duplicates } = way.read(call, &received.bytes, definition)?;
+    let draft = Draft { definition, target, way, body, duplicates, options };
     let done = draft.carry_out(shared, caller).await?;
     let code = if done.effect == Effect::Create { StatusCode::CREATED } else { StatusCode::OK };
     let response = match &done.kept {
@@ -70,62 +66,11 @@ pub(super) fn definition_of(target: &Target) -> Result<&'static Definition, Refu
     Definition::of_resource(resource).ok_or_else(refused)
 }
 
-/// In which way an object is written.
-#[derive(Clone, Copy)]
-enum How {
-    Create,
-    Replace,
-    Patch(Form),
-}
-
-impl How {
-    fn of(call: &Call, target: &Target, definition: &Definition) -> Result<Self, Refusal> {
-        Ok(match target.verb {
-            Verb::Create => Self::Create,
-            Verb::Patch => Self::Patch(Form::parse(&call.header(header::CONTENT_TYPE), definition)?),
-            Verb::Get | Verb::List | Verb::Watch | Verb::Update | Verb::Delete | Verb::DeleteCollection => {
-                Self::Replace
-            }
-        })
-    }
-
-    fn kind(self) -> Kind {
-        match self {
-            Self::Create => Kind::Create,
-            Self::Replace => Kind::Update,
-            Self::Patch(Form::Apply) => Kind::Apply,
-            Self::Patch(Form::Json | Form::Merge | Form::Strategic) => Kind::Patch,
-        }
-    }
-
-    fn read(self, call: &Call, bytes: &[u8], definition: &Definition) -> Result<text::Body, Refusal> {
-        match self {
-            Self::Create | Self::Replace => decode::object(call, bytes, definition),
-            Self::Patch(Form::Apply) => yaml::read(bytes, Purpose::Applied),
-            Self::Patch(Form::Json | Form::Merge) => text::read(bytes, Purpose::Patch),
-            Self::Patch(Form::Strategic) => {
-                let patch = text::read(bytes, Purpose::Patch)?;
-                check_strategic(&patch.value).map(|()| patch)
-            }
-        }
-    }
-
-    fn change(self, body: &Value, force: bool) -> Change<'_> {
-        match self {
-            Self::Create => Change::Create(body),
-            Self::Replace => Change::Replace(body),
-            Self::Patch(Form::Json) => Change::JsonPatch(body),
-            Self::Patch(Form::Merge | Form::Strategic) => Change::MergePatch(body),
-            Self::Patch(Form::Apply) => Change::Apply { config: body, force },
-        }
-    }
-}
-
 /// A write that is to be decided, as often as it must be.
 struct Draft<'d> {
     definition: &'static Definition,
     target: &'d Target,
-    how: How,
+    way: Way,
     body: Value,
     duplicates: Vec<String>,
     options: Options,
@@ -186,7 +131,7 @@ impl Draft<'_> {
             namespace: &self.target.namespace,
             name: &self.target.name,
             part: self.target.part,
-            change: self.how.change(&self.body, self.options.force),
+            change: self.way.change(&self.body, self.options.force),
             manager: &self.options.field_manager,
             field_validation: self.options.field_validation,
             duplicates: &self.duplicates,
@@ -197,7 +142,7 @@ impl Draft<'_> {
         };
         let at = |namespace: &str, name: &str| snapshot.get(&key(namespace, name)).cloned();
         let mut before = at(&self.target.namespace, &self.target.name);
-        if matches!(self.how, How::Create) {
+        if matches!(self.way, Way::Create) {
             // Its name is known when it is made.
             let written = write::write(&request, None)?;
             before = at(member(&written.object, "namespace"), member(&written.object, "name"));

@@ -89,6 +89,11 @@ impl Answer {
 pub(crate) struct Stream(Lines<BufReader<Box<dyn AsyncRead + Unpin + Send>>>);
 
 impl Stream {
+    /// The next line as it came; `None` at the end.
+    pub(crate) async fn line(&mut self) -> Option<String> {
+        self.0.next_line().await.unwrap()
+    }
+
     /// The next event; what is between two events is passed over.
     pub(crate) async fn event(&mut self) -> LiveEvent {
         loop {

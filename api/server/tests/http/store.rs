@@ -6,10 +6,17 @@ use std::{
     sync::Arc,
 };
 
-use horizon_api::http::{ApiError, InviteAnswer, SignInLink, View};
+use horizon_api::{
+    http::{ApiError, InviteAnswer, SignInLink, View},
+    resource::{AdminRole, Kind},
+};
 use horizon_api_server::{
-    AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router, control_router,
-    serve_https, serve_unix,
+    Admin, Admins, AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router,
+    control_router, serve_https, serve_unix,
+};
+use horizon_machinery::{
+    collection::{Collection, Limits},
+    resource::Resource,
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
@@ -31,6 +38,7 @@ pub(crate) struct Fixture {
     stop: watch::Sender<bool>,
     faces: Vec<JoinHandle<()>>,
     _folder: tempfile::TempDir,
+    _owners: Owners,
 }
 
 impl Fixture {
@@ -47,12 +55,13 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (config, trust) = certificates();
+        let (keeper, owners) = keeper();
         let state = AppState {
             view: shown,
             commands,
             metrics: Arc::new(|| "horizon_revision 4\n".to_owned()),
             console_url: format!("https://localhost:{}", address.port()).into(),
-            keeper: keeper(),
+            keeper,
         };
         let (stop, stopped) = watch::channel(false);
         let until = |mut stopped: watch::Receiver<bool>| async move {
@@ -65,7 +74,7 @@ impl Fixture {
             tokio::spawn(serve_unix(control, control_router(state), until(stopped))),
         ];
         let (socket, _folder) = (socket.to_owned(), tempfile::tempdir().unwrap());
-        Self { view, store, address, trust, socket, stop, faces, _folder }
+        Self { view, store, address, trust, socket, stop, faces, _folder, _owners: owners }
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
@@ -143,8 +152,10 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Release { .. }
             | Command::Arm { .. }
             | Command::Confirm { .. }
-            | Command::Object { .. }
-            | Command::LookupToken { .. } => {}
+            | Command::Object { .. } => {}
+            Command::LookupToken { reply, .. } => {
+                let _ = reply.send(Ok(Some("operator".into())));
+            }
             Command::Policy { question, reply } => {
                 let message = format!("Nobody is called {}.", question.source);
                 let _ = reply.send(Err(Refusal::Missing(ApiError::new("UnknownName", message, ""))));
@@ -179,12 +190,21 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
     }
 }
 
-/// Nothing is kept: these tests look at the console.
-fn keeper() -> Keeper {
-    Keeper {
-        shelves: Arc::default(),
-        admins: watch::channel(Arc::default()).1,
+/// What the resource API lives from.
+type Owners = (watch::Sender<Arc<Collection>>, watch::Sender<Arc<Admins>>);
+
+/// Returns a keeper of no users, which keeps nothing.
+fn keeper() -> (Keeper, Owners) {
+    let resource = Resource::of(Kind::User);
+    let limits = Limits { changes_max: 1, bytes_max: 1 };
+    let (users, shelf) = watch::channel(Arc::new(Collection::new([], 1, 1, limits)));
+    let operator = Admin { key: None, role: AdminRole::Owner, namespace: None };
+    let (admins, in_force) = watch::channel(Arc::new(Admins::from([("operator".to_owned(), operator)])));
+    let keeper = Keeper {
+        shelves: Arc::new(BTreeMap::from([(resource.qualified(), shelf)])),
+        admins: in_force,
         writes: mpsc::channel(1).0,
         system_namespace: "horizon-system".into(),
-    }
+    };
+    (keeper, (users, admins))
 }
