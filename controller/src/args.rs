@@ -198,8 +198,8 @@ pub struct SignInArgs {
 pub struct KubeconfigArgs {
     /// The Admin who uses it: NAME, or NAMESPACE/NAME. The operator of the host when left out.
     pub admin: Option<String>,
-    /// How long its token is valid, such as 8h or 30d.
-    #[arg(long = "for", default_value = "30d")]
+    /// How long its token is valid, such as 8h or 720h.
+    #[arg(long = "for", default_value = "720h")]
     pub time: Period,
     /// The address of the controller, such as https://controller.example.net:7443; the one that it advertises when left
     /// out.

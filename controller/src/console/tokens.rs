@@ -23,7 +23,7 @@ impl Console {
         let TokenRequest { admin, life_s } = request;
         if *life_s == 0 || *life_s > LIFE_MAX_S {
             let message = "a token is valid between 1 s and a year";
-            return Err(Refusal::Invalid(ApiError::new("Range", message, "give --for, such as 8h or 30d")));
+            return Err(Refusal::Invalid(ApiError::new("Range", message, "give --for, such as 8h or 720h")));
         }
         let subject = subject(admin.as_ref());
         if !self.admins.borrow().contains_key(&subject) {
