@@ -9,7 +9,9 @@ mod store;
 
 use std::sync::Arc;
 
-use horizon_api::http::{ApiError, LiveEvent, Readiness, ServerView, SessionAnswer, StatusReport, View};
+use horizon_api::http::{
+    ApiError, LiveEvent, Readiness, ServerView, SessionAnswer, SourceView, StatusReport, View,
+};
 
 use horizon_api_server::ControlSocket;
 
@@ -104,7 +106,8 @@ async fn odd_bodies_are_refused_in_words() {
 
 #[tokio::test]
 async fn health_is_open_and_readiness_has_reasons() {
-    let fixture = Fixture::start(view(0)).await;
+    let folder = SourceView { path: "/etc/horizon".into(), ..SourceView::default() };
+    let fixture = Fixture::start(View { sources: vec![folder], ..view(0) }).await;
 
     assert_eq!(fixture.call(Call::get("/healthz")).await.status, 200);
     assert_eq!(fixture.call(Call::get("/metrics")).await.body, "horizon_revision 4\n");

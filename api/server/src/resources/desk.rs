@@ -11,6 +11,9 @@ const WATCHERS_MAX: usize = 1024;
 /// Bytes of bodies in flight at once.
 const BODY_BYTES_ALL_MAX: usize = 64 * 1024 * 1024;
 
+/// Long lists at once that are written as a whole, such as YAML: each may take some hundred MiB.
+const LONG_LISTS_MAX: usize = 4;
+
 /// How long a token is remembered; one that ends is refused within this time, and its watches end within twice that.
 const TOKEN_LIFE: Duration = Duration::from_secs(5);
 
@@ -19,6 +22,7 @@ pub(crate) struct Desk {
     pub(super) watchers: Arc<Semaphore>,
     /// One permit a byte.
     pub(super) body_bytes: Arc<Semaphore>,
+    pub(super) long_lists: Arc<Semaphore>,
 }
 
 impl Default for Desk {
@@ -27,6 +31,7 @@ impl Default for Desk {
             tokens: Tokens::new(TOKEN_LIFE),
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             body_bytes: Arc::new(Semaphore::new(BODY_BYTES_ALL_MAX)),
+            long_lists: Arc::new(Semaphore::new(LONG_LISTS_MAX)),
         }
     }
 }

@@ -1,17 +1,21 @@
-//! A list on its way: written piece by piece from the bytes that its objects share with every other reader, so that many
-//! long lists to slow readers take little memory.
+//! A list on its way: written piece by piece, so that many long lists to slow readers take little memory.
 
 use std::{convert::Infallible, iter, mem, sync::Arc, vec};
 
 use axum::body::{Body, Bytes};
-use horizon_machinery::{list::Page, resource::Resource, stored::Stored};
+use horizon_machinery::stored::Stored;
+use serde_json::Value;
 
-/// A piece is at least this long, unless it is the last: few enough writes, little enough memory.
+/// A piece is at least this long, unless it is the last: few enough writes, little enough work and memory.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// Returns a page as JSON; a short one is whole, and says its length.
-pub(super) fn body(page: Page, resource: &Resource) -> Body {
-    let mut pieces = Pieces::of(page, resource);
+/// Writes one object of a list behind what is there.
+pub(super) type Writer = Box<dyn Fn(&Stored, &mut Vec<u8>) + Send + Sync>;
+
+/// Returns a list as JSON: what it says about itself, and its objects as the last `member`. A short one is whole, and
+/// says its length.
+pub(super) fn body(about: &Value, member: &str, items: Vec<Arc<Stored>>, write: Writer) -> Body {
+    let mut pieces = Pieces::new(about, member, items, write);
     match pieces.next() {
         None => Body::empty(),
         Some(first) if pieces.is_over => Body::from(first),
@@ -25,21 +29,20 @@ pub(super) fn body(page: Page, resource: &Resource) -> Body {
 struct Pieces {
     begun: Vec<u8>,
     items: vec::IntoIter<Arc<Stored>>,
+    write: Writer,
     is_first: bool,
     is_over: bool,
 }
 
 impl Pieces {
-    fn of(mut page: Page, resource: &Resource) -> Self {
-        let items = mem::take(&mut page.items).into_iter();
-        let mut begun = page.json(&resource.api_version(), &resource.kind);
-        // What is left is `…"items":[]}`.
-        begun.truncate(begun.len().saturating_sub(END.len()));
-        Self { begun, items, is_first: true, is_over: false }
+    fn new(about: &Value, member: &str, items: Vec<Arc<Stored>>, write: Writer) -> Self {
+        let mut begun = about.to_string().into_bytes();
+        // The bracket that closes it comes last.
+        begun.pop();
+        begun.extend_from_slice(format!(",{}:[", Value::from(member)).as_bytes());
+        Self { begun, items: items.into_iter(), write, is_first: true, is_over: false }
     }
 }
-
-const END: &[u8] = b"]}";
 
 impl Iterator for Pieces {
     type Item = Bytes;
@@ -49,14 +52,14 @@ impl Iterator for Pieces {
         while piece.len() < PIECE_BYTES && !self.is_over {
             match self.items.next() {
                 None => {
-                    piece.extend_from_slice(END);
+                    piece.extend_from_slice(b"]}");
                     self.is_over = true;
                 }
                 Some(object) => {
                     if !mem::take(&mut self.is_first) {
                         piece.push(b',');
                     }
-                    piece.extend_from_slice(object.json());
+                    (self.write)(&object, &mut piece);
                 }
             }
         }
@@ -66,34 +69,27 @@ impl Iterator for Pieces {
 
 #[cfg(test)]
 mod tests {
-    use horizon_api::resource::Kind;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
     #[test]
     fn the_pieces_are_the_list() {
         for (count, is_one) in [(0, true), (1, true), (2_000, false)] {
-            let object = |number: usize| {
-                let metadata =
-                    json!({ "name": format!("u{number}"), "annotations": { "a": "x".repeat(60) } });
-                Stored::new(&json!({ "metadata": metadata }), 1, &[])
-            };
-            let page = || Page {
-                items: (0..count).map(object).collect(),
-                version: 7,
-                continuation: "more".to_owned(),
-                remaining: Some(3),
-            };
-            let resource = Resource::of(Kind::User);
+            let metadata =
+                |number| json!({ "name": format!("u{number}"), "annotations": { "a": "x".repeat(60) } });
+            let object = |number: usize| json!({ "metadata": metadata(number) });
+            let items = (0..count).map(|number| Stored::new(&object(number), 1, &[])).collect();
+            let write: Writer = Box::new(|object, piece| piece.extend_from_slice(object.json()));
 
-            let pieces: Vec<Bytes> = Pieces::of(page(), resource).collect();
+            let pieces: Vec<Bytes> =
+                Pieces::new(&json!({ "kind": "UserList" }), "items", items, write).collect();
 
             assert_eq!(pieces.len() == 1, is_one, "{count}");
             assert!(pieces.iter().all(|piece| piece.len() < 2 * PIECE_BYTES));
             let whole: Value = serde_json::from_slice(&pieces.concat()).unwrap();
-            let expected = page().json(&resource.api_version(), &resource.kind);
-            assert_eq!(whole, serde_json::from_slice::<Value>(&expected).unwrap());
+            let objects: Vec<Value> = (0..count).map(object).collect();
+            assert_eq!(whole, json!({ "kind": "UserList", "items": objects }));
         }
     }
 }

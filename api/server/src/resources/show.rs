@@ -6,12 +6,18 @@ use horizon_machinery::{
     negotiate::{Encoding, Form, MetaVersion, View},
     refusal::{Reason, Refusal},
     resource::Resource,
+    stored::Stored,
     table::{self, IncludeObject, Table},
 };
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{answer, call::Call, counters::Counters, pieces};
+use super::{
+    answer,
+    call::Call,
+    counters::Counters,
+    pieces::{self, Writer},
+};
 use crate::Shared;
 
 /// How the objects of a kind are shown to one client.
@@ -40,8 +46,8 @@ impl Show {
     /// # Errors
     /// 406 if it was asked for as a list.
     pub(super) fn object(&self, code: StatusCode, json: &Bytes) -> Result<Response, Refusal> {
-        let Form { encoding, view, .. } = self.form;
-        if self.is_shared() {
+        let Form { encoding, view, is_pretty } = self.form;
+        if encoding == Encoding::Json && view == View::Whole && !is_pretty {
             return Ok(answer::bytes(code, encoding.content_type(), json.clone()));
         }
         let object = parse(json)?;
@@ -57,37 +63,66 @@ impl Show {
         Ok(answer::document(code, self.form, &shown))
     }
 
+    /// Says whether a list is written piece by piece; what people read is written at once.
+    pub(super) fn comes_in_pieces(&self) -> bool {
+        self.form.encoding == Encoding::Json && !self.form.is_pretty
+    }
+
     /// Answers with a page of a list.
     ///
     /// # Errors
     /// 500 for objects that are no JSON, which nobody puts on a shelf.
-    pub(super) fn page(&self, page: Page) -> Result<Response, Refusal> {
-        let Form { encoding, view, .. } = self.form;
-        if self.is_shared() {
-            return Ok(answer::bytes(
-                StatusCode::OK,
-                encoding.content_type(),
-                pieces::body(page, self.resource),
-            ));
+    pub(super) fn page(self, page: Page) -> Result<Response, Refusal> {
+        let (form, metadata) = (self.form, page.metadata());
+        if self.comes_in_pieces() {
+            let (about, member, write) = self.frame(&metadata);
+            let body = pieces::body(&about, member, page.items, write);
+            return Ok(answer::bytes(StatusCode::OK, form.encoding.content_type(), body));
         }
         let objects = || page.items.iter().map(|object| parse(object.json())).collect::<Result<Vec<_>, _>>();
-        let shown = match view {
+        let shown = match form.view {
             View::Whole => parse(&page.json(&self.resource.api_version(), &self.resource.kind))?,
             View::Metadata(version) | View::MetadataList(version) => {
-                table::partial_list(&objects()?, &page.metadata(), version)
+                table::partial_list(&objects()?, &metadata, version)
             }
             View::Table(version) => {
                 let counter = self.counters.counter();
-                self.table(version, &counter).of(&objects()?, &page.metadata())
+                self.table(version, &counter).of(&objects()?, &metadata)
             }
         };
-        Ok(answer::document(StatusCode::OK, self.form, &shown))
+        Ok(answer::document(StatusCode::OK, form, &shown))
     }
 
-    /// Says whether objects are shown in the very bytes that all share.
-    pub(super) fn is_shared(&self) -> bool {
-        let Form { encoding, view, is_pretty } = self.form;
-        encoding == Encoding::Json && view == View::Whole && !is_pretty
+    /// Returns what a list says about itself, what its objects are in it, and how each is written.
+    fn frame(self, metadata: &Value) -> (Value, &'static str, Writer) {
+        match self.form.view {
+            View::Whole => {
+                let Resource { kind, .. } = self.resource;
+                let api_version = self.resource.api_version();
+                let about =
+                    json!({ "apiVersion": api_version, "kind": format!("{kind}List"), "metadata": metadata });
+                (about, "items", Box::new(|object, piece| piece.extend_from_slice(object.json())))
+            }
+            View::Metadata(version) | View::MetadataList(version) => {
+                let about = without(table::partial_list([], metadata, version), "items");
+                let write = move |object: &Stored, piece: &mut Vec<u8>| {
+                    let object = parse(object.json()).unwrap_or_default();
+                    piece.extend_from_slice(table::partial(&object, version).to_string().as_bytes());
+                };
+                (about, "items", Box::new(write))
+            }
+            View::Table(version) => {
+                let counter = self.counters.counter();
+                let about = without(self.table(version, &counter).of([], metadata), "rows");
+                let write = move |object: &Stored, piece: &mut Vec<u8>| {
+                    let object = parse(object.json()).unwrap_or_default();
+                    let table = Table { has_headers: false, ..self.table(version, &counter) };
+                    let row = &table.of([&object], &Value::Null)["rows"][0];
+                    piece.extend_from_slice(row.to_string().as_bytes());
+                };
+                (about, "rows", Box::new(write))
+            }
+        }
     }
 
     fn table<'a>(
@@ -98,6 +133,13 @@ impl Show {
         let Self { resource, include, .. } = self;
         Table { resource, version, include: *include, has_headers: true, now: Timestamp::now(), counter }
     }
+}
+
+fn without(mut document: Value, member: &str) -> Value {
+    if let Some(members) = document.as_object_mut() {
+        members.remove(member);
+    }
+    document
 }
 
 /// Reads an object of a shelf.

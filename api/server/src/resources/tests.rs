@@ -221,9 +221,34 @@ async fn lists_come_in_pages_and_forms() {
     let one = shown(metadata, &format!("{USERS}/bob")).await.json();
     assert_eq!((&one["kind"], &one["spec"]), (&json!("PartialObjectMetadata"), &Value::Null));
     shown(metadata, USERS).await.refused(406, "NotAcceptable");
+    let all = shown("application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1", USERS).await.json();
+    assert_eq!(
+        (&all["kind"], all["items"].as_array().map(Vec::len)),
+        (&json!("PartialObjectMetadataList"), Some(3))
+    );
+    assert_eq!(table["columnDefinitions"][0]["name"], "Name");
     let yaml = shown("application/yaml", &format!("{USERS}/bob")).await;
     assert_eq!(yaml.header("content-type"), "application/yaml");
     assert!(yaml.body.starts_with(b"apiVersion: horizon.dev/v1alpha1\n"));
+}
+
+#[tokio::test]
+async fn few_long_lists_are_written_at_once() {
+    let fixture = Fixture::start();
+    for number in 0..300 {
+        fixture.create(&format!("u{number}"), "a").await;
+    }
+    let open = async || {
+        let mut request = fixture.request("owner", &format!("GET {USERS}"), "", Body::empty());
+        request.headers_mut().insert("accept", "application/yaml".parse().unwrap());
+        tower_service::Service::call(&mut fixture.router.clone(), request).await.unwrap()
+    };
+
+    let unread = [open().await, open().await, open().await, open().await];
+    assert!(unread.iter().all(|response| response.status() == 200));
+    assert_eq!(open().await.status(), 429);
+    drop(unread);
+    assert_eq!(open().await.status(), 200);
 }
 
 #[tokio::test]

@@ -152,7 +152,9 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Release { .. }
             | Command::Arm { .. }
             | Command::Confirm { .. }
-            | Command::Object { .. } => {}
+            | Command::Object { .. }
+            | Command::MintToken { .. }
+            | Command::EndTokens { .. } => {}
             Command::LookupToken { reply, .. } => {
                 let _ = reply.send(Ok(Some("operator".into())));
             }
