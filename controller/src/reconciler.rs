@@ -33,7 +33,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
 use horizon_api::{assignment::Version, http::View};
-use horizon_api_server::{Admins, Refusal};
+use horizon_api_server::{Admins, Counts, Refusal};
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
 use tracing::error;
@@ -68,6 +68,7 @@ pub struct Published {
     /// What becomes of objects; the first word is about every one.
     pub fates: mpsc::Receiver<Fates>,
     pub admins: watch::Receiver<Arc<Admins>>,
+    pub counts: watch::Receiver<Arc<Counts>>,
 }
 
 /// The owner of the state.
@@ -83,6 +84,7 @@ pub struct Reconciler {
     view_is_due: bool,
     fates: mpsc::Sender<Fates>,
     admins: watch::Sender<Arc<Admins>>,
+    counts: watch::Sender<Arc<Counts>>,
 }
 
 /// The page shows changes twice a second at most.
@@ -110,6 +112,7 @@ impl Reconciler {
         // One word waits at most: while it does, the next one grows.
         let (fates, fates_seen) = mpsc::channel(1);
         let (admins, admins_seen) = watch::channel(Arc::default());
+        let (counts, counts_seen) = watch::channel(Arc::default());
         let mut reconciler = Self {
             store,
             identity,
@@ -122,6 +125,7 @@ impl Reconciler {
             view_is_due: true,
             fates,
             admins,
+            counts,
         };
         reconciler.warn_of_delegation();
         reconciler.foresee();
@@ -133,6 +137,7 @@ impl Reconciler {
             views: views_seen,
             fates: fates_seen,
             admins: admins_seen,
+            counts: counts_seen,
         };
         Ok((reconciler, published))
     }
@@ -276,6 +281,12 @@ impl Reconciler {
         self.view_is_due = false;
         let view = view::view(&self.state);
         self.views.send_replace(Arc::new(view));
+        let counts = Arc::new(self.state.counts());
+        self.counts.send_if_modified(|known| {
+            let is_other = *known != counts;
+            *known = counts;
+            is_other
+        });
     }
 
     async fn read_events(&mut self) {

@@ -5,13 +5,16 @@
 //! its word about an object comes back as the object's status. What folders and logins declare stands on the same
 //! shelves, and only the reconciler's word changes it.
 
-mod beside;
+mod definition;
 mod draft;
+mod event;
 mod keep;
 mod learn;
 mod leaving;
+mod namespace;
 mod pending;
 mod record;
+mod seal;
 mod shelf;
 mod start;
 
@@ -29,8 +32,9 @@ use tokio::{
 };
 use tracing::error;
 
-use self::{leaving::Leaving, pending::Pending, record::Record, shelf::Shelves};
+use self::{draft::Draft, event::Events, leaving::Leaving, pending::Pending, record::Record, shelf::Shelves};
 use crate::{event::Event, fate::Fates, store::Store};
+pub use seal::Seal;
 pub use start::Parts;
 
 /// Writes that are taken in one transaction.
@@ -48,6 +52,8 @@ pub struct Registry {
     next_version: u64,
     pending: Pending,
     leaving: Leaving,
+    happened: Events,
+    seal: Seal,
     /// What the reconciler said and the store refused.
     unlearned: Fates,
     retry_at: Option<Instant>,
@@ -66,7 +72,7 @@ impl Registry {
         let mut batch = Vec::with_capacity(WRITES_MAX);
         let events = self.events.clone();
         loop {
-            let leaves_at = self.leaving.next_end();
+            let (leaves_at, fades_at) = (self.leaving.next_end(), self.happened.next_end());
             tokio::select! {
                 count = self.writes.recv_many(&mut batch, WRITES_MAX) => {
                     if count == 0 {
@@ -91,7 +97,17 @@ impl Registry {
                 // Whether it was compiled or the reconciler is gone: nothing is under way any more.
                 _ = arrived(self.in_flight.as_mut()), if self.in_flight.is_some() => self.in_flight = None,
                 () = until(leaves_at), if leaves_at.is_some() => self.leaving.end(Instant::now()),
+                () = until(fades_at), if fades_at.is_some() => self.forget_events().await,
             }
+        }
+    }
+
+    async fn forget_events(&mut self) {
+        let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
+        self.happened.forget(&mut draft, Instant::now());
+        let finished = draft.finish();
+        if let Err(error) = self.finish(finished).await {
+            error!(%error, "events that are over are still shown");
         }
     }
 

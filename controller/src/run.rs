@@ -37,7 +37,7 @@ use crate::{
     metrics,
     push::{self, PushContext},
     reconciler::{Advertised, Parts, Published, Reconciler},
-    registry::{self, Registry},
+    registry::{self, Registry, Seal},
     source::{
         Reader,
         files::{self, Detections, FolderWatch, Watch},
@@ -89,14 +89,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
         Reconciler::new(Parts { store: store.clone(), identity, sources, advertised }).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let mut tasks = Tasks::default();
-    let Published { snapshots, views, fates, admins } = published;
+    let Published { snapshots, views, fates, admins, counts } = published;
     tasks.spawn("the reconciler", reconciler.run(inbox));
     let (writes, written) = mpsc::channel(WRITES_MAX);
-    let parts = registry::Parts { store: store.clone(), fates, events: events.clone(), writes: written };
+    let seal = Seal::load(&data)?;
+    let parts =
+        registry::Parts { store: store.clone(), fates, events: events.clone(), writes: written, seal };
     let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
     tasks.spawn("the registry", registry.run());
     let system_namespace = DEFAULT_NAMESPACE.into();
-    let keeper = Keeper { shelves, admins, writes, system_namespace };
+    let keeper = Keeper { shelves, admins, counts, writes, system_namespace };
     let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
     let faces = Faces {
         events: events.clone(),

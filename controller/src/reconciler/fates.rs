@@ -1,13 +1,16 @@
 //! What clients of the resource API wrote, and what they are told of it.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     condition::Condition,
     problem::Problem,
     resource::{AdminRole, AdminSpec, DEFAULT_NAMESPACE, Kind, ObjectKey, ResourceSpec},
 };
-use horizon_api_server::{Admin, Admins};
+use horizon_api_server::{Admin, Admins, Counts};
 use horizon_node::clock;
 use horizon_planner::plan::Breach;
 
@@ -124,6 +127,19 @@ impl State {
             }
         };
         ["Accepted", "Ready"].map(|kind| Condition::fails(kind, &reason, message.as_str(), now)).into()
+    }
+
+    /// Counts what tables show of keys and networks.
+    pub(super) fn counts(&self) -> Counts {
+        let uses = self.facts.uses.iter().filter(|(key, _)| key.kind == Kind::RegistrationKey);
+        let mut allocated = BTreeMap::new();
+        for (network, _, addresses) in self.allocations.iter() {
+            if let Some((namespace, name)) = network.as_str().split_once('/') {
+                let count = u64::try_from(addresses.len()).unwrap_or(u64::MAX);
+                *allocated.entry(ObjectKey::new(Kind::Network, namespace, name)).or_default() += count;
+            }
+        }
+        Counts { uses: uses.map(|(key, uses)| (key.clone(), u64::from(*uses))).collect(), allocated }
     }
 
     /// Returns the Admins in force who may sign in, and the operator of the host.

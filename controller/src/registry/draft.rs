@@ -11,8 +11,9 @@ use horizon_machinery::{
 use serde_json::Value;
 
 use super::{
-    Registry,
+    Registry, event,
     record::{Keeper, Record},
+    seal::Seal,
     shelf::Shelves,
 };
 use crate::store::{AuditEntry, Document, DocumentChanges, DocumentKey, StoreError};
@@ -20,11 +21,14 @@ use crate::store::{AuditEntry, Document, DocumentChanges, DocumentKey, StoreErro
 /// Changes that are made together.
 pub(super) struct Draft<'a> {
     shelves: &'a Shelves,
+    seal: &'a Seal,
     next: BTreeMap<String, Collection>,
     documents: BTreeMap<DocumentKey, Option<Document>>,
     records: BTreeMap<ObjectKey, Option<Record>>,
     next_version: u64,
     pub(super) audits: Vec<AuditEntry>,
+    /// What happened to objects, told when the draft is done.
+    pub(super) events: Vec<Value>,
 }
 
 /// What is left of a draft when nothing reads the shelves any more.
@@ -37,75 +41,86 @@ pub(super) struct Finished {
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(shelves: &'a Shelves, next_version: u64) -> Self {
+    pub(super) fn new(shelves: &'a Shelves, seal: &'a Seal, next_version: u64) -> Self {
         Self {
             shelves,
+            seal,
             next: BTreeMap::new(),
             documents: BTreeMap::new(),
             records: BTreeMap::new(),
             next_version,
             audits: vec![],
+            events: vec![],
         }
     }
 
     /// Returns an object as it will be.
     pub(super) fn get(&self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Stored>> {
-        let (kind, key) = (resource.qualified(), stored_key(namespace, name));
-        match self.next.get(&kind) {
-            Some(collection) => collection.get(&key).cloned(),
-            None => self.shelves.get(&kind)?.get(&key).cloned(),
-        }
+        self.collection_of(&resource.qualified())?.get(&stored_key(namespace, name)).cloned()
     }
 
-    /// Returns whether any kind but namespaces has an object in a namespace.
-    pub(super) fn is_used(&self, namespace: &str) -> bool {
-        let prefix = format!("{namespace}/");
-        let resources = Resource::all().iter().filter(|resource| resource.is_namespaced);
-        resources.filter_map(|resource| self.shelves.get(&resource.qualified())).any(|collection| {
-            let from = std::ops::Bound::Included(prefix.as_str());
-            collection
-                .state_at(collection.version(), from)
-                .next()
-                .is_some_and(|first| first.key().starts_with(&prefix))
-        })
+    /// Returns a kind as it will be.
+    pub(super) fn collection_of(&self, kind: &str) -> Option<Collection> {
+        let next = self.next.get(kind).cloned();
+        next.or_else(|| self.shelves.get(kind).map(|shown| (*shown).clone()))
     }
 
     /// Puts an object on its shelf under the next version. It is stored with its text if a client keeps it.
-    pub(super) fn put(&mut self, resource: &Resource, mut object: Value, record: &Record) -> Arc<Stored> {
-        let version = self.take_version();
-        object["metadata"]["resourceVersion"] = version.to_string().into();
-        let stored = Stored::new(&object, version, &resource.selectable);
-        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let key = DocumentKey {
-            resource: resource.qualified(),
-            namespace: text("/metadata/namespace"),
-            name: text("/metadata/name"),
-        };
+    pub(super) fn put(&mut self, resource: &Resource, object: Value, record: &Record) -> Arc<Stored> {
+        let key = document_key(resource, &object);
+        let stored = self.show(resource, object);
         let author = record.author();
         let document = Document {
             key: key.clone(),
             uid: record.uid.clone(),
-            version: signed(version),
+            version: signed(stored.version()),
             hash: record.hash.as_bytes().to_vec(),
             author: author.unwrap_or_default().to_owned(),
-            text: author.map(|_| String::from_utf8_lossy(stored.json()).into_owned()).unwrap_or_default(),
+            text: author.map(|_| self.text(&key, &stored)).unwrap_or_default(),
         };
-        let taken = self.collection(&key.resource).map(|collection| collection.put(Arc::clone(&stored)));
-        debug_assert!(taken.is_none_or(|taken| taken.is_ok()), "versions rise");
         self.documents.insert(key, Some(document));
         stored
     }
 
     /// Takes an object off its shelf; returns what it was.
     pub(super) fn remove(&mut self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Stored>> {
+        let last = self.hide(resource, namespace, name)?;
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        self.documents.insert(DocumentKey { resource: resource.qualified(), namespace, name }, None);
+        Some(last)
+    }
+
+    /// Puts an object on its shelf under the next version, and only there.
+    pub(super) fn show(&mut self, resource: &Resource, mut object: Value) -> Arc<Stored> {
+        let version = self.take_version();
+        object["metadata"]["resourceVersion"] = version.to_string().into();
+        let stored = Stored::new(&object, version, &resource.selectable);
+        let taken =
+            self.collection(&resource.qualified()).map(|collection| collection.put(Arc::clone(&stored)));
+        debug_assert!(taken.is_none_or(|taken| taken.is_ok()), "versions rise");
+        stored
+    }
+
+    /// Takes an object off its shelf, and only there; returns what it was.
+    pub(super) fn hide(&mut self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Stored>> {
         let last = self.get(resource, namespace, name)?;
         let version = self.take_version();
-        let kind = resource.qualified();
-        let taken = self.collection(&kind).map(|collection| collection.remove(last.key(), version));
+        let taken =
+            self.collection(&resource.qualified()).map(|collection| collection.remove(last.key(), version));
         debug_assert!(taken.is_none_or(|taken| taken.is_ok()), "versions rise");
-        let key = DocumentKey { resource: kind, namespace: namespace.to_owned(), name: name.to_owned() };
-        self.documents.insert(key, None);
         Some(last)
+    }
+
+    /// Takes note of an event; too many at once are no news.
+    pub(super) fn tell(&mut self, event: Option<Value>) {
+        if self.events.len() < event::AT_ONCE_MAX {
+            self.events.extend(event);
+        }
+    }
+
+    /// Returns the version that is given next.
+    pub(super) fn next_version(&self) -> u64 {
+        self.next_version
     }
 
     /// Takes note of who keeps an object; `None` forgets it.
@@ -127,6 +142,14 @@ impl<'a> Draft<'a> {
     pub(super) fn finish(self) -> Finished {
         let Self { next, documents, records, next_version, audits, .. } = self;
         Finished { next, documents, records, next_version, audits }
+    }
+
+    /// Returns how the text of an object is stored.
+    fn text(&self, key: &DocumentKey, stored: &Stored) -> String {
+        if is_secret(&key.resource) {
+            return self.seal.close(key, stored.json()).expect("a document is far shorter than 64 GiB");
+        }
+        String::from_utf8(stored.json().to_vec()).expect("JSON is text")
     }
 
     fn take_version(&mut self) -> u64 {
@@ -155,6 +178,10 @@ impl Registry {
             }
         }
         changes.shelves = next.iter().map(|(kind, next)| (kind.clone(), signed(next.version()))).collect();
+        // Events are not stored, so their shelves need no version either: they begin empty.
+        changes
+            .shelves
+            .retain(|(kind, _)| !event::resources().iter().any(|events| events.qualified() == *kind));
         if changes != DocumentChanges::default() || !audits.is_empty() {
             self.store.change_documents(changes, audits).await?;
         }
@@ -167,6 +194,20 @@ impl Registry {
         }
         self.shelves.show(next);
         Ok(())
+    }
+}
+
+/// Says whether the objects of a kind are secret.
+pub(super) fn is_secret(resource: &str) -> bool {
+    resource == "secrets"
+}
+
+fn document_key(resource: &Resource, object: &Value) -> DocumentKey {
+    let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    DocumentKey {
+        resource: resource.qualified(),
+        namespace: text("/metadata/namespace"),
+        name: text("/metadata/name"),
     }
 }
 

@@ -14,12 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Parts, Registry,
-    beside::{definitions, namespaces},
-    learn::parsed,
-    start::ShelvesSeen,
-};
+use super::{Parts, Registry, Seal, definition, learn::parsed, namespace, start::ShelvesSeen};
 use crate::{
     event::Event,
     identity::ControllerIdentity,
@@ -237,7 +232,7 @@ async fn a_deleted_object_is_gone_when_the_answer_comes() {
 
     let deleted = world.delete(Kind::User, "bob").await.unwrap();
 
-    assert!(deleted["metadata"]["deletionTimestamp"].is_string());
+    assert!(deleted["metadata"]["deletionTimestamp"].is_null());
     assert!(world.get(Kind::User, "bob").is_none());
     assert_eq!(world.store.documents().await.unwrap().documents.len(), 1, "the namespace");
     world.create(Kind::User, "bob", json!({}), "operator").await.unwrap();
@@ -298,7 +293,7 @@ async fn nobody_takes_their_own_way_in_by_the_resource_api() {
 async fn a_namespace_is_there_before_and_after_what_is_in_it() {
     let world = World::start(&["kind: User\nmetadata: {name: eve, namespace: lab}\nspec: {}"]).await;
     let names = || {
-        let shelf = world.shelf(namespaces());
+        let shelf = world.shelf(namespace::resource());
         let all = shelf.state_at(shelf.version(), std::ops::Bound::Unbounded);
         all.map(|stored| stored.key().to_owned()).collect::<Vec<_>>()
     };
@@ -314,11 +309,59 @@ async fn a_namespace_is_there_before_and_after_what_is_in_it() {
     user["metadata"]["namespace"] = "nowhere".into();
     let users = Resource::of(Kind::User);
     let nowhere = world.write_to(users, "nowhere", "eve", None, Deed::Put(user), "operator").await;
-    let version = world.shelf(namespaces()).get("lab").map(|stored| stored.version());
-    let used = world.write_to(namespaces(), "", "lab", version, Deed::Delete, "operator").await;
-
+    let mut lab = parsed(&world.shelf(namespace::resource()).get("lab").unwrap());
+    let version = Some(lab["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap());
+    lab["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    let used =
+        world.write_to(namespace::resource(), "", "lab", version, Deed::Put(lab.clone()), "operator").await;
+    assert!(used.unwrap_err().contains("User/lab/eve is declared at a.yaml:1"));
     assert_eq!(names(), ["default", "lab"]);
     assert_eq!(nowhere.unwrap_err(), "404 namespaces \"nowhere\" not found");
-    assert!(used.unwrap_err().contains("there are objects in it"));
-    assert_eq!(world.shelf(definitions()).len(), 11);
+    world.declare(&[]).await;
+    let users = Resource::of(Kind::User);
+    let mut shelf = world.shelves[&users.qualified()].clone();
+    timeout(PATIENCE, shelf.wait_for(|users| users.is_empty())).await.unwrap().unwrap();
+    let mut bob = object(Kind::User, "bob", json!({}));
+    bob["metadata"]["namespace"] = "lab".into();
+    world.write_to(users, "lab", "bob", None, Deed::Put(bob), "operator").await.unwrap();
+    world.write_to(namespace::resource(), "", "lab", version, Deed::Put(lab), "operator").await.unwrap();
+    let mut shelf = world.shelves[&namespace::resource().qualified()].clone();
+    timeout(PATIENCE, shelf.wait_for(|names| names.len() == 1)).await.unwrap().unwrap();
+    assert_eq!(world.shelf(users).len(), 0);
+    assert_eq!(world.shelf(definition::resource()).len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_is_kept_and_no_word_of_it_is_in_the_store() {
+    let world = World::start(&[]).await;
+    let secrets = Resource::find("", "v1", "secrets").unwrap();
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "type": "Opaque", "data": { "url": "aHVzaC1odXNo" },
+        "metadata": { "name": "hook", "namespace": "default", "uid": "u" },
+    });
+
+    world.write_to(secrets, "default", "hook", None, Deed::Put(secret), "operator").await.unwrap();
+    let stored = world.store.documents().await.unwrap();
+    let kept = stored.documents.iter().find(|document| document.key.name == "hook").unwrap();
+    assert!(!kept.text.contains("aHVzaC1odXNo") && kept.hash == [0; 32]);
+    let world = world.restart(&[]).await;
+
+    let hook = parsed(world.shelf(secrets).get("default/hook").unwrap());
+    assert_eq!(hook["data"]["url"], "aHVzaC1odXNo");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happened_to_an_object_is_told() {
+    let world = World::start(&[]).await;
+    world.create(Kind::User, "bob", json!({}), "operator").await.unwrap();
+    world.wait(Kind::User, "bob", is_ready).await;
+    world.edit(Kind::User, "bob", json!({ "disabled": true }), "operator").await.unwrap();
+    world.wait(Kind::User, "bob", |object| !is_ready(object)).await;
+
+    for resource in super::event::resources() {
+        let shelf = world.shelf(resource);
+        let all = shelf.state_at(shelf.version(), std::ops::Bound::Unbounded);
+        let told: Vec<_> = all.map(|event| parsed(event)["reason"].clone()).collect();
+        assert_eq!(told, ["Ready", "Disabled"], "{}", resource.group);
+    }
 }

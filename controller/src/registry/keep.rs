@@ -1,13 +1,15 @@
 //! Writes of clients: each was decided against a state, and is kept if that is still the state.
 
-use std::sync::Arc;
+use std::{ptr, sync::Arc};
 
 use horizon_api::resource::{Metadata, ObjectKey, ResourceSpec};
 use horizon_api_server::{Deed, NotKept, Write};
 use horizon_machinery::{
+    event::in_group,
     refusal::{About, Reason, Refusal},
+    resource::Resource,
     shown,
-    stored::Stored,
+    stored::{Stored, key},
 };
 use horizon_node::clock;
 use horizon_planner::manifest::Manifest;
@@ -17,9 +19,11 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use super::{
-    Registry, Reply, beside,
-    draft::{Draft, hash},
+    Registry, Reply,
+    draft::{Draft, hash, is_secret},
+    event,
     learn::{is_leaving, kind_of, moment, parsed},
+    namespace,
     record::{Keeper, Record},
 };
 use crate::{
@@ -37,22 +41,22 @@ enum Kept {
     /// Nothing changes.
     Shown(Arc<Stored>),
     /// This is the object.
-    Put { stored: Arc<Stored>, change: Option<Change> },
+    Put { stored: Arc<Stored>, changes: Vec<Change> },
     /// The object is to go, and has its mark.
     Leaving { marked: Arc<Stored>, key: ObjectKey, change: Option<Change> },
 }
 
 /// What the reconciler is to hear.
-struct Change {
-    key: ObjectKey,
-    object: Option<ApiObject>,
-    author: String,
+pub(super) struct Change {
+    pub(super) key: ObjectKey,
+    pub(super) object: Option<ApiObject>,
+    pub(super) author: String,
 }
 
 impl Registry {
     /// Keeps what can be kept, all in one transaction, and answers everybody.
     pub(super) async fn keep(&mut self, writes: Vec<Write>) {
-        let mut draft = Draft::new(&self.shelves, self.next_version);
+        let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
         let decided: Vec<_> = writes.into_iter().map(|write| self.decide(&mut draft, write)).collect();
         let kept = self.finish(draft.finish()).await;
         if let Err(error) = &kept {
@@ -64,8 +68,8 @@ impl Registry {
                     drop(reply.send(Err(NotKept::Refused(cannot_keep(error)))));
                 }
                 (Ok(Kept::Shown(stored)), _) => drop(reply.send(Ok(stored))),
-                (Ok(Kept::Put { stored, change }), Ok(())) => {
-                    self.tell(change);
+                (Ok(Kept::Put { stored, changes }), Ok(())) => {
+                    self.tell(changes);
                     drop(reply.send(Ok(stored)));
                 }
                 (Ok(Kept::Leaving { marked, key, change }), Ok(())) => {
@@ -77,8 +81,8 @@ impl Registry {
         }
     }
 
-    fn tell(&mut self, change: Option<Change>) {
-        if let Some(Change { key, object, author }) = change {
+    fn tell(&mut self, changes: impl IntoIterator<Item = Change>) {
+        for Change { key, object, author } in changes {
             self.pending.put(key, object, &author);
         }
     }
@@ -89,8 +93,14 @@ impl Registry {
         let outcome = if current.as_ref().map(|current| current.version()) == expected {
             let ask = Ask { current, deed, by, is_dry_run };
             let outcome = match kind_of(resource) {
-                Some(kind) => self.decide_ours(draft, ObjectKey::new(kind, namespace, name), ask),
-                None => decide_namespace(draft, &name, ask),
+                Some(kind) => {
+                    let key = ObjectKey::new(kind, namespace.as_str(), name.as_str());
+                    self.decide_ours(draft, key, ask)
+                }
+                None => {
+                    let place = Place { resource, namespace: &namespace, name: &name };
+                    self.decide_beside(draft, &place, ask)
+                }
             };
             outcome.map_err(NotKept::Refused)
         } else {
@@ -100,14 +110,14 @@ impl Registry {
     }
 
     fn decide_ours(&self, draft: &mut Draft<'_>, key: ObjectKey, ask: Ask) -> Result<Kept, Refusal> {
-        let resource = horizon_machinery::resource::Resource::of(key.kind);
+        let resource = Resource::of(key.kind);
         let record = draft.record(&self.records, &key);
         check_is_ours(record, &key)?;
         let Ask { current, deed, by, is_dry_run } = ask;
         match deed {
             Deed::Put(object) => {
                 if current.is_none() {
-                    beside::check_namespace(draft, &key.namespace)?;
+                    namespace::check(draft, resource, &key.namespace, &key.name)?;
                 }
                 let api_object = api_object(&key, &object, &by)?;
                 if is_dry_run {
@@ -118,7 +128,7 @@ impl Registry {
                 let stored = draft.put(resource, object, &next);
                 draft.note(key.clone(), Some(next));
                 draft.audits.push(audit(&by, action, key.to_string()));
-                Ok(Kept::Put { stored, change: Some(Change { key, object: Some(api_object), author: by }) })
+                Ok(Kept::Put { stored, changes: vec![Change { key, object: Some(api_object), author: by }] })
             }
             Deed::Delete => {
                 let Some(current) = current else { return Err(Refusal::not_found(about(&key))) };
@@ -149,31 +159,88 @@ struct Ask {
     is_dry_run: bool,
 }
 
-fn decide_namespace(draft: &mut Draft<'_>, name: &str, ask: Ask) -> Result<Kept, Refusal> {
-    let resource = beside::namespaces();
-    let Ask { current, deed, by, is_dry_run } = ask;
-    let object = format!("Namespace/{name}");
-    match deed {
-        Deed::Put(object_json) => {
-            if is_dry_run {
-                return Ok(Kept::Shown(as_shown(object_json, current.as_ref(), &resource.selectable)));
+impl Registry {
+    /// Decides about what comes with Kubernetes.
+    fn decide_beside(&self, draft: &mut Draft<'_>, place: &Place<'_>, ask: Ask) -> Result<Kept, Refusal> {
+        let Place { resource, namespace, name } = *place;
+        let is_namespace = ptr::eq(resource, namespace::resource());
+        let Ask { current, deed, by, is_dry_run } = ask;
+        let action = match (&deed, &current) {
+            (Deed::Put(_), None) => "create",
+            (Deed::Put(_), Some(_)) => "update",
+            (Deed::Delete, _) => "delete",
+        };
+        let mut changes = vec![];
+        let stored = match deed {
+            Deed::Put(object) => {
+                if current.is_none() && !is_namespace {
+                    namespace::check(draft, resource, namespace, name)?;
+                }
+                if is_dry_run {
+                    return Ok(Kept::Shown(as_shown(object, current.as_ref(), &resource.selectable)));
+                }
+                let begins_to_end = is_namespace
+                    && namespace::is_terminating(&object)
+                    && current.is_some_and(|current| !namespace::is_terminating(&parsed(&current)));
+                if begins_to_end {
+                    changes = self.empty(draft, name, &by)?;
+                }
+                let stored = put_beside(draft, resource, object, &by);
+                if begins_to_end {
+                    namespace::end(draft, name);
+                }
+                stored
             }
-            let record = beside::namespace_record(&object_json, &by);
-            let action = if current.is_none() { "create" } else { "update" };
-            draft.audits.push(audit(&by, action, object));
-            Ok(Kept::Put { stored: draft.put(resource, object_json, &record), change: None })
-        }
-        Deed::Delete => {
-            beside::check_empty(draft, name)?;
-            let about = About { group: "", kind: &resource.plural, name };
-            let current = current.ok_or_else(|| Refusal::not_found(about))?;
-            if !is_dry_run {
-                draft.remove(resource, "", name);
-                draft.audits.push(audit(&by, "delete", object));
+            Deed::Delete => {
+                let about = About { group: &resource.group, kind: &resource.plural, name };
+                let current = current.ok_or_else(|| Refusal::not_found(about))?;
+                if is_dry_run {
+                    return Ok(Kept::Shown(current));
+                }
+                remove_beside(draft, place);
+                current
             }
-            Ok(Kept::Put { stored: current, change: None })
+        };
+        if resource.kind != "Event" {
+            let place = key(namespace, name);
+            draft.audits.push(audit(&by, action, format!("{}/{place}", resource.kind)));
         }
+        Ok(Kept::Put { stored, changes })
     }
+}
+
+/// Where an object of what comes with Kubernetes stands.
+struct Place<'p> {
+    resource: &'static Resource,
+    namespace: &'p str,
+    name: &'p str,
+}
+
+/// Events stand on two shelves and in no store; a secret's hash would tell what it is.
+fn put_beside(draft: &mut Draft<'_>, resource: &Resource, object: Value, by: &str) -> Arc<Stored> {
+    if resource.kind == "Event" {
+        let both = event::resources().map(|group| (group, in_group(object.clone(), &group.group)));
+        let shown = both.map(|(group, event)| (ptr::eq(group, resource), draft.show(group, event)));
+        let [one, other] = shown;
+        return if one.0 { one.1 } else { other.1 };
+    }
+    let mut record = namespace::record(&object, by);
+    if is_secret(&resource.qualified()) {
+        record.hash = blake3::Hash::from_bytes([0; blake3::OUT_LEN]);
+    }
+    draft.put(resource, object, &record)
+}
+
+fn remove_beside(draft: &mut Draft<'_>, place: &Place<'_>) {
+    let Place { resource, namespace, name } = *place;
+    if resource.kind == "Event" {
+        for group in event::resources() {
+            draft.hide(group, namespace, name);
+        }
+        return;
+    }
+    draft.remove(resource, namespace, name);
+    namespace::end(draft, namespace);
 }
 
 /// What a folder declares is changed there, or the next commit would undo it.
@@ -220,7 +287,7 @@ pub(super) fn api_object(key: &ObjectKey, object: &Value, author: &str) -> Resul
         .and_then(Value::as_str)
         .and_then(|text| text.parse().ok());
     Ok(ApiObject {
-        manifest: Manifest::without_file(metadata, spec, author),
+        manifest: Manifest::without_file(metadata, spec, &format!("the resource API, by {author}")),
         uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
         created_at_ms: created.map_or_else(clock::unix_ms, Timestamp::as_millisecond),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1),

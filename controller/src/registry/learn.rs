@@ -7,12 +7,15 @@ use horizon_api::{
     resource::{Kind, ObjectKey},
 };
 use horizon_machinery::{resource::Resource, shown, shown::Known, stored::Stored};
+use horizon_node::clock;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
-    Registry, beside,
+    Registry,
     draft::{Draft, hash},
+    event, namespace,
     record::{Keeper, Record},
 };
 use crate::{
@@ -33,13 +36,16 @@ impl Registry {
         while !rest.is_empty() {
             let later = rest.keys().nth(CHUNK).cloned().map(|key| rest.split_off(&key)).unwrap_or_default();
             let mut gone = vec![];
-            let mut draft = Draft::new(&self.shelves, self.next_version);
+            let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
             for (key, fate) in &rest {
                 match fate {
                     Fate::InForce(word) => self.show(&mut draft, key, word),
                     Fate::Waiting(word) => self.explain(&mut draft, key, word),
                     Fate::Gone => gone.extend(self.remove(&mut draft, key)),
                 }
+            }
+            for event in std::mem::take(&mut draft.events) {
+                self.happened.show(&mut draft, event, Instant::now());
             }
             let finished = draft.finish();
             if let Err(error) = self.finish(finished).await {
@@ -58,7 +64,7 @@ impl Registry {
         let resource = Resource::of(key.kind);
         let record = self.records.get(key);
         let current = draft.get(resource, &key.namespace, &key.name).map(|current| parsed(&current));
-        let (object, keeper) = match (record, current) {
+        let (object, keeper) = match (record, current.clone()) {
             (Some(Record { uid, keeper: keeper @ Keeper::Client { .. }, .. }), Some(mut object))
                 if *uid == word.uid =>
             {
@@ -76,8 +82,11 @@ impl Registry {
             return;
         }
         if record.is_none_or(|record| record.hash != next.hash) {
-            beside::make_namespace(draft, &key.namespace);
+            namespace::make(draft, &key.namespace);
+            let event =
+                event::of_change(current.as_ref(), &object, draft.next_version(), moment(clock::unix_ms()));
             draft.put(resource, object, &next);
+            draft.tell(event);
         }
         draft.note(key.clone(), Some(next));
     }
@@ -90,7 +99,8 @@ impl Registry {
         let Some(current) = draft.get(resource, &key.namespace, &key.name).filter(|_| is_clients) else {
             return;
         };
-        let mut object = parsed(&current);
+        let before = parsed(&current);
+        let mut object = before.clone();
         let earlier = conditions(&object);
         let conditions: Vec<_> = word.conditions.iter().map(|c| c.clone().since(&earlier)).collect();
         let generation = word.observed.unwrap_or_else(|| observed(&object));
@@ -102,6 +112,8 @@ impl Registry {
         );
         let next = Record { hash: hash(&object), ..record.clone() };
         if next != *record {
+            let now = moment(clock::unix_ms());
+            draft.tell(event::of_change(Some(&before), &object, draft.next_version(), now));
             draft.put(resource, object, &next);
             draft.note(key.clone(), Some(next));
         }
@@ -117,7 +129,9 @@ impl Registry {
             return None;
         }
         draft.note(key.clone(), None);
-        draft.remove(resource, &key.namespace, &key.name).map(|last| (key.clone(), last))
+        let last = draft.remove(resource, &key.namespace, &key.name);
+        namespace::end(draft, &key.namespace);
+        last.map(|last| (key.clone(), last))
     }
 }
 

@@ -4,9 +4,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use horizon_api::resource::ObjectKey;
 use horizon_machinery::stored::Stored;
+use serde_json::Value;
 use tokio::time::Instant;
 
-use super::Reply;
+use super::{Reply, learn::parsed};
 
 /// How long a delete waits. A compilation takes less; a plan that waits for a person takes longer than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -30,11 +31,13 @@ impl Leaving {
         self.waiting.entry(key).or_default().push(Wait { reply, marked, end });
     }
 
-    /// The object is gone: `last` is what it was.
+    /// The object is gone: `last` is what it was, with its mark.
     pub(super) fn gone(&mut self, key: &ObjectKey, last: &Arc<Stored>) {
-        for wait in self.waiting.remove(key).into_iter().flatten() {
+        let Some(waits) = self.waiting.remove(key) else { return };
+        let last = unmarked(last);
+        for wait in waits {
             // Whoever asked may be gone too.
-            drop(wait.reply.send(Ok(Arc::clone(last))));
+            drop(wait.reply.send(Ok(Arc::clone(&last))));
         }
     }
 
@@ -51,4 +54,14 @@ impl Leaving {
             !waits.is_empty()
         });
     }
+}
+
+/// Returns an object without the mark that it goes: it is gone.
+fn unmarked(last: &Arc<Stored>) -> Arc<Stored> {
+    let mut object = parsed(last);
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("deletionTimestamp");
+        metadata.remove("deletionGracePeriodSeconds");
+    }
+    Stored::new(&object, last.version(), &[])
 }

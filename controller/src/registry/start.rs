@@ -3,10 +3,14 @@
 //! An object that is shown as before keeps its version, so that watches go on across a restart. Of a kind in which
 //! anything else is shown, the history begins anew.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Bound,
+    sync::Arc,
+};
 
 use anyhow::Context;
-use horizon_api::resource::{Kind, ObjectKey};
+use horizon_api::resource::{DEFAULT_NAMESPACE, ObjectKey};
 use horizon_api_server::Write;
 use horizon_machinery::{
     collection::Collection,
@@ -19,13 +23,16 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    Registry, beside,
-    draft::{Draft, hash, signed},
+    Registry, definition,
+    draft::{Draft, hash, is_secret, signed},
+    event::{self, Events},
     keep::api_object,
     learn::{is_leaving, kind_of, known, moment, observed, set_status},
     leaving::Leaving,
+    namespace,
     pending::Pending,
     record::{Keeper, Record},
+    seal::Seal,
     shelf::{LIMITS, Shelves},
 };
 use crate::{
@@ -45,6 +52,7 @@ pub struct Parts {
     pub fates: mpsc::Receiver<Fates>,
     pub events: mpsc::Sender<Event>,
     pub writes: mpsc::Receiver<Write>,
+    pub seal: Seal,
 }
 
 /// The newest state of each kind, by its qualified name.
@@ -56,12 +64,12 @@ impl Registry {
     /// # Errors
     /// When the store cannot be read or written, or the reconciler says nothing.
     pub async fn start(parts: Parts) -> anyhow::Result<(Self, ShelvesSeen)> {
-        let Parts { store, mut fates, events, writes } = parts;
+        let Parts { store, mut fates, events, writes, seal } = parts;
         let stored = store.documents().await.context("read what the resource API showed last")?;
         let first = fates.recv().await.context("the reconciler ended before it said what is in force")?;
         let epoch = u64::try_from(store.start().epoch).context("the store's epoch is negative")?;
         let Started { collections, records, next_version, pending, changes, waiting } =
-            tokio::task::block_in_place(|| Start::new(stored, epoch).finish(first))?;
+            tokio::task::block_in_place(|| Start::new(stored, epoch, &seal).finish(first))?;
         for chunk in chunks(changes) {
             store.change_documents(chunk, vec![]).await.context("store what the resource API shows")?;
         }
@@ -74,6 +82,8 @@ impl Registry {
             next_version,
             pending,
             leaving: Leaving::default(),
+            happened: Events::default(),
+            seal,
             unlearned: Fates::new(),
             retry_at: None,
             in_flight: None,
@@ -87,17 +97,24 @@ impl Registry {
     }
 
     async fn make_namespaces(&mut self) -> anyhow::Result<()> {
-        let mut draft = Draft::new(&self.shelves, self.next_version);
+        let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
         let used = self.records.keys().map(|key| key.namespace.as_str());
-        for namespace in used.chain([beside::FIRST_NAMESPACE]) {
-            beside::make_namespace(&mut draft, namespace);
+        let used: BTreeSet<&str> = used.chain([DEFAULT_NAMESPACE]).collect();
+        for name in used {
+            namespace::make(&mut draft, name);
+        }
+        let all =
+            draft.collection_of(&namespace::resource().qualified()).context("namespaces have a shelf")?;
+        for stored in all.state_at(all.version(), Bound::Unbounded) {
+            namespace::end(&mut draft, stored.key());
         }
         self.finish(draft.finish()).await.context("store the namespaces")
     }
 }
 
 /// The first state, as far as it is worked out.
-struct Start {
+struct Start<'a> {
+    seal: &'a Seal,
     rows: BTreeMap<DocumentKey, Document>,
     /// When each kind last changed, as the store has it, and with this start.
     known: BTreeMap<String, u64>,
@@ -119,8 +136,8 @@ struct Started {
     waiting: Fates,
 }
 
-impl Start {
-    fn new(stored: StoredDocuments, epoch: u64) -> Self {
+impl<'a> Start<'a> {
+    fn new(stored: StoredDocuments, epoch: u64, seal: &'a Seal) -> Self {
         let StoredDocuments { documents, shelves } = stored;
         let unsigned = |version: i64| u64::try_from(version).unwrap_or(0);
         let known: BTreeMap<_, _> =
@@ -128,6 +145,7 @@ impl Start {
         let of_documents = documents.iter().map(|document| unsigned(document.version));
         let newest = of_documents.chain(known.values().copied()).fold(epoch << COUNT_BITS, u64::max);
         Self {
+            seal,
             rows: documents.into_iter().map(|document| (document.key.clone(), document)).collect(),
             changed: known.clone(),
             known,
@@ -152,7 +170,11 @@ impl Start {
             self.take_rest(document)?;
         }
         self.define();
-        let shelves = self.changed.iter().filter(|(kind, version)| self.known.get(*kind) != Some(version));
+        let is_new = |(kind, version): &(&String, &u64)| {
+            self.known.get(*kind) != Some(version)
+                && !event::resources().iter().any(|r| r.qualified() == **kind)
+        };
+        let shelves = self.changed.iter().filter(is_new);
         self.changes.shelves = shelves.map(|(kind, version)| (kind.clone(), signed(*version))).collect();
         let Self { changed, mut objects, records, next_version, pending, changes, .. } = self;
         let newest = next_version - 1;
@@ -172,7 +194,7 @@ impl Start {
         let of_client = row.as_ref().filter(|row| !row.text.is_empty() && row.uid == word.uid);
         let (object, keeper) = match of_client {
             Some(row) => {
-                let mut object = read(row)?;
+                let mut object = self.read(row)?;
                 self.resend(key, &object, &row.author)?;
                 let observed = word.observed.unwrap_or_else(|| observed(&object));
                 set_status(&mut object, known(word, observed));
@@ -195,7 +217,7 @@ impl Start {
     /// What the reconciler has not spoken of: namespaces, and what clients wrote that is not in force.
     fn take_rest(&mut self, row: Document) -> anyhow::Result<()> {
         let kind = row.key.resource.clone();
-        let object = if row.text.is_empty() { Value::Null } else { read(&row)? };
+        let object = if row.text.is_empty() { Value::Null } else { self.read(&row)? };
         let Some(resource) = Resource::all().iter().find(|resource| resource.qualified() == kind) else {
             return Ok(());
         };
@@ -261,27 +283,33 @@ impl Start {
     }
 
     fn define(&mut self) {
-        let all = beside::all_definitions(1, moment(clock::unix_ms()));
-        self.objects.insert(beside::definitions().qualified(), all);
+        let all = definition::all(1, moment(clock::unix_ms()));
+        self.objects.insert(definition::resource().qualified(), all);
+        // Events begin anew: what a watch knew of the last ones is over.
+        for resource in event::resources() {
+            self.changed.insert(resource.qualified(), self.next_version - 1);
+        }
+    }
+
+    fn read(&self, row: &Document) -> anyhow::Result<Value> {
+        let DocumentKey { resource, namespace, name } = &row.key;
+        let what = || format!("read {resource} {namespace}/{name} from the store");
+        if is_secret(resource) {
+            let text = self.seal.open(&row.key, &row.text).with_context(what)?;
+            return serde_json::from_str(&text).with_context(what);
+        }
+        serde_json::from_str(&row.text).with_context(what)
     }
 }
 
 /// Says whether a kind has a shelf.
 fn is_kept(resource: &Resource) -> bool {
-    kind_of(resource).is_some()
-        || std::ptr::eq(resource, beside::namespaces())
-        || std::ptr::eq(resource, beside::definitions())
-}
-
-fn read(row: &Document) -> anyhow::Result<Value> {
-    let DocumentKey { resource, namespace, name } = &row.key;
-    serde_json::from_str(&row.text)
-        .with_context(|| format!("read {resource} {namespace}/{name} from the store"))
+    resource.verbs.contains(&"list")
 }
 
 fn document_key(key: &ObjectKey) -> DocumentKey {
     let (namespace, name) = (key.namespace.to_string(), key.name.to_string());
-    DocumentKey { resource: Resource::of(Kind::clone(&key.kind)).qualified(), namespace, name }
+    DocumentKey { resource: Resource::of(key.kind).qualified(), namespace, name }
 }
 
 /// Cuts changes into transactions. The shelves come last: until then every version counts as new.

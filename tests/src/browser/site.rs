@@ -156,6 +156,7 @@ fn keeper() -> Keeper {
     Keeper {
         shelves: Arc::default(),
         admins: watch::channel(Arc::default()).1,
+        counts: watch::channel(Arc::default()).1,
         writes: mpsc::channel(1).0,
         system_namespace: "horizon-system".into(),
     }

@@ -100,6 +100,7 @@ mod tests {
             shelves: Arc::default(),
             admins: watch::channel(Arc::default()).1,
             writes,
+            counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };
         let resource = Resource::of(Kind::User);

@@ -14,6 +14,8 @@ pub struct Keeper {
     pub shelves: Arc<BTreeMap<String, watch::Receiver<Arc<Collection>>>>,
     /// Who may do what, by subject.
     pub admins: watch::Receiver<Arc<Admins>>,
+    /// Numbers that change without their object.
+    pub counts: watch::Receiver<Arc<Counts>>,
     pub writes: mpsc::Sender<Write>,
     /// The namespace whose Admins govern every one (`--system-namespace`); it is never deleted.
     pub system_namespace: Arc<str>,
@@ -30,6 +32,15 @@ pub struct Admin {
     pub role: AdminRole,
     /// The namespace that they govern; `None` is every one.
     pub namespace: Option<String>,
+}
+
+/// Numbers that tables show beside what objects say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// How often each RegistrationKey was used.
+    pub uses: BTreeMap<ObjectKey, u64>,
+    /// How many addresses of each Network are in use.
+    pub allocated: BTreeMap<ObjectKey, u64>,
 }
 
 /// A write that was decided against a state, to be kept if that is still the state.

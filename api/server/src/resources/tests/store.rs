@@ -69,6 +69,7 @@ impl Fixture {
             shelves: Arc::new(receivers),
             admins: admins.subscribe(),
             writes,
+            counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };
         let state = AppState {
