@@ -107,7 +107,11 @@ impl fmt::Display for Severity {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, severity, .. } = self;
-        write!(f, "{}:{line}:{column}: {severity}: ", printable(file))?;
+        match line {
+            // It is about the whole file, or about what stands in none.
+            0 => write!(f, "{}: {severity}: ", printable(file))?,
+            _ => write!(f, "{}:{line}:{column}: {severity}: ", printable(file))?,
+        }
         let object = self.object.as_ref().map(ToString::to_string);
         let subject: Vec<&str> = object.iter().map(String::as_str).chain([self.path.as_str()]).collect();
         let subject = subject.join(" ");
@@ -152,10 +156,7 @@ mod tests {
             problem().fix("remove the quotes").to_string(),
             "office.yaml:7:13: error: Server/fra-1 spec.endpoints[0].port: must be an integer from 1 to 65535; remove the quotes"
         );
-        assert_eq!(
-            Problem::error("a.yaml", "NotText", "not text").to_string(),
-            "a.yaml:0:0: error: not text"
-        );
+        assert_eq!(Problem::error("a.yaml", "NotText", "not text").to_string(), "a.yaml: error: not text");
     }
 
     #[test]
@@ -171,6 +172,6 @@ mod tests {
     fn nothing_reaches_the_terminal_unescaped() {
         let shown = Problem::error("a\u{1b}[31m.yaml", "Name", "bad \u{202e}name").to_string();
 
-        assert_eq!(shown, "a\\u001b[31m.yaml:0:0: error: bad \\u202ename");
+        assert_eq!(shown, "a\\u001b[31m.yaml: error: bad \\u202ename");
     }
 }

@@ -6,10 +6,38 @@ use horizon_api::resource::{
     AccessPolicy, AccessTest, Admin, AlertRule, ConnectionProfile, Device, GROUP, Kind, Network, PersonalKey,
     RegistrationKey, Server, User, VERSION,
 };
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::core::CustomResourceExt;
 
+/// Returns what is served for a kind.
 fn definition(kind: Kind) -> CustomResourceDefinition {
+    let mut definition = derived(kind);
+    let schemas = definition.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    schemas
+        .filter_map(|schema| schema.open_api_v3_schema.as_mut())
+        .for_each(|schema| forget_defaults(schema, false));
+    definition
+}
+
+/// An item of a list has no default in the schema, only in the type: `kubectl apply` sends lists whole, so an item that
+/// was filled in would be one that somebody changed, again and again.
+fn forget_defaults(schema: &mut JSONSchemaProps, is_in_list: bool) {
+    if is_in_list {
+        schema.default = None;
+    }
+    schema
+        .properties
+        .iter_mut()
+        .flat_map(|map| map.values_mut())
+        .for_each(|s| forget_defaults(s, is_in_list));
+    if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
+        forget_defaults(items, true);
+    }
+}
+
+fn derived(kind: Kind) -> CustomResourceDefinition {
     match kind {
         Kind::Network => Network::crd(),
         Kind::Server => Server::crd(),

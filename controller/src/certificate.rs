@@ -36,7 +36,8 @@ pub fn server_config(data: &Path, host: &str) -> anyhow::Result<Arc<ServerConfig
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .context("use the console's certificate")?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // Programs that watch many kinds do so over one connection.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -7,8 +7,12 @@ mod unix;
 use std::{convert::Infallible, future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, response::Response};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::{Semaphore, watch},
@@ -39,6 +43,12 @@ impl Stopping {
 const CONNECTIONS_MAX: usize = 1024;
 /// For the header of a request, and between two requests.
 const HEADER_PATIENCE: Duration = Duration::from_secs(15);
+/// Requests at once on one connection of HTTP/2; each watch is one.
+const REQUESTS_MAX: u32 = 128;
+/// What the header of a request may come to on HTTP/2, in bytes.
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+/// How often a connection of HTTP/2 on which nothing happens is asked whether somebody is there.
+const PING_EVERY: Duration = Duration::from_secs(30);
 /// For what is still being answered when the controller stops. Event streams never end by themselves.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// After an `accept` that failed, such as for want of descriptors: a pause lets some connection end.
@@ -90,23 +100,57 @@ impl Connections {
     }
 }
 
+/// The version of HTTP that both ends agreed on.
+#[derive(Clone, Copy)]
+enum Version {
+    One,
+    Two,
+}
+
 /// Serves requests on one connection until it ends, breaks or the controller stops.
-async fn converse<S>(stream: S, router: Router, peer: Peer, mut stopping: watch::Receiver<bool>)
-where
+async fn converse<S>(
+    stream: S,
+    version: Version,
+    router: Router,
+    peer: Peer,
+    mut stopping: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stops = Stopping(stopping.clone());
     let service = service_fn(move |request| answer(router.clone(), peer, stops.clone(), request));
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_PATIENCE)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut stopping) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let stream = TokioIo::new(stream);
+    let ended = match version {
+        Version::One => {
+            let connection = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_PATIENCE)
+                .serve_connection(stream, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopped(&mut stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        }
+        Version::Two => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(REQUESTS_MAX)
+                .max_header_list_size(HEADER_BYTES_MAX)
+                .keep_alive_interval(PING_EVERY)
+                .keep_alive_timeout(HEADER_PATIENCE)
+                .serve_connection(stream, service);
+            tokio::pin!(connection);
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stopped(&mut stopping) => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = ended {

@@ -111,7 +111,7 @@ pub struct PolicyRule {
     /// The destinations: any of these.
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 64)))]
     pub to: Vec<DestinationSelector>,
-    /// The protocol.
+    /// The protocol; `Any` when left out.
     #[serde(default)]
     pub protocol: Protocol,
     /// Destination ports, such as "445" or "8000-8010"; all when empty. Only with Tcp and Udp.

@@ -224,7 +224,7 @@ pub(super) fn destination_is_own_network() -> Rule {
 /// Only protocols with ports have ports.
 pub(super) fn ports_need_a_protocol() -> Rule {
     forbidden(
-        "!has(self.ports) || size(self.ports) == 0 || self.protocol in ['Tcp', 'Udp']",
+        "!has(self.ports) || size(self.ports) == 0 || (has(self.protocol) && self.protocol in ['Tcp', 'Udp'])",
         ".ports",
         "`ports` may not be set unless `protocol` is `Tcp` or `Udp`; add `protocol: Tcp`",
     )
@@ -233,7 +233,7 @@ pub(super) fn ports_need_a_protocol() -> Rule {
 /// A case is about one port, if its protocol has ports.
 pub(super) fn port_fits_protocol() -> Rule {
     explained(
-        "has(self.port) == (self.protocol in ['Tcp', 'Udp'])",
+        "has(self.port) == (has(self.protocol) && self.protocol in ['Tcp', 'Udp'])",
         "has(self.port) ? '`port` may not be set unless `protocol` is `Tcp` or `Udp`; add `protocol: Tcp`' : '`port` is required with `' + self.protocol + '`; add `port:`'",
     )
 }

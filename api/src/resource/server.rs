@@ -137,7 +137,7 @@ pub struct Endpoint {
     /// A host name or an address, without port and brackets.
     #[cfg_attr(feature = "crd", schemars(length(min = 1, max = 253), regex(pattern = super::pattern::HOST)))]
     pub host: String,
-    /// A UDP port.
+    /// A UDP port; 7444 when left out.
     #[serde(default = "port_default")]
     #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 65535)))]
     pub port: u16,
@@ -170,7 +170,7 @@ pub struct SubnetRoute {
     /// The network whose members may use it. May be left out when the server carries only one network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_ref: Option<Reference>,
-    /// Hides members behind the gateway's own address, so that hosts in the subnet need no route back.
+    /// Hides members behind the gateway's own address, so that hosts in the subnet need no route back; `true` when left out.
     #[serde(default = "masquerade_default")]
     pub masquerade: bool,
 }

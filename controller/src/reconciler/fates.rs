@@ -119,7 +119,10 @@ impl State {
                     format!("{}; `horizon-controller approve {}` lets it pass", plan.message, plan.hash);
                 ("AwaitingApproval".to_owned(), message)
             }
-            (None, Some(problem)) => (problem.code.clone(), problem.to_string()),
+            (None, Some(problem)) => {
+                let message = format!("{} {}", problem.path, problem.sentence());
+                (problem.code.clone(), message.trim_start().to_owned())
+            }
             (None, None) => {
                 let why =
                     self.stalled.clone().unwrap_or_else(|| "no revision has taken it in yet".to_owned());

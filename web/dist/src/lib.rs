@@ -38,7 +38,13 @@ pub fn serve(method: &Method, path: &str, headers: &HeaderMap) -> Response {
     if FILES.is_empty() {
         return plain(StatusCode::SERVICE_UNAVAILABLE, WITHOUT_PAGE);
     }
-    let name = if path.starts_with("/assets/") { path } else { "/index.html" };
+    // A browser goes to a page of the console by its address; a program that asks for something else made a mistake.
+    let goes_to_page = path == "/" || accepts_html(headers);
+    let name = match path.starts_with("/assets/") {
+        true => path,
+        false if goes_to_page => "/index.html",
+        false => return plain(StatusCode::NOT_FOUND, "No such path.\n"),
+    };
     let Some(file) = FILES.iter().find(|file| file.url == name) else {
         return plain(StatusCode::NOT_FOUND, "No such file.\n");
     };
@@ -47,6 +53,11 @@ pub fn serve(method: &Method, path: &str, headers: &HeaderMap) -> Response {
         *response.body_mut() = Body::empty();
     }
     response
+}
+
+fn accepts_html(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    accepted.flat_map(|value| value.split(',')).any(|kind| kind.trim().starts_with("text/html"))
 }
 
 fn answer(file: &File, headers: &HeaderMap) -> Response {
@@ -148,7 +159,12 @@ mod tests {
 
     #[test]
     fn unknown_call_is_not_answered_with_the_page() {
-        assert_eq!(serve(&Method::GET, "/v1/nothing", &HeaderMap::new()).status(), StatusCode::NOT_FOUND);
+        let status =
+            |path: &str, accept: &str| serve(&Method::GET, path, &headers(header::ACCEPT, accept)).status();
+
+        assert_eq!(status("/v1/nothing", "*/*"), StatusCode::NOT_FOUND);
+        assert_eq!(status("/servers", "application/json, */*"), StatusCode::NOT_FOUND);
+        assert_eq!(status("/servers", "text/html,*/*;q=0.8"), status("/", "*/*"));
     }
 
     #[test]

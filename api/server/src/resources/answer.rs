@@ -22,7 +22,11 @@ pub(super) fn bytes(code: StatusCode, content_type: &'static str, body: impl Int
 
 /// Returns a document in the form that was agreed on.
 pub(super) fn document(code: StatusCode, form: Form, document: &Value) -> Response {
-    let written = form.encoding.write(document, form.is_pretty);
+    let mut written = form.encoding.write(document, form.is_pretty);
+    // People read it on a terminal.
+    if !written.ends_with(b"\n") {
+        written.push(b'\n');
+    }
     bytes(code, form.encoding.content_type(), Bytes::from(written))
 }
 

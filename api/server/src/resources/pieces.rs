@@ -52,7 +52,7 @@ impl Iterator for Pieces {
         while piece.len() < PIECE_BYTES && !self.is_over {
             match self.items.next() {
                 None => {
-                    piece.extend_from_slice(b"]}");
+                    piece.extend_from_slice(b"]}\n");
                     self.is_over = true;
                 }
                 Some(object) => {

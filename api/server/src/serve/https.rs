@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 
-use super::{Connections, Peer, accept_failed, converse, patient::Patient};
+use super::{Connections, Peer, Version, accept_failed, converse, patient::Patient};
 
 const HANDSHAKE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,7 +50,11 @@ async fn connection(
         tracing::debug!(%error, "set TCP_NODELAY");
     }
     match timeout(HANDSHAKE_PATIENCE, acceptor.accept(Patient::new(stream))).await {
-        Ok(Ok(stream)) => converse(stream, router, Peer(Some(peer)), stopping).await,
+        Ok(Ok(stream)) => {
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let version = if is_h2 { Version::Two } else { Version::One };
+            converse(stream, version, router, Peer(Some(peer)), stopping).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, "TLS handshake broke"),
         Err(_) => tracing::debug!("TLS handshake took too long"),
     }

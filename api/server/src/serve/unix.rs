@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use axum::Router;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Connections, Peer, accept_failed, converse, patient::Patient};
+use super::{Connections, Peer, Version, accept_failed, converse, patient::Patient};
 
 /// The file through which the verbs on the host reach this process.
 pub struct ControlSocket {
@@ -66,7 +66,7 @@ pub async fn serve_unix(socket: ControlSocket, router: Router, shutdown: impl Fu
             () = &mut shutdown => break,
             accepted = socket.listener.accept() => match accepted {
                 Ok((stream, _)) if socket.may_enter(&stream) => connections
-                    .spawn(|stopping| converse(Patient::new(stream), router.clone(), Peer(None), stopping)),
+                    .spawn(|stopping| converse(Patient::new(stream), Version::One, router.clone(), Peer(None), stopping)),
                 Ok(_) => {}
                 Err(error) => accept_failed(error).await,
             },
