@@ -11,6 +11,7 @@ pub mod event;
 pub mod fate;
 pub mod identity;
 pub mod metrics;
+mod off_worker;
 pub mod policy;
 pub mod push;
 pub mod reconciler;

@@ -50,6 +50,8 @@ pub struct Registry {
     records: BTreeMap<ObjectKey, Record>,
     /// The next resource version.
     next_version: u64,
+    /// The last version that may be given before the store must hear of it.
+    reserved: u64,
     pending: Pending,
     leaving: Leaving,
     happened: Events,

@@ -54,9 +54,13 @@ pub fn set_status(object: &mut Map<String, Value>, known: Known<'_>) {
     object.insert("status".to_owned(), status(known));
 }
 
-/// Marks an object as one that is to go.
+/// Marks an object as one that is to go, which nothing holds back any more.
 pub fn mark_deleted(object: &mut Value, now: Timestamp) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    metadata.remove("finalizers");
+    if metadata.contains_key("deletionTimestamp") {
+        return;
+    }
     let generation = metadata.get("generation").and_then(Value::as_i64).unwrap_or(0);
     metadata.insert("generation".to_owned(), json!(generation + 1));
     metadata.insert("deletionTimestamp".to_owned(), json!(time_text(now)));

@@ -47,6 +47,13 @@ use crate::{
 
 /// The source of objects that logins, invitations and API calls make.
 pub const API_SOURCE: &str = "api";
+/// Where objects stand, in that source, which clients of the resource API wrote.
+pub const RESOURCE_API: &str = "the resource API";
+
+/// Says whether an object was made by a login or an invitation, which is nobody's edit.
+pub fn is_login(source: &str, origin: &Origin) -> bool {
+    source == API_SOURCE && origin.file != RESOURCE_API
+}
 
 /// Everything that a revision depends on, beside the time.
 #[derive(Clone, Debug, Default)]

@@ -14,7 +14,7 @@ use horizon_api::resource::{Kind, ObjectKey};
 
 pub(crate) use self::test::Failure;
 use crate::{
-    compile::{API_SOURCE, Input, Stale, Standing, draft::Draft},
+    compile::{Input, Stale, Standing, draft::Draft, is_login},
     plan::{self, Breach, Plan},
 };
 
@@ -141,7 +141,8 @@ fn withholdable(draft: &Draft<'_>) -> BTreeSet<ObjectKey> {
         | Kind::AlertRule => true,
     };
     let is_login = |key: &ObjectKey| {
-        draft.world.members.get(key).is_some_and(|member| member.owner.source == API_SOURCE)
+        let member = draft.world.members.get(key);
+        member.is_some_and(|member| is_login(member.owner.source, member.owner.origin))
     };
     let mut changed = changed(draft);
     changed.retain(|key| is_about_access(key.kind) && is_active(key) && !is_login(key));

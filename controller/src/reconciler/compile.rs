@@ -15,10 +15,6 @@ use horizon_planner::{
     status,
 };
 use serde_json::json;
-use tokio::{
-    runtime::{Handle, RuntimeFlavor},
-    task::block_in_place,
-};
 use tracing::{error, info};
 use uuid::Uuid;
 
@@ -29,6 +25,7 @@ use super::{
     next, revocation,
     state::{Assigned, State, StoredText, Uid, Uids},
 };
+use crate::off_worker::off_worker;
 use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision};
 
 impl Reconciler {
@@ -107,7 +104,8 @@ impl Reconciler {
             self.commit(compiled, change, cause).await?;
         }
         self.state.keep_callers();
-        self.state.tell_waiting();
+        self.state.adopt_generations();
+        off_worker(|| self.state.tell_waiting());
         self.publish_admins();
         self.state.next_wake = self.state.compiled.next_wake;
         self.refresh_conditions().await
@@ -288,14 +286,6 @@ pub(super) fn stored_object(
 
 /// Hashes of texts, each with the object whose text it is: what did not change is not hashed again.
 pub(super) type TextHashes = BTreeMap<ObjectKey, (Arc<Committed>, blake3::Hash)>;
-
-/// Runs what takes long for a large folder, without keeping others from this thread where there is another one.
-fn off_worker<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
-        Ok(RuntimeFlavor::MultiThread) => block_in_place(work),
-        _ => work(),
-    }
-}
 
 /// The content of a revision: equal inputs give equal hashes, whatever their order was.
 fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {

@@ -12,7 +12,7 @@ use horizon_api::{
 use horizon_api_server::Refusal;
 use horizon_node::clock;
 use horizon_planner::{
-    compile::{API_SOURCE, Committed, Compiled, Input, Owner},
+    compile::{Committed, Compiled, Input, Owner, is_login},
     manifest::Origin,
     node::Place,
     plan::text_hash,
@@ -111,7 +111,7 @@ impl Reconciler {
         let Some(armed) = &mut guard.armed else { return Ok(guard) };
         // What logins and invitations make is nobody's edit.
         let is_declared = |key: &ObjectKey| {
-            let owner = |object: &Arc<Committed>| object.owner.source != API_SOURCE;
+            let owner = |object: &Arc<Committed>| !is_login(&object.owner.source, &object.owner.origin);
             compiled.objects.get(key).or_else(|| self.state.committed.get(key)).is_some_and(owner)
         };
         if change.touched().any(is_declared) {

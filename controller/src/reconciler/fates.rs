@@ -12,7 +12,7 @@ use horizon_api::{
 };
 use horizon_api_server::{Admin, Admins, Counts};
 use horizon_node::clock;
-use horizon_planner::plan::Breach;
+use horizon_planner::plan::{Breach, Plan};
 
 use super::{
     Reconciler,
@@ -21,12 +21,25 @@ use super::{
 };
 use crate::fate::{ApiChanges, Fate, Fates, InForce, Waiting};
 
+/// Why an object is kept out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WaitingFor {
+    reason: String,
+    message: String,
+}
+
+const NOT_LOOKED_AT: &str = "no revision has taken it in yet";
+
 impl Reconciler {
     /// Takes in what clients wrote.
     pub(super) async fn change_api_objects(&mut self, changes: ApiChanges) {
         let ApiChanges { objects, by } = changes;
         for (key, object) in objects {
             self.state.untold.insert(key.clone());
+            // Whoever is removed by somebody else did not do it to themselves.
+            if by.as_ref() != Some(&key) {
+                self.state.callers.remove(&key);
+            }
             match object {
                 None => self.state.forget_api_object(&key),
                 Some(object) => {
@@ -37,7 +50,7 @@ impl Reconciler {
                     }
                     let uid = Uid { uid: object.uid, created_at_ms: object.created_at_ms };
                     self.state.uids.entry(key.clone()).or_insert(uid);
-                    self.state.api_generations.insert(key.clone(), object.generation);
+                    self.state.written_generations.insert(key.clone(), object.generation);
                     self.state.api_objects.insert(key, object.manifest);
                 }
             }
@@ -61,6 +74,7 @@ impl State {
     fn forget_api_object(&mut self, key: &ObjectKey) {
         self.api_objects.remove(key);
         self.api_generations.remove(key);
+        self.written_generations.remove(key);
         if !self.committed.contains_key(key) {
             self.uids.remove(key);
         }
@@ -73,10 +87,48 @@ impl State {
         self.callers.retain(|caller| waiting.contains(caller));
     }
 
-    /// What is kept out may be so for another reason now.
+    /// What clients wrote was looked at.
+    pub(super) fn adopt_generations(&mut self) {
+        self.api_generations.extend(std::mem::take(&mut self.written_generations));
+    }
+
+    /// What is kept out may be so for another reason than before.
     pub(super) fn tell_waiting(&mut self) {
-        let waiting = self.api_objects.keys().filter(|key| !self.committed.contains_key(*key));
-        self.untold.extend(waiting.cloned());
+        let plans =
+            self.compiled.plans.iter().flat_map(|plan| plan.causes.keys().map(move |key| (key, plan)));
+        let plans: BTreeMap<&ObjectKey, &Plan> = plans.collect();
+        let mut problems: BTreeMap<&ObjectKey, &Problem> = BTreeMap::new();
+        for problem in self.compiled.problems.iter().filter(|problem| problem.is_error()) {
+            if let Some(key) = &problem.object {
+                problems.entry(key).or_insert(problem);
+            }
+        }
+        let kept_out = self.api_objects.keys().filter(|key| !self.committed.contains_key(*key));
+        let words = kept_out.map(|key| {
+            let word = self.reason(plans.get(key).copied(), problems.get(key).copied());
+            (key.clone(), word)
+        });
+        let waiting: BTreeMap<_, _> = words.collect();
+        let news = waiting.iter().filter(|(key, word)| self.waiting.get(*key) != Some(*word));
+        self.untold.extend(news.map(|(key, _)| key.clone()));
+        self.waiting = waiting;
+    }
+
+    /// Says why an object is kept out.
+    fn reason(&self, plan: Option<&Plan>, problem: Option<&Problem>) -> WaitingFor {
+        let (reason, message) = match (plan, problem) {
+            (Some(plan), _) => {
+                let hash = plan.hash;
+                let message = format!("{}; `horizon-controller approve {hash}` lets it pass", plan.message);
+                ("AwaitingApproval", message)
+            }
+            (None, Some(problem)) => {
+                let message = format!("{} {}", problem.path, problem.sentence());
+                (problem.code.as_str(), message.trim_start().to_owned())
+            }
+            (None, None) => ("Pending", NOT_LOOKED_AT.to_owned()),
+        };
+        WaitingFor { reason: reason.to_owned(), message }
     }
 
     /// Returns the newest word about everything of which it was not told.
@@ -107,29 +159,14 @@ impl State {
         }
     }
 
-    /// Says why an object is kept out.
     fn waiting_conditions(&self, key: &ObjectKey) -> Vec<Condition> {
         let now = clock::unix_s();
-        let plan = self.compiled.plans.iter().find(|plan| plan.causes.contains_key(key));
-        let is_about = |problem: &&Problem| problem.is_error() && problem.object.as_ref() == Some(key);
-        let problem = self.compiled.problems.iter().find(is_about);
-        let (reason, message) = match (plan, problem) {
-            (Some(plan), _) => {
-                let message =
-                    format!("{}; `horizon-controller approve {}` lets it pass", plan.message, plan.hash);
-                ("AwaitingApproval".to_owned(), message)
-            }
-            (None, Some(problem)) => {
-                let message = format!("{} {}", problem.path, problem.sentence());
-                (problem.code.clone(), message.trim_start().to_owned())
-            }
-            (None, None) => {
-                let why =
-                    self.stalled.clone().unwrap_or_else(|| "no revision has taken it in yet".to_owned());
-                ("Pending".to_owned(), why)
-            }
+        let (reason, message) = match (self.waiting.get(key), &self.stalled) {
+            (Some(word), _) => (word.reason.as_str(), word.message.as_str()),
+            (None, Some(why)) => ("Pending", why.as_str()),
+            (None, None) => ("Pending", NOT_LOOKED_AT),
         };
-        ["Accepted", "Ready"].map(|kind| Condition::fails(kind, &reason, message.as_str(), now)).into()
+        ["Accepted", "Ready"].map(|kind| Condition::fails(kind, reason, message, now)).into()
     }
 
     /// Counts what tables show of keys and networks.

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     compile::TextHashes,
+    fates::WaitingFor,
     gateways::Gateway,
     guard::{self, Guard},
     invite::INVITATION,
@@ -71,8 +72,11 @@ pub(super) struct State {
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
     pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
-    /// The generation of what clients of the resource API wrote.
+    /// The generation of what clients of the resource API wrote, as it was looked at, and as it waits to be.
     pub(super) api_generations: BTreeMap<ObjectKey, i64>,
+    pub(super) written_generations: BTreeMap<ObjectKey, i64>,
+    /// Why what clients wrote is kept out.
+    pub(super) waiting: BTreeMap<ObjectKey, WaitingFor>,
     /// The Admins who made a change that is looked at, or that waits because it takes their own way in.
     pub(super) callers: BTreeSet<ObjectKey>,
     /// The objects of which the registry has not heard the newest word.
@@ -200,6 +204,8 @@ impl State {
             source_notes: BTreeMap::new(),
             api_objects: BTreeMap::new(),
             api_generations: BTreeMap::new(),
+            written_generations: BTreeMap::new(),
+            waiting: BTreeMap::new(),
             callers: BTreeSet::new(),
             untold: BTreeSet::new(),
             compiled: Compiled::default(),
@@ -319,13 +325,21 @@ impl State {
     /// Takes out the invitations that are over, and says whether there were any. One that was used stays until its
     /// end, because the device may ask again for an answer that it lost.
     pub(super) fn forget_expired_invitations(&mut self, effective: &Effective) -> bool {
-        let before = self.api_objects.len();
-        self.api_objects.retain(|key, manifest| {
+        let is_over = |key: &ObjectKey, manifest: &Manifest| {
             // What a client wrote is the client's to delete.
-            manifest.origin.file != INVITATION
-                || effective.personal_keys.get(key).is_none_or(|key| key.standing != Standing::Expired)
-        });
-        self.api_objects.len() < before
+            manifest.origin.file == INVITATION
+                && effective.personal_keys.get(key).is_some_and(|key| key.standing == Standing::Expired)
+        };
+        let over = self.api_objects.iter().filter(|(key, manifest)| is_over(key, manifest));
+        let over: Vec<_> = over.map(|(key, _)| key.clone()).collect();
+        for key in &over {
+            self.api_objects.remove(key);
+            // Nothing that a commit deletes leads to it.
+            if !self.committed.contains_key(key) {
+                self.uids.remove(key);
+            }
+        }
+        !over.is_empty()
     }
 
     /// Takes in what a folder says now.

@@ -1,6 +1,9 @@
 //! The next state of the shelves, before the store has taken it: it is shown whole or not at all.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::resource::ObjectKey;
 use horizon_machinery::{
@@ -11,7 +14,7 @@ use horizon_machinery::{
 use serde_json::Value;
 
 use super::{
-    Registry, event,
+    Registry, event, namespace,
     record::{Keeper, Record},
     seal::Seal,
     shelf::Shelves,
@@ -29,6 +32,10 @@ pub(super) struct Draft<'a> {
     pub(super) audits: Vec<AuditEntry>,
     /// What happened to objects, told when the draft is done.
     pub(super) events: Vec<Value>,
+    /// Namespaces and names of events that clients wrote.
+    pub(super) noted_events: Vec<(String, String)>,
+    /// Namespaces out of which something went.
+    pub(super) emptied: BTreeSet<String>,
 }
 
 /// What is left of a draft when nothing reads the shelves any more.
@@ -51,6 +58,8 @@ impl<'a> Draft<'a> {
             next_version,
             audits: vec![],
             events: vec![],
+            noted_events: vec![],
+            emptied: BTreeSet::new(),
         }
     }
 
@@ -85,6 +94,7 @@ impl<'a> Draft<'a> {
     /// Takes an object off its shelf; returns what it was.
     pub(super) fn remove(&mut self, resource: &Resource, namespace: &str, name: &str) -> Option<Arc<Stored>> {
         let last = self.hide(resource, namespace, name)?;
+        self.emptied.insert(namespace.to_owned());
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         self.documents.insert(DocumentKey { resource: resource.qualified(), namespace, name }, None);
         Some(last)
@@ -118,6 +128,12 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Takes note of an event that a client wrote.
+    pub(super) fn note_event(&mut self, event: &Value) {
+        let text = |path: &str| event.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+        self.noted_events.push((text("/metadata/namespace"), text("/metadata/name")));
+    }
+
     /// Returns the version that is given next.
     pub(super) fn next_version(&self) -> u64 {
         self.next_version
@@ -139,7 +155,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    pub(super) fn finish(self) -> Finished {
+    pub(super) fn finish(mut self) -> Finished {
+        for name in std::mem::take(&mut self.emptied) {
+            namespace::end(&mut self, &name);
+        }
         let Self { next, documents, records, next_version, audits, .. } = self;
         Finished { next, documents, records, next_version, audits }
     }
@@ -182,10 +201,16 @@ impl Registry {
         changes
             .shelves
             .retain(|(kind, _)| !event::resources().iter().any(|events| events.qualified() == *kind));
+        // Some versions are given to what is not stored: after a restart none is given again.
+        let mut reserved = self.reserved;
+        if next_version > reserved {
+            reserved = next_version + RESERVED;
+            changes.shelves.push((RESERVATION.to_owned(), signed(reserved)));
+        }
         if changes != DocumentChanges::default() || !audits.is_empty() {
             self.store.change_documents(changes, audits).await?;
         }
-        self.next_version = next_version;
+        (self.next_version, self.reserved) = (next_version, reserved);
         for (key, record) in records {
             match record {
                 Some(record) => drop(self.records.insert(key, record)),
@@ -196,6 +221,11 @@ impl Registry {
         Ok(())
     }
 }
+
+/// Versions that are taken from the store at once.
+pub(super) const RESERVED: u64 = 10_000;
+/// Where the store keeps the last version that may be given, among the last versions of kinds.
+pub(super) const RESERVATION: &str = "";
 
 /// Says whether the objects of a kind are secret.
 pub(super) fn is_secret(resource: &str) -> bool {
@@ -216,13 +246,12 @@ pub(super) fn signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
-/// Returns the hash of what is shown, apart from its version.
-pub(super) fn hash(object: &Value) -> blake3::Hash {
-    let mut shown = object.clone();
-    if let Some(metadata) = shown.get_mut("metadata").and_then(Value::as_object_mut) {
+/// Returns the hash of what is shown, and takes the version out, which is not part of it.
+pub(super) fn hash(object: &mut Value) -> blake3::Hash {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("resourceVersion");
     }
-    blake3::hash(shown.to_string().as_bytes())
+    blake3::hash(object.to_string().as_bytes())
 }
 
 impl Keeper {

@@ -41,6 +41,17 @@ impl Events {
         self.forget(draft, now);
     }
 
+    /// Takes note of events that clients wrote; they are on their shelves.
+    pub(super) fn note(&mut self, draft: &mut Draft<'_>, now: Instant) {
+        for (namespace, name) in std::mem::take(&mut draft.noted_events) {
+            let is_known = self.shown.iter().any(|(_, space, known)| *space == namespace && *known == name);
+            if !is_known {
+                self.shown.push_back((now, namespace, name));
+            }
+        }
+        self.forget(draft, now);
+    }
+
     /// Takes away what is too old or too much.
     pub(super) fn forget(&mut self, draft: &mut Draft<'_>, now: Instant) {
         let is_over = |shown: &VecDeque<(Instant, String, String)>| {

@@ -12,10 +12,11 @@ use horizon_machinery::{
     stored::{Stored, key},
 };
 use horizon_node::clock;
-use horizon_planner::manifest::Manifest;
+use horizon_planner::{compile::RESOURCE_API, manifest::Manifest};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 use tracing::error;
 
 use super::{
@@ -28,6 +29,7 @@ use super::{
 };
 use crate::{
     fate::ApiObject,
+    off_worker::off_worker,
     store::{AuditEntry, StoreError},
 };
 
@@ -57,8 +59,11 @@ impl Registry {
     /// Keeps what can be kept, all in one transaction, and answers everybody.
     pub(super) async fn keep(&mut self, writes: Vec<Write>) {
         let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
-        let decided: Vec<_> = writes.into_iter().map(|write| self.decide(&mut draft, write)).collect();
-        let kept = self.finish(draft.finish()).await;
+        let decided: Vec<_> =
+            off_worker(|| writes.into_iter().map(|write| self.decide(&mut draft, write)).collect());
+        self.happened.note(&mut draft, Instant::now());
+        let finished = draft.finish();
+        let kept = self.finish(finished).await;
         if let Err(error) = &kept {
             error!(%error, "what clients of the resource API wrote is not kept");
         }
@@ -115,15 +120,15 @@ impl Registry {
         check_is_ours(record, &key)?;
         let Ask { current, deed, by, is_dry_run } = ask;
         match deed {
-            Deed::Put(object) => {
+            Deed::Put(mut object) => {
                 if current.is_none() {
                     namespace::check(draft, resource, &key.namespace, &key.name)?;
                 }
-                let api_object = api_object(&key, &object, &by)?;
+                let api_object = api_object(&key, &object)?;
                 if is_dry_run {
                     return Ok(Kept::Shown(as_shown(object, current.as_ref(), &resource.selectable)));
                 }
-                let next = client_record(&object, &by);
+                let next = client_record(&mut object, &by);
                 let action = if current.is_none() { "create" } else { "update" };
                 let stored = draft.put(resource, object, &next);
                 draft.note(key.clone(), Some(next));
@@ -140,7 +145,7 @@ impl Registry {
                     return Ok(Kept::Leaving { marked: current, key, change: None });
                 }
                 shown::mark_deleted(&mut object, moment(clock::unix_ms()));
-                let next = client_record(&object, &by);
+                let next = client_record(&mut object, &by);
                 let marked = draft.put(resource, object, &next);
                 draft.note(key.clone(), Some(next));
                 draft.audits.push(audit(&by, "delete", key.to_string()));
@@ -217,14 +222,15 @@ struct Place<'p> {
 }
 
 /// Events stand on two shelves and in no store; a secret's hash would tell what it is.
-fn put_beside(draft: &mut Draft<'_>, resource: &Resource, object: Value, by: &str) -> Arc<Stored> {
+fn put_beside(draft: &mut Draft<'_>, resource: &Resource, mut object: Value, by: &str) -> Arc<Stored> {
     if resource.kind == "Event" {
+        draft.note_event(&object);
         let both = event::resources().map(|group| (group, in_group(object.clone(), &group.group)));
         let shown = both.map(|(group, event)| (ptr::eq(group, resource), draft.show(group, event)));
         let [one, other] = shown;
         return if one.0 { one.1 } else { other.1 };
     }
-    let mut record = namespace::record(&object, by);
+    let mut record = namespace::record(&mut object, by);
     if is_secret(&resource.qualified()) {
         record.hash = blake3::Hash::from_bytes([0; blake3::OUT_LEN]);
     }
@@ -255,7 +261,7 @@ fn about(key: &ObjectKey) -> About<'_> {
     About { group: horizon_api::resource::GROUP, kind: key.kind.plural(), name: &key.name }
 }
 
-fn client_record(object: &Value, author: &str) -> Record {
+fn client_record(object: &mut Value, author: &str) -> Record {
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     Record { uid, keeper: Keeper::Client { author: author.to_owned() }, hash: hash(object) }
 }
@@ -270,7 +276,7 @@ fn as_shown(mut object: Value, current: Option<&Arc<Stored>>, selectable: &[Stri
 }
 
 /// Reads a client's object as a manifest, which the validator has let pass.
-pub(super) fn api_object(key: &ObjectKey, object: &Value, author: &str) -> Result<ApiObject, Refusal> {
+pub(super) fn api_object(key: &ObjectKey, object: &Value) -> Result<ApiObject, Refusal> {
     let spec = object.get("spec").cloned().unwrap_or_else(|| json!({}));
     let spec = ResourceSpec::from_json(key.kind, spec).map_err(|error| {
         let message = format!("{} cannot be read as a {}: {error}", key.name, key.kind);
@@ -287,7 +293,7 @@ pub(super) fn api_object(key: &ObjectKey, object: &Value, author: &str) -> Resul
         .and_then(Value::as_str)
         .and_then(|text| text.parse().ok());
     Ok(ApiObject {
-        manifest: Manifest::without_file(metadata, spec, &format!("the resource API, by {author}")),
+        manifest: Manifest::without_file(metadata, spec, RESOURCE_API),
         uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
         created_at_ms: created.map_or_else(clock::unix_ms, Timestamp::as_millisecond),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1),

@@ -8,6 +8,7 @@ use horizon_api::{
 };
 use horizon_machinery::{resource::Resource, shown, shown::Known, stored::Stored};
 use horizon_node::clock;
+use horizon_planner::compile::API_SOURCE;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -20,6 +21,7 @@ use super::{
 };
 use crate::{
     fate::{Fate, Fates, InForce, Waiting},
+    off_worker::off_worker,
     store::StoreError,
 };
 
@@ -35,15 +37,18 @@ impl Registry {
         let mut rest = fates;
         while !rest.is_empty() {
             let later = rest.keys().nth(CHUNK).cloned().map(|key| rest.split_off(&key)).unwrap_or_default();
-            let mut gone = vec![];
             let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
-            for (key, fate) in &rest {
-                match fate {
+            let gone: Vec<_> = off_worker(|| {
+                let gone = rest.iter().filter_map(|(key, fate)| match fate {
                     Fate::InForce(word) => self.show(&mut draft, key, word),
-                    Fate::Waiting(word) => self.explain(&mut draft, key, word),
-                    Fate::Gone => gone.extend(self.remove(&mut draft, key)),
-                }
-            }
+                    Fate::Waiting(word) => {
+                        self.explain(&mut draft, key, word);
+                        None
+                    }
+                    Fate::Gone => self.remove(&mut draft, key),
+                });
+                gone.collect()
+            });
             for event in std::mem::take(&mut draft.events) {
                 self.happened.show(&mut draft, event, Instant::now());
             }
@@ -60,35 +65,46 @@ impl Registry {
         Ok(())
     }
 
-    fn show(&self, draft: &mut Draft<'_>, key: &ObjectKey, word: &InForce) {
+    /// Returns the object of a client that is gone, where somebody else has its name.
+    fn show(
+        &self,
+        draft: &mut Draft<'_>,
+        key: &ObjectKey,
+        word: &InForce,
+    ) -> Option<(ObjectKey, Arc<Stored>)> {
         let resource = Resource::of(key.kind);
-        let record = self.records.get(key);
+        let mut record = self.records.get(key);
+        let mut gone = None;
+        if record.is_some_and(|record| record.author().is_some() && !is_of_client(record, word)) {
+            // A folder or a login has the name: it is another object from here on.
+            gone = draft.remove(resource, &key.namespace, &key.name).map(|last| (key.clone(), last));
+            record = None;
+        }
         let current = draft.get(resource, &key.namespace, &key.name).map(|current| parsed(&current));
-        let (object, keeper) = match (record, current.clone()) {
-            (Some(Record { uid, keeper: keeper @ Keeper::Client { .. }, .. }), Some(mut object))
-                if *uid == word.uid =>
-            {
+        let (mut object, keeper) = match (record, current.clone()) {
+            (Some(Record { keeper: keeper @ Keeper::Client { .. }, .. }), Some(mut object)) => {
                 let observed = word.observed.unwrap_or_else(|| observed(&object));
                 set_status(&mut object, known(word, observed));
                 (object, keeper.clone())
             }
-            _ => (
-                shown::in_force(&word.object, known(word, word.object.generation)),
-                Keeper::of(&word.object.owner),
-            ),
+            _ => {
+                let object = shown::in_force(&word.object, known(word, word.object.generation));
+                (object, Keeper::of(&word.object.owner))
+            }
         };
-        let next = Record { uid: word.uid.clone(), keeper, hash: hash(&object) };
+        let next = Record { uid: word.uid.clone(), keeper, hash: hash(&mut object) };
         if record == Some(&next) {
-            return;
+            return gone;
         }
         if record.is_none_or(|record| record.hash != next.hash) {
             namespace::make(draft, &key.namespace);
-            let event =
-                event::of_change(current.as_ref(), &object, draft.next_version(), moment(clock::unix_ms()));
+            let now = moment(clock::unix_ms());
+            let event = event::of_change(current.as_ref(), &object, draft.next_version(), now);
             draft.put(resource, object, &next);
             draft.tell(event);
         }
         draft.note(key.clone(), Some(next));
+        gone
     }
 
     /// A client's object that is kept out says why.
@@ -110,7 +126,7 @@ impl Registry {
             &mut object,
             Known { uid: &word.uid, created, generation, revision, conditions: &conditions },
         );
-        let next = Record { hash: hash(&object), ..record.clone() };
+        let next = Record { hash: hash(&mut object), ..record.clone() };
         if next != *record {
             let now = moment(clock::unix_ms());
             draft.tell(event::of_change(Some(&before), &object, draft.next_version(), now));
@@ -129,9 +145,7 @@ impl Registry {
             return None;
         }
         draft.note(key.clone(), None);
-        let last = draft.remove(resource, &key.namespace, &key.name);
-        namespace::end(draft, &key.namespace);
-        last.map(|last| (key.clone(), last))
+        draft.remove(resource, &key.namespace, &key.name).map(|last| (key.clone(), last))
     }
 }
 
@@ -148,6 +162,11 @@ pub(super) fn set_status(object: &mut Value, known: Known<'_>) {
 
 pub(super) fn observed(object: &Value) -> i64 {
     object.pointer("/status/observedGeneration").and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// Says whether what is in force is what a client wrote.
+pub(super) fn is_of_client(record: &Record, word: &InForce) -> bool {
+    record.uid == word.uid && word.object.owner.source == API_SOURCE
 }
 
 fn conditions(object: &Value) -> Vec<Condition> {

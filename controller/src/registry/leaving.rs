@@ -1,6 +1,10 @@
 //! Deletes that wait until what the object did is undone, so that whoever deletes and creates anew need not know of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
 use horizon_api::resource::ObjectKey;
 use horizon_machinery::stored::Stored;
@@ -12,10 +16,15 @@ use super::{Reply, learn::parsed};
 /// How long a delete waits. A compilation takes less; a plan that waits for a person takes longer than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// Deletes that wait at once; beyond, the answer is that the object is still there.
+const WAITS_MAX: usize = 1_024;
+
 /// Deletes that were not answered yet.
 #[derive(Default)]
 pub(super) struct Leaving {
     waiting: BTreeMap<ObjectKey, Vec<Wait>>,
+    /// When somebody will have waited for long enough, in order; who was answered meanwhile is still there.
+    ends: VecDeque<(Instant, ObjectKey)>,
 }
 
 struct Wait {
@@ -27,7 +36,12 @@ struct Wait {
 
 impl Leaving {
     pub(super) fn wait(&mut self, key: ObjectKey, reply: Reply, marked: Arc<Stored>) {
+        if self.ends.len() >= WAITS_MAX {
+            drop(reply.send(Ok(marked)));
+            return;
+        }
         let end = Instant::now() + PATIENCE;
+        self.ends.push_back((end, key.clone()));
         self.waiting.entry(key).or_default().push(Wait { reply, marked, end });
     }
 
@@ -42,17 +56,20 @@ impl Leaving {
     }
 
     pub(super) fn next_end(&self) -> Option<Instant> {
-        self.waiting.values().flatten().map(|wait| wait.end).min()
+        self.ends.front().map(|(end, _)| *end)
     }
 
     /// Answers those who have waited for long enough: the object is still there, and is to go.
     pub(super) fn end(&mut self, now: Instant) {
-        self.waiting.retain(|_, waits| {
+        while let Some((_, key)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
+            let Some(waits) = self.waiting.get_mut(&key) else { continue };
             for wait in waits.extract_if(.., |wait| wait.end <= now) {
                 drop(wait.reply.send(Ok(wait.marked)));
             }
-            !waits.is_empty()
-        });
+            if waits.is_empty() {
+                self.waiting.remove(&key);
+            }
+        }
     }
 }
 

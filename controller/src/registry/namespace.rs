@@ -1,6 +1,6 @@
 //! Namespaces, which are realms: there as soon as anything is in them, gone when they were deleted and nothing is left.
 
-use horizon_api::resource::ObjectKey;
+use horizon_api::resource::{Kind, ObjectKey};
 use horizon_machinery::{
     refusal::{About, Refusal},
     resource::Resource,
@@ -31,13 +31,13 @@ pub(super) fn make(draft: &mut Draft<'_>, name: &str) {
         return;
     }
     let uid = Uuid::now_v7().to_string();
-    let object = shown::namespace(name, &uid, moment(clock::unix_ms()));
-    let record = record(&object, MAKER);
+    let mut object = shown::namespace(name, &uid, moment(clock::unix_ms()));
+    let record = record(&mut object, MAKER);
     draft.put(resource(), object, &record);
 }
 
 /// Returns how a namespace is stored: with its text, whoever made it.
-pub(super) fn record(object: &Value, author: &str) -> Record {
+pub(super) fn record(object: &mut Value, author: &str) -> Record {
     let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
     Record { uid, keeper: Keeper::Client { author: author.to_owned() }, hash: hash(object) }
 }
@@ -62,13 +62,13 @@ pub(super) fn is_terminating(object: &Value) -> bool {
 /// Takes a namespace away if it is on its way out and nothing is left in it.
 pub(super) fn end(draft: &mut Draft<'_>, name: &str) {
     let is_over = draft.get(resource(), "", name).is_some_and(|found| is_terminating(&parsed(&found)));
-    if is_over && contents(draft, name).is_empty() {
+    if is_over && contents(draft, name, 1).is_empty() {
         draft.remove(resource(), "", name);
     }
 }
 
-/// Returns everything in a namespace. Events do not count: they go by themselves.
-fn contents(draft: &Draft<'_>, namespace: &str) -> Vec<(&'static Resource, String)> {
+/// Returns what is in a namespace, so many of each kind at most. Events do not count: they go by themselves.
+fn contents(draft: &Draft<'_>, namespace: &str, count_max: usize) -> Vec<(&'static Resource, String)> {
     let prefix = format!("{namespace}/");
     let from = std::ops::Bound::Included(prefix.as_str());
     let mut found = vec![];
@@ -78,7 +78,7 @@ fn contents(draft: &Draft<'_>, namespace: &str) -> Vec<(&'static Resource, Strin
         let Some(collection) = draft.collection_of(&resource.qualified()) else { continue };
         let within = collection.state_at(collection.version(), from).map(|stored| stored.key().to_owned());
         let names = within.map_while(|key| key.strip_prefix(&prefix).map(str::to_owned));
-        found.extend(names.map(|name| (*resource, name)).collect::<Vec<_>>());
+        found.extend(names.take(count_max).map(|name| (*resource, name)).collect::<Vec<_>>());
     }
     found
 }
@@ -94,17 +94,22 @@ impl Registry {
         namespace: &str,
         by: &str,
     ) -> Result<Vec<Change>, Refusal> {
-        let contents = contents(draft, namespace);
-        let declared = contents.iter().find_map(|(resource, name)| {
+        let contents = contents(draft, namespace, usize::MAX);
+        let hindrance = contents.iter().find_map(|(resource, name)| {
             let key = ObjectKey::new(kind_of(resource)?, namespace, name.as_str());
+            if key.kind == Kind::Admin {
+                // Not everybody who may delete namespaces may delete Admins.
+                return Some(format!("{key} is in it: delete it first"));
+            }
             match &draft.record(&self.records, &key)?.keeper {
-                Keeper::Source { place, .. } => Some(format!("{key} is declared at {place}")),
+                Keeper::Source { place, .. } => {
+                    Some(format!("{key} is declared at {place}: take it out of there first"))
+                }
                 Keeper::Client { .. } | Keeper::Login => None,
             }
         });
-        if let Some(declared) = declared {
+        if let Some(why) = hindrance {
             let about = About { group: "", kind: &resource().plural, name: namespace };
-            let why = format!("{declared}: take what is in this namespace out of its folder first");
             return Err(Refusal::conflict(about, why));
         }
         let mut changes = vec![];
@@ -118,14 +123,17 @@ impl Registry {
             if is_leaving(&object) {
                 continue;
             }
+            let held = object.pointer("/metadata/finalizers").cloned();
             shown::mark_deleted(&mut object, moment(clock::unix_ms()));
-            let next = record(&object, by);
             let key = ObjectKey::new(kind, namespace, name.as_str());
-            let goes = is_leaving(&object);
+            match held.filter(|held| held.as_array().is_some_and(|held| !held.is_empty())) {
+                // One that waits for its finalizers goes with the last of them.
+                Some(held) => object["metadata"]["finalizers"] = held,
+                None => changes.push(Change { key: key.clone(), object: None, author: by.to_owned() }),
+            }
+            let next = record(&mut object, by);
             draft.put(resource, object, &next);
-            draft.note(key.clone(), Some(next));
-            // One that waits for its finalizers goes with the last of them.
-            changes.extend(goes.then(|| Change { key, object: None, author: by.to_owned() }));
+            draft.note(key, Some(next));
         }
         Ok(changes)
     }

@@ -1,6 +1,6 @@
 //! What clients wrote and the reconciler has not heard of: the newest word about each object.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use horizon_api::resource::{Kind, ObjectKey};
 
@@ -10,6 +10,8 @@ use crate::fate::{ApiChanges, ApiObject};
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     objects: BTreeMap<ObjectKey, Change>,
+    /// Who waits, the first that came first.
+    authors: VecDeque<String>,
 }
 
 #[derive(Debug)]
@@ -21,6 +23,9 @@ struct Change {
 impl Pending {
     pub(super) fn put(&mut self, key: ObjectKey, object: Option<ApiObject>, author: &str) {
         self.objects.insert(key, Change { object, author: author.to_owned() });
+        if !self.authors.iter().any(|waiting| waiting == author) {
+            self.authors.push_back(author.to_owned());
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -31,11 +36,10 @@ impl Pending {
         self.objects.contains_key(key)
     }
 
-    /// Takes out everything that one author changed: whoever takes their own way in is told so, and nobody else.
+    /// Takes out everything that one author changed: whoever takes their own way in is told so, and nobody else. Authors
+    /// take turns.
     pub(super) fn take(&mut self) -> ApiChanges {
-        let Some(author) = self.objects.values().next().map(|change| change.author.clone()) else {
-            return ApiChanges::default();
-        };
+        let Some(author) = self.authors.pop_front() else { return ApiChanges::default() };
         let all = std::mem::take(&mut self.objects).into_iter();
         let (of_author, of_others) = all.partition(|(_, change)| change.author == author);
         self.objects = of_others;
@@ -65,6 +69,7 @@ mod tests {
         pending.put(key("c"), None, "operator");
 
         let first = pending.take();
+        pending.put(key("a"), None, "default/ann");
         let second = pending.take();
 
         let names =
@@ -75,6 +80,7 @@ mod tests {
         );
         assert_eq!(first.by, Some(ObjectKey::new(Kind::Admin, "default", "ann")));
         assert_eq!(second.by, None);
+        assert_eq!(names(&pending.take()), ["a"]);
         assert!(pending.is_empty());
     }
 }

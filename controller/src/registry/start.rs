@@ -19,8 +19,9 @@ use horizon_machinery::{
     stored::Stored,
 };
 use horizon_node::clock;
+use horizon_planner::compile::API_SOURCE;
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     Registry, definition,
@@ -43,6 +44,8 @@ use crate::{
 
 /// Documents that are written in one transaction.
 const CHUNK: usize = 1_000;
+/// The author of what changes nothing.
+const NOBODY: &str = "";
 /// Bits of a version that count; those above are the epoch, so that a restored store never repeats one.
 const COUNT_BITS: u32 = 40;
 
@@ -80,6 +83,7 @@ impl Registry {
             shelves,
             records,
             next_version,
+            reserved: 0,
             pending,
             leaving: Leaving::default(),
             happened: Events::default(),
@@ -93,7 +97,21 @@ impl Registry {
         };
         registry.make_namespaces().await?;
         registry.hear(waiting).await;
+        registry.tell_all().await?;
         Ok((registry, seen))
+    }
+
+    /// Before folders are read, the reconciler knows what clients wrote: none of it counts as a newcomer.
+    async fn tell_all(&mut self) -> anyhow::Result<()> {
+        const GONE: &str = "the reconciler ended while it took in what clients wrote";
+        while !self.pending.is_empty() {
+            let (done, is_done) = oneshot::channel();
+            let changes = self.pending.take();
+            self.events.send(Event::Api(changes, done)).await.ok().context(GONE)?;
+            // Meanwhile it may have a word to say, and waits for nobody.
+            is_done.await.context(GONE)?;
+        }
+        Ok(())
     }
 
     async fn make_namespaces(&mut self) -> anyhow::Result<()> {
@@ -143,11 +161,20 @@ impl<'a> Start<'a> {
         let known: BTreeMap<_, _> =
             shelves.into_iter().map(|(kind, version)| (kind, unsigned(version))).collect();
         let of_documents = documents.iter().map(|document| unsigned(document.version));
-        let newest = of_documents.chain(known.values().copied()).fold(epoch << COUNT_BITS, u64::max);
+        let newest = of_documents.chain(known.values().copied()).max().unwrap_or(0);
+        // After a backup was restored, what clients knew of the time since is over, of every kind.
+        let first_of_epoch = epoch << COUNT_BITS;
+        let is_restored = newest > 0 && newest < first_of_epoch;
+        let newest = newest.max(first_of_epoch);
+        let kinds = Resource::all().iter().map(|resource| resource.qualified());
+        let changed = match is_restored {
+            true => kinds.map(|kind| (kind, newest)).collect(),
+            false => known.clone(),
+        };
         Self {
             seal,
             rows: documents.into_iter().map(|document| (document.key.clone(), document)).collect(),
-            changed: known.clone(),
+            changed,
             known,
             objects: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -191,11 +218,14 @@ impl<'a> Start<'a> {
 
     fn take_in_force(&mut self, key: &ObjectKey, word: &InForce) -> anyhow::Result<()> {
         let row = self.rows.remove(&document_key(key));
-        let of_client = row.as_ref().filter(|row| !row.text.is_empty() && row.uid == word.uid);
+        let is_clients = |row: &&Document| {
+            !row.text.is_empty() && row.uid == word.uid && word.object.owner.source == API_SOURCE
+        };
+        let of_client = row.as_ref().filter(is_clients);
         let (object, keeper) = match of_client {
             Some(row) => {
                 let mut object = self.read(row)?;
-                self.resend(key, &object, &row.author)?;
+                self.resend(key, &object, &row.author, Some(word))?;
                 let observed = word.observed.unwrap_or_else(|| observed(&object));
                 set_status(&mut object, known(word, observed));
                 (object, Keeper::Client { author: row.author.clone() })
@@ -225,9 +255,9 @@ impl<'a> Start<'a> {
             None if !object.is_null() => self.stand(resource, &object, row.version),
             Some(ours) if !object.is_null() && !is_leaving(&object) => {
                 let key = ObjectKey::new(ours, row.key.namespace.as_str(), row.key.name.as_str());
-                self.resend(&key, &object, &row.author)?;
+                self.resend(&key, &object, &row.author, None)?;
                 let keeper = Keeper::Client { author: row.author.clone() };
-                let record = Record { uid: row.uid.clone(), keeper, hash: hash(&object) };
+                let record = Record { uid: row.uid.clone(), keeper, hash: blake3::Hash::from_bytes([0; 32]) };
                 self.take(&key, object, record, Some(row));
             }
             None | Some(_) => {
@@ -239,22 +269,30 @@ impl<'a> Start<'a> {
         Ok(())
     }
 
-    /// The reconciler may not have heard of it before the last end.
-    fn resend(&mut self, key: &ObjectKey, object: &Value, author: &str) -> anyhow::Result<()> {
-        let change = if is_leaving(object) {
-            None
-        } else {
-            let read = api_object(key, object, author);
-            Some(read.map_err(|refusal| anyhow::anyhow!("read {key} from the store: {}", refusal.message))?)
-        };
-        self.pending.put(key.clone(), change, author);
+    /// The reconciler may not have heard of it before the last end. Whoever wrote what is in force changes nothing.
+    fn resend(
+        &mut self,
+        key: &ObjectKey,
+        object: &Value,
+        author: &str,
+        word: Option<&InForce>,
+    ) -> anyhow::Result<()> {
+        if is_leaving(object) {
+            self.pending.put(key.clone(), None, author);
+            return Ok(());
+        }
+        let read = api_object(key, object);
+        let read =
+            read.map_err(|refusal| anyhow::anyhow!("read {key} from the store: {}", refusal.message))?;
+        let is_in_force = word.is_some_and(|word| word.object.spec == read.manifest.spec);
+        self.pending.put(key.clone(), Some(read), if is_in_force { NOBODY } else { author });
         Ok(())
     }
 
     /// Puts an object of ours on its shelf: under its old version if it is shown as before.
     fn take(&mut self, key: &ObjectKey, mut object: Value, record: Record, row: Option<Document>) {
         let resource = Resource::of(key.kind);
-        let record = Record { hash: hash(&object), ..record };
+        let record = Record { hash: hash(&mut object), ..record };
         let is_as_before = |row: &&Document| row.uid == record.uid && row.hash == record.hash.as_bytes();
         let version = match row.as_ref().filter(is_as_before) {
             Some(row) => row.version,
@@ -283,8 +321,12 @@ impl<'a> Start<'a> {
     }
 
     fn define(&mut self) {
-        let all = definition::all(1, moment(clock::unix_ms()));
-        self.objects.insert(definition::resource().qualified(), all);
+        // Another program may bring other definitions: what a watch knew of them is over with each start.
+        let definitions = definition::resource().qualified();
+        self.objects
+            .insert(definitions.clone(), definition::all(self.next_version, moment(clock::unix_ms())));
+        self.changed.insert(definitions, self.next_version);
+        self.next_version += 1;
         // Events begin anew: what a watch knew of the last ones is over.
         for resource in event::resources() {
             self.changed.insert(resource.qualified(), self.next_version - 1);
