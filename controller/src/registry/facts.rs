@@ -365,3 +365,84 @@ async fn what_happened_to_an_object_is_told() {
         assert_eq!(told, ["Ready", "Disabled"], "{}", resource.group);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_goes_with_the_last_of_its_finalizers_and_stays_away() {
+    let world = World::start(&[]).await;
+    let mut bob = object(Kind::User, "bob", json!({}));
+    bob["metadata"]["finalizers"] = json!(["example.com/archive"]);
+    world.write(Kind::User, "bob", None, Deed::Put(bob.clone()), "operator").await.unwrap();
+    world.wait(Kind::User, "bob", is_ready).await;
+    let current = world.get(Kind::User, "bob").unwrap();
+    let mut marked = parsed(&current);
+    marked["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    let marked = world.write(Kind::User, "bob", Some(current.version()), Deed::Put(marked), "operator").await;
+    assert_eq!(marked.unwrap()["metadata"]["finalizers"], json!(["example.com/archive"]));
+
+    // What takes the last finalizer out of a marked object is decided as a delete.
+    world.delete(Kind::User, "bob").await.unwrap();
+
+    assert!(world.get(Kind::User, "bob").is_none());
+    let world = world.restart(&[]).await;
+    assert!(world.get(Kind::User, "bob").is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_takes_a_name_over_is_shown() {
+    let world = World::start(&[]).await;
+    world.create(Kind::User, "bob", json!({ "groups": ["ops"] }), "operator").await.unwrap();
+    world.wait(Kind::User, "bob", is_ready).await;
+    let text = "kind: User\nmetadata: {name: bob}\nspec: {groups: [staff]}";
+    world.declare(&[text]).await;
+
+    world.delete(Kind::User, "bob").await.unwrap();
+    let bob = world.wait(Kind::User, "bob", is_ready).await;
+
+    assert_eq!(bob["spec"]["groups"], json!(["staff"]));
+    assert!(bob["metadata"]["deletionTimestamp"].is_null());
+    let refused = world.edit(Kind::User, "bob", json!({}), "operator").await.unwrap_err();
+    assert!(refused.contains("it is declared at a.yaml:1"), "{refused}");
+    let world = world.restart(&[text]).await;
+    assert_eq!(parsed(&world.get(Kind::User, "bob").unwrap())["spec"]["groups"], json!(["staff"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_remove_whoever_tried_to_remove_themselves() {
+    let world = World::start(&[ANN]).await;
+    let owner = json!({ "role": "Owner", "auth": { "oidcSubject": "eve" } });
+    world.create(Kind::Admin, "eve", owner.clone(), "operator").await.unwrap();
+    world.wait(Kind::Admin, "eve", is_ready).await;
+    let auditor = json!({ "role": "Auditor", "auth": { "oidcSubject": "eve" } });
+    world.edit(Kind::Admin, "eve", auditor, "default/eve").await.unwrap();
+    world.wait(Kind::Admin, "eve", |object| condition(object, "Stale").is_some()).await;
+
+    world.delete(Kind::Admin, "eve").await.unwrap();
+
+    world.wait(Kind::Admin, "eve", |object| object.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_once_wrote_something_makes_no_change_by_a_restart() {
+    let ben = "kind: Admin\nmetadata: {name: ben}\nspec: {role: Owner, auth: {oidcSubject: ben}}";
+    let world = World::start(&[ANN, ben]).await;
+    world.create(Kind::User, "bob", json!({}), "default/ben").await.unwrap();
+    world.wait(Kind::User, "bob", is_ready).await;
+
+    let world = world.restart(&[ANN]).await;
+
+    world.wait(Kind::Admin, "ben", |object| object.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_version_is_given_twice() {
+    let world = World::start(&[ALICE]).await;
+    world.wait(Kind::User, "alice", is_ready).await;
+    let [events, _] = super::event::resources();
+    let before = world.shelf(events).version();
+
+    let world = world.restart(&[ALICE]).await;
+
+    let events = world.shelf(events);
+    assert!(events.version() > before && events.refuse_forgotten(before).is_err());
+    assert!(world.shelf(definition::resource()).refuse_forgotten(before).is_err());
+}

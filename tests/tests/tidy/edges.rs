@@ -17,7 +17,10 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-gateway", GATEWAY),
     ("horizon", GATEWAY),
     ("horizon-api-server", &["horizon-api", "horizon-machinery", "horizon-planner", "horizon-web-dist"]),
-    ("horizon-controller", &["horizon-api", "horizon-api-server", "horizon-node", "horizon-planner"]),
+    (
+        "horizon-controller",
+        &["horizon-api", "horizon-api-server", "horizon-machinery", "horizon-node", "horizon-planner"],
+    ),
     ("horizon-web", &["horizon-api"]),
     ("horizon-web-bundle", &[]),
     ("horizon-web-dist", &["horizon-web-bundle"]),
