@@ -53,8 +53,9 @@ impl World {
         let (events, inbox) = mpsc::channel(16);
         let mut tasks = vec![tokio::spawn(reconciler.run(inbox))];
         let (writes, written) = mpsc::channel(16);
-        let parts =
-            Parts { store: store.clone(), fates: published.fates, events: events.clone(), writes: written };
+        let seal = Seal::load(folder.path()).unwrap();
+        let (fates, events_of) = (published.fates, events.clone());
+        let parts = Parts { store: store.clone(), fates, events: events_of, writes: written, seal };
         let (registry, shelves) = Registry::start(parts).await.unwrap();
         tasks.push(tokio::spawn(registry.run()));
         let world = Self { folder, store, events, writes, shelves, tasks };

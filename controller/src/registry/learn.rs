@@ -35,6 +35,7 @@ impl Registry {
     /// When the store refuses: then with what was not taken in.
     pub(super) async fn learn(&mut self, fates: Fates) -> Result<(), (StoreError, Fates)> {
         let mut rest = fates;
+        let mut told = 0;
         while !rest.is_empty() {
             let later = rest.keys().nth(CHUNK).cloned().map(|key| rest.split_off(&key)).unwrap_or_default();
             let mut draft = Draft::new(&self.shelves, &self.seal, self.next_version);
@@ -49,7 +50,8 @@ impl Registry {
                 });
                 gone.collect()
             });
-            for event in std::mem::take(&mut draft.events) {
+            for event in std::mem::take(&mut draft.events).into_iter().take(event::AT_ONCE_MAX - told) {
+                told += 1;
                 self.happened.show(&mut draft, event, Instant::now());
             }
             let finished = draft.finish();

@@ -159,8 +159,9 @@ mod tests {
 
     #[test]
     fn unknown_call_is_not_answered_with_the_page() {
-        let status =
-            |path: &str, accept: &str| serve(&Method::GET, path, &headers(header::ACCEPT, accept)).status();
+        let status = |path: &str, accept: &'static str| {
+            serve(&Method::GET, path, &headers(header::ACCEPT, accept)).status()
+        };
 
         assert_eq!(status("/v1/nothing", "*/*"), StatusCode::NOT_FOUND);
         assert_eq!(status("/servers", "application/json, */*"), StatusCode::NOT_FOUND);
