@@ -1,6 +1,7 @@
 //! What the reconciler promises about keys, nodes and a store that refuses, with a real store and no socket.
 
 mod guard;
+mod programmed;
 
 use std::{net::IpAddr, sync::Arc};
 
