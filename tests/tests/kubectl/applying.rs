@@ -138,6 +138,7 @@ fn apply_of_one_kind_follows_apply_of_the_other() {
         )?;
 
         kubectl.prints(&["get", "user", "bob", "-o", "jsonpath={.spec.maxDevices}"], "4")?;
+        kubectl.prints(&["apply", "-f", "bob.yaml"], "user.horizon.dev/bob configured")?;
         kubectl.prints(&["apply", "-f", "bob.yaml"], "user.horizon.dev/bob unchanged")
     });
 }

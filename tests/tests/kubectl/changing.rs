@@ -71,7 +71,7 @@ fn edit_writes_what_the_editor_leaves() {
         is_told("edit", &said, 0, ["user.horizon.dev/bob edited", ""])?;
         kubectl.prints(&["get", "user", "bob", "-o", "jsonpath={.spec.maxDevices}"], "3")?;
         let said = edit("true\n")?;
-        is_told("edit of nothing", &said, 0, ["Edit cancelled, no changes made.", ""])?;
+        is_told("edit of nothing", &said, 0, ["", "Edit cancelled, no changes made."])?;
 
         // The second time, the person looks at our words, which kubectl puts above the text, and leaves it.
         let script = "\
@@ -124,7 +124,7 @@ fn labels_and_annotations_are_set_and_taken() {
         kubectl.prints(&["label", "user", "bob", "site=y", "--overwrite"], "user.horizon.dev/bob labeled")?;
         kubectl.prints(
             &["label", "users", "--all", "site-"],
-            "label \"site\" not found.\nuser.horizon.dev/alice not labeled\nuser.horizon.dev/bob unlabeled",
+            "label \"site\" not found.\nuser.horizon.dev/alice labeled\nuser.horizon.dev/bob unlabeled",
         )?;
         kubectl.prints(&["annotate", "user", "bob", "note=x"], "user.horizon.dev/bob annotated")?;
         kubectl.prints(&["get", "user", "bob", "-o", "jsonpath={.metadata.annotations.note}"], "x")?;

@@ -95,7 +95,12 @@ FIELDS:
             ensure!(text.contains("\n  spec\t<Object> -required-\n"), "{text}");
             ensure!(text.contains("\n    conditions\t<[]Object>\n"), "{text}");
         }
-        kubectl.is_refused(&["explain", "servers.spec.nonsense"], "error: field \"nonsense\" does not exist")
+        kubectl.answers(
+            &["explain", "servers.spec.nonsense"],
+            1,
+            "GROUP:      horizon.dev\nKIND:       Server\nVERSION:    v1alpha1\n",
+            "error: field \"nonsense\" does not exist",
+        )
     });
 }
 
