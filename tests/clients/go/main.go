@@ -171,6 +171,9 @@ func checkInformer(ctx context.Context, config *rest.Config, people dynamic.Reso
 	if err := await(events, "add bob"); err != nil {
 		return err
 	}
+	if err := settle(ctx, people, informer.GetStore(), "alice", "bob"); err != nil {
+		return err
+	}
 	if err := restart(); err != nil {
 		return err
 	}
@@ -209,6 +212,29 @@ func await(events <-chan string, wanted string) error {
 			return fmt.Errorf("%q did not come, but %q", wanted, seen)
 		}
 	}
+}
+
+// settle waits until the controller told what it makes of these, and the informer knows.
+func settle(ctx context.Context, people dynamic.ResourceInterface, store cache.Store, names ...string) error {
+	for _, name := range names {
+		for {
+			object, err := people.Get(ctx, name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			observed, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
+			known, found, err := store.GetByKey("default/" + name)
+			if err != nil {
+				return err
+			}
+			if found && observed == object.GetGeneration() &&
+				known.(*unstructured.Unstructured).GetResourceVersion() == object.GetResourceVersion() {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return nil
 }
 
 func restart() error {

@@ -33,7 +33,8 @@ def refused(call, code, reason):
         call()
     except ApiException as error:
         status = json.loads(error.body)
-        expect("the answer", (error.status, status["kind"], status["code"], status["reason"]), (code, "Status", code, reason))
+        answer = (error.status, status["kind"], status["code"], status["reason"])
+        expect("the answer", answer, (code, "Status", code, reason))
         return status
     raise AssertionError(f"what must be refused with {code} was taken")
 
@@ -104,20 +105,25 @@ def check_watch(api):
     await_event(api, version, ("DELETED", "bob", None))
 
 
-def check_patches(api):
-    # A list is a JSON patch for this client, anything else a merge patch.
+def check_patches(api, users):
+    # Custom objects are patched by merging. The dynamic client says how.
     merged = api.patch_namespaced_custom_object(*KIND, "alice", {"spec": {"maxDevices": 7}})
     expect("a merge patch", merged["spec"], {"groups": ["staff"], "maxDevices": 7})
-    patch = [{"op": "test", "path": "/spec/maxDevices", "value": 7}, {"op": "add", "path": "/spec/groups/-", "value": "ops"}]
-    patched = api.patch_namespaced_custom_object(*KIND, "alice", patch)
-    expect("a JSON patch", patched["spec"], {"groups": ["staff", "ops"], "maxDevices": 7})
+    steps = [
+        {"op": "test", "path": "/spec/maxDevices", "value": 7},
+        {"op": "add", "path": "/spec/groups/-", "value": "ops"},
+    ]
+    where = {"name": "alice", "namespace": "default"}
+    patched = users.patch(body=steps, content_type="application/json-patch+json", **where)
+    expect("a JSON patch", patched.to_dict()["spec"], {"groups": ["staff", "ops"], "maxDevices": 7})
+    strategic = {"spec": {"maxDevices": 9}}
+    refused(lambda: users.patch(body=strategic, **where), 415, "UnsupportedMediaType")
     dry = api.patch_namespaced_custom_object(*KIND, "alice", {"spec": {"maxDevices": 9}}, dry_run="All")
     expect("a dry run", dry["spec"]["maxDevices"], 9)
     expect("what is kept", api.get_namespaced_custom_object(*KIND, "alice")["spec"]["maxDevices"], 7)
 
 
-def check_apply(connection):
-    users = dynamic.DynamicClient(connection).resources.get(api_version="horizon.dev/v1alpha1", kind="User")
+def check_apply(users):
     expect("discovery", (users.name, users.namespaced, users.short_names), ("users", True, ["hu"]))
 
     def apply(manager, devices, **more):
@@ -147,12 +153,14 @@ def check_errors(api):
     expect("the words", cause["message"], "Invalid value: 5000: must be an integer from 1 to 1000")
     unknown = user("erin", colour="red")
     refused(lambda: api.create_namespaced_custom_object(*KIND, unknown, field_validation="Strict"), 400, "BadRequest")
-    anonymous = client.CustomObjectsApi(without_token())
-    refused(lambda: anonymous.list_namespaced_custom_object(*KIND), 401, "Unauthorized")
+    stranger = client.CustomObjectsApi(with_wrong_token())
+    refused(lambda: stranger.list_namespaced_custom_object(*KIND), 401, "Unauthorized")
 
 
-def without_token():
+def with_wrong_token():
     settings = client.Configuration.get_default_copy()
+    # The token that the kubeconfig names would come back with each request.
+    settings.refresh_api_key_hook = None
     settings.api_key = {"authorization": "Bearer wrong"}
     return client.ApiClient(settings)
 
@@ -163,8 +171,9 @@ def main():
     api = client.CustomObjectsApi(connection)
     check_lists(api)
     check_watch(api)
-    check_patches(api)
-    check_apply(connection)
+    users = dynamic.DynamicClient(connection).resources.get(api_version="horizon.dev/v1alpha1", kind="User")
+    check_patches(api, users)
+    check_apply(users)
     check_errors(api)
     print("done", flush=True)
 

@@ -173,7 +173,7 @@ fn a_finalizer_keeps_an_object_until_it_is_taken() {
         let moment = kubectl.done(&["get", "user", "bob", "-o", "jsonpath={.metadata.deletionTimestamp}"])?;
         ensure!(!moment.is_empty(), "no deletionTimestamp");
         kubectl.is_refused(
-            &["wait", "--for=delete", "user/bob", "--timeout=1s"],
+            &["wait", "--for=delete", "user/bob", "--timeout=2s"],
             "error: timed out waiting for the condition on users/bob",
         )?;
         finalizers("null")?;
@@ -198,7 +198,7 @@ fn wait_ends_when_it_is_so() {
             "user.horizon.dev/bob condition met",
         )?;
         kubectl.is_refused(
-            &["wait", "--for=condition=Nonsense", "user/bob", "--timeout=1s"],
+            &["wait", "--for=condition=Nonsense", "user/bob", "--timeout=2s"],
             "error: timed out waiting for the condition on users/bob",
         )?;
         kubectl.done(&["delete", "user", "bob", "--wait=false"])?;
