@@ -73,7 +73,7 @@ def await_event(api, version, wanted):
             for event in stream:
                 meta = event["object"]["metadata"]
                 version = meta["resourceVersion"]
-                seen.append((event["type"], meta["name"], meta.get("labels")))
+                seen.append((event["type"], meta["name"], event["object"]["spec"].get("displayName")))
                 if seen[-1] == wanted:
                     return version
         except urllib3.exceptions.HTTPError:
@@ -95,19 +95,20 @@ def settled(api, name):
 
 def check_watch(api):
     version = settled(api, "carol")
-    api.patch_namespaced_custom_object(*KIND, "alice", {"metadata": {"labels": {"seen": "before"}}})
-    version = await_event(api, version, ("MODIFIED", "alice", {"seen": "before"}))
+    api.patch_namespaced_custom_object(*KIND, "alice", {"spec": {"displayName": "before"}})
+    version = await_event(api, version, ("MODIFIED", "alice", "before"))
     version = settled(api, "alice")
     restart()
-    api.patch_namespaced_custom_object(*KIND, "alice", {"metadata": {"labels": {"seen": "after"}}})
-    version = await_event(api, version, ("MODIFIED", "alice", {"seen": "after"}))
+    api.patch_namespaced_custom_object(*KIND, "alice", {"spec": {"displayName": "after"}})
+    version = await_event(api, version, ("MODIFIED", "alice", "after"))
     api.delete_namespaced_custom_object(*KIND, "bob")
     await_event(api, version, ("DELETED", "bob", None))
 
 
 def check_patches(api, users):
     # Custom objects are patched by merging. The dynamic client says how.
-    merged = api.patch_namespaced_custom_object(*KIND, "alice", {"spec": {"maxDevices": 7}})
+    merge = {"spec": {"maxDevices": 7, "displayName": None}}
+    merged = api.patch_namespaced_custom_object(*KIND, "alice", merge)
     expect("a merge patch", merged["spec"], {"groups": ["staff"], "maxDevices": 7})
     steps = [
         {"op": "test", "path": "/spec/maxDevices", "value": 7},
