@@ -1,6 +1,11 @@
 //! What a compilation changes against what is in force, and whether that is worth a revision.
 
-use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use horizon_api::{
     assignment::{Assignment, Provisional, Version},
@@ -21,7 +26,9 @@ use crate::{identity::ControllerIdentity, snapshot::GatewaySnapshot, store};
 
 /// What a compilation changes against what is in force.
 pub(super) struct Change {
-    pub(super) changed: Vec<ObjectKey>,
+    changed: Vec<ObjectKey>,
+    /// Those of them that say something else, and do not only stand elsewhere.
+    pub(super) edited: BTreeSet<ObjectKey>,
     pub(super) deleted: Vec<ObjectKey>,
     /// Keys whose token is not made here any more: the one that was made is void.
     pub(super) withdrawn: Vec<ObjectKey>,
@@ -60,11 +67,16 @@ impl Change {
         identity: &ControllerIdentity,
         keeps_provisional: bool,
     ) -> Self {
-        let (mut changed, mut deleted) = (Vec::new(), Vec::new());
+        let (mut changed, mut edited, mut deleted) = (Vec::new(), BTreeSet::new(), Vec::new());
         for (key, old, new) in joined(&state.committed, &compiled.objects) {
             match (old, new) {
                 (Some(old), Some(new)) if is_same(old, new) => {}
-                (_, Some(_)) => changed.push(key.clone()),
+                (old, Some(new)) => {
+                    changed.push(key.clone());
+                    if old.is_none_or(|old| old.spec != new.spec) {
+                        edited.insert(key.clone());
+                    }
+                }
                 (_, None) => deleted.push(key.clone()),
             }
         }
@@ -74,6 +86,7 @@ impl Change {
         let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
         let mut change = Self {
             changed,
+            edited,
             deleted,
             withdrawn: withdrawn.cloned().collect(),
             allocated: only_in(&compiled.allocations, &state.allocations),
@@ -194,7 +207,9 @@ impl Change {
         let objects = changed.filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
         let stored = objects.map(|(object, uid)| {
             let conditions = state.conditions.get(&object.key).unwrap_or(&object.conditions);
-            stored_object(object, conditions, uid, version)
+            let last = state.revisions.get(&object.key).filter(|_| !self.edited.contains(&object.key));
+            let revision = last.copied().unwrap_or(version.revision);
+            stored_object(object, conditions, uid, Version { revision, ..version })
         });
         stored.collect()
     }

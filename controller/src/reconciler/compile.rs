@@ -176,7 +176,7 @@ impl Reconciler {
         state.untold.extend(change.touched().cloned());
         state.adopt_revocations(&compiled, &change.revoked);
         state.uids.extend(uids);
-        state.revisions.extend(change.changed.iter().map(|key| (key.clone(), version.revision)));
+        state.revisions.extend(change.edited.iter().map(|key| (key.clone(), version.revision)));
         for key in change.deleted.iter().chain(&change.withdrawn) {
             state.forget_token(key);
         }

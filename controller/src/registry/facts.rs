@@ -328,7 +328,8 @@ async fn a_namespace_is_there_before_and_after_what_is_in_it() {
     world.write_to(namespace::resource(), "", "lab", version, Deed::Put(lab), "operator").await.unwrap();
     let mut shelf = world.shelves[&namespace::resource().qualified()].clone();
     timeout(PATIENCE, shelf.wait_for(|names| names.len() == 1)).await.unwrap().unwrap();
-    assert_eq!(world.shelf(users).len(), 0);
+    let mut shelf = world.shelves[&users.qualified()].clone();
+    timeout(PATIENCE, shelf.wait_for(|users| users.is_empty())).await.unwrap().unwrap();
     assert_eq!(world.shelf(definition::resource()).len(), 11);
 }
 
