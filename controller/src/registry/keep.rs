@@ -45,7 +45,7 @@ enum Kept {
     /// This is the object.
     Put { stored: Arc<Stored>, changes: Vec<Change> },
     /// The object is to go, and has its mark.
-    Leaving { marked: Arc<Stored>, key: ObjectKey, change: Option<Change> },
+    Leaving { marked: Arc<Stored>, key: ObjectKey, changes: Vec<Change> },
 }
 
 /// What the reconciler is to hear.
@@ -77,8 +77,8 @@ impl Registry {
                     self.tell(changes);
                     drop(reply.send(Ok(stored)));
                 }
-                (Ok(Kept::Leaving { marked, key, change }), Ok(())) => {
-                    self.tell(change);
+                (Ok(Kept::Leaving { marked, key, changes }), Ok(())) => {
+                    self.tell(changes);
                     self.leaving.wait(key, reply, marked);
                 }
                 (Err(not_kept), _) => drop(reply.send(Err(not_kept))),
@@ -86,7 +86,7 @@ impl Registry {
         }
     }
 
-    fn tell(&mut self, changes: impl IntoIterator<Item = Change>) {
+    fn tell(&mut self, changes: Vec<Change>) {
         for Change { key, object, author } in changes {
             self.pending.put(key, object, &author);
         }
@@ -142,15 +142,15 @@ impl Registry {
                 }
                 let mut object = parsed(&current);
                 if is_leaving(&object) {
-                    return Ok(Kept::Leaving { marked: current, key, change: None });
+                    return Ok(Kept::Leaving { marked: current, key, changes: vec![] });
                 }
                 shown::mark_deleted(&mut object, moment(clock::unix_ms()));
                 let next = client_record(&mut object, &by);
                 let marked = draft.put(resource, object, &next);
                 draft.note(key.clone(), Some(next));
                 draft.audits.push(audit(&by, "delete", key.to_string()));
-                let change = Some(Change { key: key.clone(), object: None, author: by });
-                Ok(Kept::Leaving { marked, key, change })
+                let changes = vec![Change { key: key.clone(), object: None, author: by }];
+                Ok(Kept::Leaving { marked, key, changes })
             }
         }
     }

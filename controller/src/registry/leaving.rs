@@ -61,7 +61,8 @@ impl Leaving {
 
     /// Answers those who have waited for long enough: the object is still there, and is to go.
     pub(super) fn end(&mut self, now: Instant) {
-        while let Some((_, key)) = self.ends.pop_front_if(|(end, _)| *end <= now) {
+        while self.next_end().is_some_and(|end| end <= now) {
+            let Some((_, key)) = self.ends.pop_front() else { return };
             let Some(waits) = self.waiting.get_mut(&key) else { continue };
             for wait in waits.extract_if(.., |wait| wait.end <= now) {
                 drop(wait.reply.send(Ok(wait.marked)));
