@@ -40,7 +40,7 @@ use horizon_machinery::{
     path::{self, Asked, Document, Target, Verb},
 };
 
-pub use keeper::{Admin, Admins, Counts, Deed, Keeper, NotKept, Write};
+pub use keeper::{Admin, Admins, Counts, Deed, Keeper, Lookup, NotKept, Write};
 
 pub(crate) use desk::Desk;
 

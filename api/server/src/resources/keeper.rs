@@ -7,6 +7,8 @@ use horizon_machinery::{collection::Collection, refusal::Refusal, resource::Reso
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::{Reply, SecretHash};
+
 /// Everything that is served, and the queue to the task that keeps it.
 #[derive(Clone)]
 pub struct Keeper {
@@ -17,6 +19,8 @@ pub struct Keeper {
     /// Numbers that change without their object.
     pub counts: watch::Receiver<Arc<Counts>>,
     pub writes: mpsc::Sender<Write>,
+    /// Anybody can ask whose a made-up token is: such questions wait for one another, and nothing else waits for them.
+    pub lookups: mpsc::Sender<Lookup>,
     /// The namespace whose Admins govern every one (`--system-namespace`); it is never deleted.
     pub system_namespace: Arc<str>,
 }
@@ -57,6 +61,13 @@ pub struct Write {
     /// Everything is looked at and nothing is kept.
     pub is_dry_run: bool,
     pub reply: oneshot::Sender<Result<Arc<Stored>, NotKept>>,
+}
+
+/// A question whose a bearer token is.
+pub struct Lookup {
+    pub token: SecretHash,
+    /// The subject, as [`Keeper::admins`] calls it; `None` for a token that is unknown, revoked or over.
+    pub reply: Reply<Option<String>>,
 }
 
 /// What is to be kept.

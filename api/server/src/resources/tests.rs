@@ -298,6 +298,24 @@ async fn a_watch_ends_with_its_token_or_its_rights() {
 }
 
 #[tokio::test]
+async fn tokens_that_strangers_make_up_are_looked_up_in_a_queue_of_their_own() {
+    let fixture = Fixture::start();
+    fixture.ask("owner", &format!("GET {USERS}")).await;
+    fixture.fall_silent();
+    let stranger = || {
+        let mut request = fixture.request("", "GET /apis", "", Body::empty());
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer hza_{}", "0".repeat(64)).parse().unwrap());
+        fixture.send(request)
+    };
+
+    stranger().await.refused(503, "ServiceUnavailable");
+
+    assert!(fixture.commands.is_empty(), "a stranger stands among those who hold and confirm");
+}
+
+#[tokio::test]
 async fn one_watcher_too_many_is_told_to_come_again() {
     let fixture = Fixture::start();
     let mut open = vec![];

@@ -10,9 +10,11 @@ use horizon_machinery::{
     refusal::{Reason, Refusal},
     status,
 };
+use tokio::sync::mpsc;
 
+use super::Lookup;
 use crate::{
-    Command, SecretHash, Shared,
+    SecretHash, Shared,
     command::{Wish, ask},
     failure::Failure,
 };
@@ -40,14 +42,23 @@ pub(super) async fn subject_of(shared: &Shared, token: SecretHash) -> Result<Opt
     if let Some(subject) = tokens.known(token, Instant::now()) {
         return Ok(Some(subject));
     }
+    let lookups = &shared.state.keeper.lookups;
+    if !tokens.was_valid(token) && !has_place_for_strangers(lookups) {
+        return Err(refuse(&Failure::Busy));
+    }
     // The moment before it is asked: what is answered may be older than its arrival.
     let since = Instant::now();
-    let found = ask(&shared.state.commands, Wish::Store, |reply| Command::LookupToken { token, reply }).await;
+    let found = ask(lookups, Wish::Store, |reply| Lookup { token, reply }).await;
     let subject = found.map_err(|failure| refuse(&failure))?;
     if let Some(subject) = &subject {
         tokens.remember(token, subject, since);
     }
     Ok(subject)
+}
+
+/// Tokens that nobody has seen valid may take half of the queue: those that were have the other half for themselves.
+fn has_place_for_strangers(lookups: &mpsc::Sender<Lookup>) -> bool {
+    lookups.capacity() > lookups.max_capacity() / 2
 }
 
 impl Tokens {
@@ -64,6 +75,10 @@ impl Tokens {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(&token).filter(|known| now.duration_since(known.since) < self.life)?;
         Some(known.subject.clone())
+    }
+
+    fn was_valid(&self, token: SecretHash) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&token)
     }
 
     fn remember(&self, token: SecretHash, subject: &str, since: Instant) {
@@ -106,6 +121,21 @@ mod tests {
         assert_eq!(tokens.known(hash(1), start), Some("default/root".to_owned()));
         assert_eq!(tokens.known(hash(2), start), None);
         assert_eq!(tokens.known(hash(1), start + LIFE), None);
+    }
+
+    #[test]
+    fn strangers_leave_half_of_the_queue_to_tokens_that_were_valid() {
+        let (tokens, start) = (Tokens::new(LIFE), Instant::now());
+        tokens.remember(hash(1), "default/root", start);
+        assert_eq!(tokens.known(hash(1), start + LIFE), None);
+        assert!(tokens.was_valid(hash(1)) && !tokens.was_valid(hash(2)));
+
+        let (lookups, _asked) = mpsc::channel(4);
+        for has_place in [true, true, false, false] {
+            assert_eq!(has_place_for_strangers(&lookups), has_place);
+            let (reply, _) = tokio::sync::oneshot::channel();
+            lookups.try_send(Lookup { token: hash(2), reply }).ok().unwrap();
+        }
     }
 
     #[test]
