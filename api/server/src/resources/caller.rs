@@ -54,12 +54,21 @@ impl Caller {
         access::Subject { user: subject, role: admin.role, realm, system_namespace }
     }
 
+    /// Returns the caller as the Admins in force know them, whatever has become of the token; `None` if they do not.
+    pub(super) fn in_force(&self, shared: &Shared) -> Option<Self> {
+        Self::of_admins(shared, self.token, self.subject.clone())
+    }
+
     async fn with(shared: &Shared, token: SecretHash) -> Result<Option<Self>, Refusal> {
-        let Some(subject) = token::subject_of(shared, token).await? else { return Ok(None) };
+        let subject = token::subject_of(shared, token).await?;
+        Ok(subject.and_then(|subject| Self::of_admins(shared, token, subject)))
+    }
+
+    fn of_admins(shared: &Shared, token: SecretHash, subject: String) -> Option<Self> {
         let keeper = &shared.state.keeper;
         let admin = keeper.admins.borrow().get(&subject).cloned();
         let system_namespace = Arc::clone(&keeper.system_namespace);
-        Ok(admin.map(|admin| Self { subject, admin, system_namespace, token }))
+        admin.map(|admin| Self { subject, admin, system_namespace, token })
     }
 }
 

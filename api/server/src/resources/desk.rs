@@ -17,8 +17,12 @@ const LONG_LISTS_MAX: usize = 4;
 /// How long a token is remembered; one that ends is refused within this time, and its watches end within twice that.
 const TOKEN_LIFE: Duration = Duration::from_secs(5);
 
+/// How long a watch goes on while nobody answers whether its token is valid.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
 pub(crate) struct Desk {
     pub(super) tokens: Tokens,
+    pub(super) silence_max: Duration,
     pub(super) watchers: Arc<Semaphore>,
     /// One permit a byte.
     pub(super) body_bytes: Arc<Semaphore>,
@@ -29,6 +33,7 @@ impl Default for Desk {
     fn default() -> Self {
         Self {
             tokens: Tokens::new(TOKEN_LIFE),
+            silence_max: SILENCE_MAX,
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             body_bytes: Arc::new(Semaphore::new(BODY_BYTES_ALL_MAX)),
             long_lists: Arc::new(Semaphore::new(LONG_LISTS_MAX)),

@@ -3,11 +3,12 @@
 
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use serde_json::{Value, json};
 
+use super::Desk;
 use store::{Answer, Fixture, USERS, user};
 
 const JSON: &str = "application/json";
@@ -295,6 +296,32 @@ async fn a_watch_ends_with_its_token_or_its_rights() {
     fixture.create("alice", "a").await;
     assert_eq!(other.next().await, "ADDED alice");
     fixture.ask("local", &format!("GET {USERS}")).await.refused(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_watch_outlives_a_store_that_is_away_but_not_its_admin() {
+    let fixture = Fixture::start();
+    let mut dismissed = fixture.watch("local", "").await;
+    let mut other = fixture.watch("owner", "").await;
+
+    fixture.fall_silent();
+    while fixture.ask("local", &format!("GET {USERS}")).await.status != 503 {
+        tokio::task::yield_now().await;
+    }
+    fixture.admins.send_modify(|admins| drop(Arc::make_mut(admins).remove("local")));
+
+    assert_eq!(dismissed.next().await, "");
+    assert!(other.is_open().await);
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_nobody_says_that_its_token_is_valid() {
+    let fixture = Fixture::start_with(Desk { silence_max: Duration::from_millis(100), ..Desk::default() });
+    let mut watch = fixture.watch("owner", "").await;
+
+    fixture.fall_silent();
+
+    assert_eq!(watch.next().await, "");
 }
 
 #[tokio::test]
