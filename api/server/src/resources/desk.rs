@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Semaphore;
 
-use super::token::Tokens;
+use super::{counters::DeviceCounts, token::Tokens};
 
 /// Watchers at once. Each costs a task and at most one batch of events.
 const WATCHERS_MAX: usize = 1024;
@@ -27,6 +27,7 @@ pub(crate) struct Desk {
     /// One permit a byte.
     pub(super) body_bytes: Arc<Semaphore>,
     pub(super) long_lists: Arc<Semaphore>,
+    pub(super) device_counts: Arc<DeviceCounts>,
 }
 
 impl Default for Desk {
@@ -37,6 +38,7 @@ impl Default for Desk {
             watchers: Arc::new(Semaphore::new(WATCHERS_MAX)),
             body_bytes: Arc::new(Semaphore::new(BODY_BYTES_ALL_MAX)),
             long_lists: Arc::new(Semaphore::new(LONG_LISTS_MAX)),
+            device_counts: Arc::default(),
         }
     }
 }

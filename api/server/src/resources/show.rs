@@ -37,7 +37,7 @@ impl Show {
         let form = call.form()?;
         let is_table = matches!(form.view, View::Table(_));
         let include = if is_table { IncludeObject::parse(&call.query)? } else { IncludeObject::Metadata };
-        let counters = Counters::of(&shared.state.keeper, form, resource);
+        let counters = Counters::of(shared, form, resource);
         Ok(Self { form, resource, include, counters })
     }
 

@@ -60,7 +60,7 @@ pub(super) async fn watch(
     let (api_version, kind) = (&resource.api_version(), &resource.kind);
     let subject = Subject { scope, api_version, kind, now: Duration::ZERO, timeout };
     let watcher = Watcher::start(&shelf.borrow_and_update(), subject, &watch);
-    let counters = Counters::of(&shared.state.keeper, form, resource);
+    let counters = Counters::of(shared, form, resource);
     let (sender, receiver) = mpsc::channel(1);
     let admins = shared.state.keeper.admins.clone();
     let shared = Arc::clone(shared);
