@@ -15,6 +15,7 @@ mod desk;
 mod document;
 mod keep;
 mod keeper;
+mod lane;
 mod list;
 mod pieces;
 mod read;

@@ -239,17 +239,27 @@ async fn few_long_lists_are_written_at_once() {
     for number in 0..300 {
         fixture.create(&format!("u{number}"), "a").await;
     }
-    let open = async || {
-        let mut request = fixture.request("owner", &format!("GET {USERS}"), "", Body::empty());
-        request.headers_mut().insert("accept", "application/yaml".parse().unwrap());
+    let open = async |accept: &str, query: &str| {
+        let mut request = fixture.request("owner", &format!("GET {USERS}{query}"), "", Body::empty());
+        request.headers_mut().insert("accept", accept.parse().unwrap());
         tower_service::Service::call(&mut fixture.router.clone(), request).await.unwrap()
     };
 
-    let unread = [open().await, open().await, open().await, open().await];
-    assert!(unread.iter().all(|response| response.status() == 200));
-    assert_eq!(open().await.status(), 429);
-    drop(unread);
-    assert_eq!(open().await.status(), 200);
+    for (accept, most) in [("application/yaml", 4), (JSON, 64)] {
+        let mut unread = vec![];
+        for _ in 0..most {
+            unread.push(open(accept, "").await);
+        }
+        assert!(unread.iter().all(|response| response.status() == 200));
+        let refused = open(accept, "").await;
+        let retry_after = refused.headers()["retry-after"].to_str().unwrap();
+        assert_eq!((refused.status().as_u16(), retry_after), (429, "2"));
+        assert_eq!(open(accept, "?limit=10").await.status(), 200);
+        drop(unread);
+        while open(accept, "").await.status() == 429 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]
