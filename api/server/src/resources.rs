@@ -41,7 +41,7 @@ use horizon_machinery::{
     path::{self, Asked, Document, Target, Verb},
 };
 
-pub use keeper::{Admin, Admins, Counts, Deed, Keeper, Lookup, NotKept, Write};
+pub use keeper::{Admin, Admins, Counts, Deed, Holder, Keeper, Lookup, NotKept, Write};
 
 pub(crate) use desk::Desk;
 

@@ -1,12 +1,12 @@
 //! Says whose bearer tokens are. Strangers ask too, with tokens that they make up, as often as they like: what people do
 //! on the host and in the console waits behind none of it.
 
-use horizon_api_server::Lookup;
+use horizon_api_server::{Holder, Lookup};
 use horizon_node::clock;
 use tokio::{sync::mpsc, task::JoinSet};
 
 use super::refuse;
-use crate::store::Store;
+use crate::store::{Store, TokenHolder};
 
 /// Lookups that wait; those beyond are told to come again.
 pub const WAITING_MAX: usize = 32;
@@ -42,7 +42,8 @@ async fn answer(store: Store, lookup: Lookup) {
         return;
     }
     let found = store.api_token(token.0.to_vec(), clock::unix_ms()).await;
-    drop(reply.send(found.map_err(|error| refuse(&error))));
+    let holder = found.map(|found| found.map(|TokenHolder { subject, uid }| Holder { subject, uid }));
+    drop(reply.send(holder.map_err(|error| refuse(&error))));
 }
 
 #[cfg(test)]
@@ -59,8 +60,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let now = clock::unix_ms();
-        let (secret, subject) = (vec![7; 32], "default/ops".to_owned());
-        let token = NewApiToken { secret, subject, now, expires_at: now + 60_000 };
+        let (secret, subject, uid) = (vec![7; 32], "default/ops".to_owned(), "u-1".to_owned());
+        let token = NewApiToken { secret, subject, uid, now, expires_at: now + 60_000 };
         let (actor, action, object) = ("operator".into(), "make-token".into(), "token".into());
         let entry = AuditEntry { at: now, actor, action, object, detail: json!({}) };
         assert!(store.add_api_token(token, entry).await.unwrap());
@@ -77,8 +78,8 @@ mod tests {
         let running = tokio::spawn(run(store, asked));
 
         for (number, answer) in answers.into_iter().enumerate() {
-            let expected = (number == 7).then_some("default/ops");
-            assert_eq!(answer.await.unwrap().ok().unwrap().as_deref(), expected, "{number}");
+            let holder = || Holder { subject: "default/ops".into(), uid: "u-1".into() };
+            assert_eq!(answer.await.unwrap().ok().unwrap(), (number == 7).then(holder), "{number}");
         }
         drop(lookups);
         running.await.unwrap();

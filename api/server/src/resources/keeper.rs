@@ -33,6 +33,9 @@ pub type Admins = BTreeMap<String, Admin>;
 pub struct Admin {
     /// The object that declares them; nothing does for the operator of the host.
     pub key: Option<ObjectKey>,
+    /// The uid of that object; empty for the operator of the host. Whoever is declared later under the same name is
+    /// somebody else.
+    pub uid: String,
     pub role: AdminRole,
     /// The namespace that they govern; `None` is every one.
     pub namespace: Option<String>,
@@ -66,8 +69,17 @@ pub struct Write {
 /// A question whose a bearer token is.
 pub struct Lookup {
     pub token: SecretHash,
-    /// The subject, as [`Keeper::admins`] calls it; `None` for a token that is unknown, revoked or over.
-    pub reply: Reply<Option<String>>,
+    /// `None` for a token that is unknown, revoked or over.
+    pub reply: Reply<Option<Holder>>,
+}
+
+/// Whom a token was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// As [`Keeper::admins`] calls them.
+    pub subject: String,
+    /// The uid that their Admin had; empty for the operator of the host.
+    pub uid: String,
 }
 
 /// What is to be kept.

@@ -309,6 +309,20 @@ async fn a_watch_ends_with_its_token_or_its_rights() {
 }
 
 #[tokio::test]
+async fn a_token_is_not_of_somebody_who_is_declared_later_under_the_same_name() {
+    let fixture = Fixture::start();
+    let mut watch = fixture.watch("local", "").await;
+    check(&fixture.ask("local", &format!("GET {USERS}")).await, 200);
+
+    fixture.admins.send_modify(|admins| {
+        Arc::make_mut(admins).get_mut("local").unwrap().uid = "another".into();
+    });
+
+    fixture.ask("local", &format!("GET {USERS}")).await.refused(401, "Unauthorized");
+    assert_eq!(watch.next().await, "");
+}
+
+#[tokio::test]
 async fn a_watch_outlives_a_store_that_is_away_but_not_its_admin() {
     let fixture = Fixture::start();
     let mut dismissed = fixture.watch("local", "").await;

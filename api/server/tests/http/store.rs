@@ -11,7 +11,7 @@ use horizon_api::{
     resource::{AdminRole, Kind},
 };
 use horizon_api_server::{
-    Admin, Admins, AppState, Command, ControlSocket, Keeper, Lookup, Refusal, SecretHash, Session,
+    Admin, Admins, AppState, Command, ControlSocket, Holder, Keeper, Lookup, Refusal, SecretHash, Session,
     console_router, control_router, serve_https, serve_unix,
 };
 use horizon_machinery::{
@@ -197,11 +197,11 @@ fn keeper() -> (Keeper, Owners) {
     let resource = Resource::of(Kind::User);
     let limits = Limits { changes_max: 1, bytes_max: 1 };
     let (users, shelf) = watch::channel(Arc::new(Collection::new([], 1, 1, limits)));
-    let operator = Admin { key: None, role: AdminRole::Owner, namespace: None };
+    let operator = Admin { key: None, uid: String::new(), role: AdminRole::Owner, namespace: None };
     let (lookups, mut asked) = mpsc::channel::<Lookup>(16);
     tokio::spawn(async move {
         while let Some(Lookup { reply, .. }) = asked.recv().await {
-            let _ = reply.send(Ok(Some("operator".into())));
+            let _ = reply.send(Ok(Some(Holder { subject: "operator".into(), uid: String::new() })));
         }
     });
     let (admins, in_force) = watch::channel(Arc::new(Admins::from([("operator".to_owned(), operator)])));

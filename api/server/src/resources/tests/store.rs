@@ -26,7 +26,9 @@ use tokio::{
 use tokio_stream::StreamExt;
 use tower_service::Service;
 
-use super::super::{Admin, Admins, Deed, Desk, Keeper, Lookup, NotKept, Write, routes, token::Tokens};
+use super::super::{
+    Admin, Admins, Deed, Desk, Holder, Keeper, Lookup, NotKept, Write, routes, token::Tokens,
+};
 use crate::{AppState, Command, SecretHash, Shared, Token};
 
 const LIMITS: Limits = Limits { changes_max: 10, bytes_max: 1 << 20 };
@@ -38,7 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Fixture {
     pub(super) router: Router,
     pub(super) admins: watch::Sender<Arc<Admins>>,
-    pub(super) tokens: Arc<Mutex<BTreeMap<SecretHash, String>>>,
+    pub(super) tokens: Arc<Mutex<BTreeMap<SecretHash, Holder>>>,
     pub(super) rival: Arc<Mutex<usize>>,
     /// What is asked of the task that people on the host ask too.
     pub(super) commands: mpsc::Receiver<Command>,
@@ -148,7 +150,7 @@ impl Fixture {
 
     /// Ends a token, as revoking it does.
     pub(super) fn revoke(&self, subject: &str) {
-        self.tokens.lock().unwrap().retain(|_, whose| whose != subject);
+        self.tokens.lock().unwrap().retain(|_, whose| whose.subject != subject);
     }
 }
 
@@ -210,7 +212,7 @@ fn shelf() -> watch::Sender<Arc<Collection>> {
     watch::Sender::new(Arc::new(Collection::new([], 1, 1, LIMITS)))
 }
 
-type People = (Arc<Mutex<BTreeMap<SecretHash, String>>>, BTreeMap<String, Token>, Admins);
+type People = (Arc<Mutex<BTreeMap<SecretHash, Holder>>>, BTreeMap<String, Token>, Admins);
 
 fn people() -> People {
     let mut tokens = BTreeMap::new();
@@ -223,15 +225,16 @@ fn people() -> People {
         ("foreign", AdminRole::Owner, Some("other")),
     ] {
         let token = Token::generate().unwrap();
-        tokens.insert(token.hash(), subject.to_owned());
+        let (holder, uid) = (subject.to_owned(), format!("uid-of-{subject}"));
+        tokens.insert(token.hash(), Holder { subject: holder, uid: uid.clone() });
         by_subject.insert(subject.to_owned(), token);
         let namespace = namespace.map(str::to_owned);
-        admins.insert(subject.to_owned(), Admin { key: None, role, namespace });
+        admins.insert(subject.to_owned(), Admin { key: None, uid, role, namespace });
     }
     (Arc::new(Mutex::new(tokens)), by_subject, admins)
 }
 
-async fn look_up(mut asked: mpsc::Receiver<Lookup>, tokens: Arc<Mutex<BTreeMap<SecretHash, String>>>) {
+async fn look_up(mut asked: mpsc::Receiver<Lookup>, tokens: Arc<Mutex<BTreeMap<SecretHash, Holder>>>) {
     while let Some(Lookup { token, reply }) = asked.recv().await {
         let _ = reply.send(Ok(tokens.lock().unwrap().get(&token).cloned()));
     }
