@@ -1,5 +1,6 @@
 //! Answers the HTTP face's commands: sessions from the store, invitations from the reconciler.
 
+pub mod lookups;
 mod plans;
 mod tokens;
 
@@ -67,10 +68,6 @@ impl Console {
             Command::SignOut { session, reply } => {
                 let ended = self.store.end_session(session.0.to_vec()).await;
                 drop(reply.send(ended.map_err(|error| refuse(&error))));
-            }
-            Command::LookupToken { token, reply } => {
-                let found = self.store.api_token(token.0.to_vec(), clock::unix_ms()).await;
-                drop(reply.send(found.map_err(|error| refuse(&error))));
             }
             Command::MintToken { token, request, reply } => {
                 drop(reply.send(self.mint_token(&token, &request).await));

@@ -31,7 +31,7 @@ use tracing::info;
 use crate::{
     args::RunArgs,
     certificate,
-    console::Console,
+    console::{Console, lookups},
     event::Event,
     identity::ControllerIdentity,
     metrics,
@@ -98,7 +98,9 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
     tasks.spawn("the registry", registry.run());
     let system_namespace = DEFAULT_NAMESPACE.into();
-    let keeper = Keeper { shelves, admins, counts, writes, system_namespace };
+    let (lookups, asked) = mpsc::channel(lookups::WAITING_MAX);
+    tasks.spawn("the lookup of tokens", lookups::run(store.clone(), asked));
+    let keeper = Keeper { shelves, admins, counts, writes, lookups, system_namespace };
     let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
     let faces = Faces {
         events: events.clone(),

@@ -46,7 +46,7 @@ use horizon_node::data_folder::{DataFolder, DataFolderError};
 use tracing::{error, info};
 
 pub use allocation::Allocation;
-pub use api_token::NewApiToken;
+pub use api_token::{NewApiToken, TokenHolder};
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use binding::{Binding, NodeKind, Seen};
@@ -274,7 +274,7 @@ impl Store {
     }
 
     /// Returns whom a token of the resource API stands for.
-    pub async fn api_token(&self, secret: Vec<u8>, now: i64) -> Result<Option<String>> {
+    pub async fn api_token(&self, secret: Vec<u8>, now: i64) -> Result<Option<TokenHolder>> {
         self.parts.readers.read(move |statements| api_token::find(statements, &secret, now)).await
     }
 

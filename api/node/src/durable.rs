@@ -7,22 +7,27 @@ use std::{
     path::Path,
 };
 
-/// Writes a file that only its owner may read. After a crash it has its old content or all of the new.
+use crate::random;
+
+/// Writes a file that only its owner may read. After a crash it has its old content or all of the new, and there may be
+/// a file beside it that nobody reads.
 ///
 /// # Errors
 /// When the folder cannot be written to, or the disk is full: the old file is untouched.
 pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let number = u64::from_be_bytes(random::bytes());
+    write_by_way_of(&path.with_extension(format!("new.{number:016x}")), path, bytes)
+}
+
+/// In a folder that is shared, such as `/tmp`, somebody else may have put a link where the temporary file goes: it is
+/// made by this call, or nothing is written.
+fn write_by_way_of(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::other("a file needs a folder"))?;
-    let temporary = path.with_extension(format!("new.{}", std::process::id()));
-    let written = (|| {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    })();
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary)?;
+    let written =
+        file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(temporary, path));
     if written.is_err() {
-        drop(fs::remove_file(&temporary));
+        drop(fs::remove_file(temporary));
     }
     written?;
     File::open(folder)?.sync_all()
@@ -43,6 +48,31 @@ mod tests {
 
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn what_somebody_else_placed_there_is_neither_followed_nor_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [path, placed, target] = ["state", "state.new", "target"].map(|name| folder.path().join(name));
+        fs::write(&target, b"theirs").expect("written");
+        std::os::unix::fs::symlink(&target, &placed).expect("linked");
+
+        let refused = write_by_way_of(&placed, &path, b"ours").expect_err("refused");
+
+        assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&target).expect("read"), b"theirs");
+        assert!(placed.is_symlink() && !path.exists());
+    }
+
+    #[test]
+    fn what_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        fs::create_dir(&path).expect("made");
+
+        write(&path, b"ours").expect_err("a folder is no file");
+
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
     }
 }

@@ -63,9 +63,6 @@ pub enum Command {
     LookupSession { session: SecretHash, reply: Reply<Option<Session>> },
     /// End a session; an unknown one is no error.
     SignOut { session: SecretHash, reply: Reply<()> },
-    /// Find whose a bearer token of the resource API is, as [`crate::Keeper::admins`] calls them; `None` for one that is
-    /// unknown, revoked or over.
-    LookupToken { token: SecretHash, reply: Reply<Option<String>> },
     /// Keep a token of the resource API for somebody; answers when it ends, in unix milliseconds.
     MintToken { token: SecretHash, request: TokenRequest, reply: Reply<u64> },
     /// End every token of somebody.
@@ -129,19 +126,19 @@ impl Wish {
 }
 
 /// Sends a command and waits for its answer, for as long as anybody should.
-pub(crate) async fn ask<T>(
-    commands: &mpsc::Sender<Command>,
+pub(crate) async fn ask<T, C>(
+    commands: &mpsc::Sender<C>,
     wish: Wish,
-    command: impl FnOnce(Reply<T>) -> Command,
+    command: impl FnOnce(Reply<T>) -> C,
 ) -> Result<T, Failure> {
     ask_within(commands, wish, wish.patience(), command).await
 }
 
-async fn ask_within<T>(
-    commands: &mpsc::Sender<Command>,
+async fn ask_within<T, C>(
+    commands: &mpsc::Sender<C>,
     wish: Wish,
     patience: Duration,
-    command: impl FnOnce(Reply<T>) -> Command,
+    command: impl FnOnce(Reply<T>) -> C,
 ) -> Result<T, Failure> {
     let (reply, answer) = oneshot::channel();
     commands.try_send(command(reply)).map_err(|error| match error {

@@ -26,7 +26,7 @@ use resources::Desk;
 pub use command::{Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, Session};
 pub use console::console_router;
 pub use control::control_router;
-pub use resources::{Admin, Admins, Counts, Deed, Keeper, NotKept, Write};
+pub use resources::{Admin, Admins, Counts, Deed, Holder, Keeper, Lookup, NotKept, Write};
 pub use secret::{SecretHash, Token};
 pub use serve::{ControlSocket, serve_https, serve_unix};
 

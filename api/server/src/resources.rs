@@ -15,6 +15,7 @@ mod desk;
 mod document;
 mod keep;
 mod keeper;
+mod lane;
 mod list;
 mod pieces;
 mod read;
@@ -40,7 +41,7 @@ use horizon_machinery::{
     path::{self, Asked, Document, Target, Verb},
 };
 
-pub use keeper::{Admin, Admins, Counts, Deed, Keeper, NotKept, Write};
+pub use keeper::{Admin, Admins, Counts, Deed, Holder, Keeper, Lookup, NotKept, Write};
 
 pub(crate) use desk::Desk;
 

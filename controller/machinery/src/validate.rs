@@ -99,14 +99,28 @@ fn printed(problem: &Problem, value: Option<&Value>) -> String {
     }
 }
 
-/// Returns what stands at a path such as `spec.rules[0].to`.
+/// Returns what stands at a path such as `spec.rules[0].to` or `metadata.labels.example.org/team`: where several keys of
+/// an object begin it, the longest counts.
 fn value_at<'v>(object: &'v Value, path: &str) -> Option<&'v Value> {
-    path.split(['.', '[']).filter(|step| !step.is_empty()).try_fold(object, |value, step| {
-        match step.strip_suffix(']') {
-            Some(index) => value.get(index.parse::<usize>().ok()?),
-            None => value.get(step),
-        }
-    })
+    let (mut value, mut rest) = (object, path);
+    while !rest.is_empty() {
+        (value, rest) = match value {
+            Value::Object(fields) => {
+                let here = rest.strip_prefix('.').unwrap_or(rest);
+                let begins = fields.iter().filter_map(|(key, value)| {
+                    let rest = here.strip_prefix(key.as_str())?;
+                    (rest.is_empty() || rest.starts_with(['.', '['])).then_some((value, rest))
+                });
+                begins.min_by_key(|(_, rest)| rest.len())?
+            }
+            Value::Array(items) => {
+                let (index, rest) = rest.strip_prefix('[')?.split_once(']')?;
+                (items.get(index.parse::<usize>().ok()?)?, rest)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return None,
+        };
+    }
+    Some(value)
 }
 
 #[cfg(test)]
@@ -178,6 +192,28 @@ mod tests {
                 "FieldValueTooMany spec.groups: Too many: must have at most 64 entries, not 1000; split the object",
             ],
         );
+    }
+
+    #[test]
+    fn values_under_keys_with_dots_and_slashes_are_shown() {
+        let mut user = object(Kind::User, json!({}));
+        user["metadata"]["annotations"] = json!({"horizon.dev/owner": "x", "horizon": {"dev/owner": 1}});
+
+        let told = told(Kind::User, &user, None).join("\n");
+
+        let start = "FieldValueInvalid metadata.annotations.horizon.dev/owner: Invalid value: \"x\": ";
+        assert!(told.contains(start), "{told}");
+        let lists = json!({"a": {"b.c[0]": [[1, 2]], "b": {"c": 3}}});
+        for (path, expected) in [
+            ("", Some(&lists)),
+            ("a.b.c", Some(&json!(3))),
+            ("a.b.c[0][0][1]", Some(&json!(2))),
+            ("a.b.c[0][1]", None),
+            ("a.b.c.d", None),
+            ("a.b.x", None),
+        ] {
+            assert_eq!(value_at(&lists, path), expected, "{path}");
+        }
     }
 
     #[test]

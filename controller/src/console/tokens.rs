@@ -26,7 +26,8 @@ impl Console {
             return Err(Refusal::Invalid(ApiError::new("Range", message, "give --for, such as 8h or 720h")));
         }
         let subject = subject(admin.as_ref());
-        if !self.admins.borrow().contains_key(&subject) {
+        let uid = self.admins.borrow().get(&subject).map(|admin| admin.uid.clone());
+        let Some(uid) = uid else {
             let message = format!("there is no Admin {subject} who may sign in");
             let known: Vec<_> =
                 self.admins.borrow().keys().filter(|known| *known != SUBJECT).cloned().collect();
@@ -36,11 +37,11 @@ impl Console {
                 format!("there are {}", known.join(", "))
             };
             return Err(Refusal::Missing(ApiError::new("NoAdmin", message, hint)));
-        }
+        };
         let now = clock::unix_ms();
         let expires_at = now + i64::try_from(life_s * 1000).unwrap_or(i64::MAX / 2);
         let entry = entry("make-token", &subject, json!({ "expiresAt": expires_at }));
-        let kept = NewApiToken { secret: token.0.to_vec(), subject, now, expires_at };
+        let kept = NewApiToken { secret: token.0.to_vec(), subject, uid, now, expires_at };
         if self.store.add_api_token(kept, entry).await.map_err(|error| refuse(&error))? {
             return Ok(u64::try_from(expires_at).unwrap_or(0));
         }
@@ -70,4 +71,40 @@ fn subject(admin: Option<&ObjectKey>) -> String {
 fn entry(action: &str, subject: &str, detail: serde_json::Value) -> AuditEntry {
     let object = format!("token/{subject}");
     AuditEntry { at: clock::unix_ms(), actor: SUBJECT.into(), action: action.into(), object, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use horizon_api::resource::{AdminRole, Kind};
+    use horizon_api_server::{Admin, Admins};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::store::{Store, TokenHolder};
+
+    #[tokio::test]
+    async fn a_token_keeps_the_uid_of_the_admin_for_whom_it_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let key = ObjectKey::new(Kind::Admin, "default", "bob");
+        let bob =
+            Admin { key: Some(key.clone()), uid: "u-1".into(), role: AdminRole::Auditor, namespace: None };
+        let admins = Admins::from([("default/bob".to_owned(), bob)]);
+        let console = Console {
+            store: store.clone(),
+            events: mpsc::channel(1).0,
+            views: watch::channel(Arc::default()).1,
+            admins: watch::channel(Arc::new(admins)).1,
+        };
+        let request = |key: ObjectKey| TokenRequest { admin: Some(key), life_s: 60 };
+
+        console.mint_token(&SecretHash([7; 32]), &request(key)).await.ok().unwrap();
+        let nobody = ObjectKey::new(Kind::Admin, "default", "eve");
+        assert!(console.mint_token(&SecretHash([8; 32]), &request(nobody)).await.is_err());
+
+        let found = store.api_token(vec![7; 32], clock::unix_ms()).await.unwrap();
+        assert_eq!(found, Some(TokenHolder { subject: "default/bob".into(), uid: "u-1".into() }));
+    }
 }

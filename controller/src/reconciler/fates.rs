@@ -184,23 +184,24 @@ impl State {
 
     /// Returns the Admins in force who may sign in, and the operator of the host.
     fn admins(&self, now: i64) -> Admins {
-        let operator = Admin { key: None, role: AdminRole::Owner, namespace: None };
+        let operator = Admin { key: None, uid: String::new(), role: AdminRole::Owner, namespace: None };
         let first = ObjectKey::new(Kind::Admin, "", "");
         let objects = self.committed.range(first..).take_while(|(key, _)| key.kind == Kind::Admin);
         let declared = objects.filter_map(|(key, object)| {
             let ResourceSpec::Admin(spec) = &object.spec else { return None };
             let is_held = self.holds.get(key).is_some_and(|hold| hold.is_active(now));
-            (is_enabled(spec, now) && !is_held).then(|| (subject(key), admin(key, spec)))
+            let uid = self.uids.get(key)?.uid.as_str();
+            (is_enabled(spec, now) && !is_held).then(|| (subject(key), admin(key, uid, spec)))
         });
         [(OPERATOR.to_owned(), operator)].into_iter().chain(declared).collect()
     }
 }
 
-fn admin(key: &ObjectKey, spec: &AdminSpec) -> Admin {
+fn admin(key: &ObjectKey, uid: &str, spec: &AdminSpec) -> Admin {
     // The Admins of this namespace govern every other.
     let governs_all = key.namespace == DEFAULT_NAMESPACE;
     let namespace = (!governs_all).then(|| key.namespace.to_string());
-    Admin { key: Some(key.clone()), role: spec.role, namespace }
+    Admin { key: Some(key.clone()), uid: uid.to_owned(), role: spec.role, namespace }
 }
 
 /// Returns how tokens name an Admin.

@@ -10,8 +10,18 @@ pub struct NewApiToken {
     pub secret: Vec<u8>,
     /// Whom it stands for.
     pub subject: String,
+    /// The uid of their Admin; empty for the operator of the host.
+    pub uid: String,
     pub now: i64,
     pub expires_at: i64,
+}
+
+/// Whom a token stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHolder {
+    pub subject: String,
+    /// The uid that their Admin had when the token was made; empty for the operator of the host.
+    pub uid: String,
 }
 
 /// More than this many live tokens are a program that makes one for every call.
@@ -25,19 +35,25 @@ pub(super) fn put(statements: &mut Statements, token: &NewApiToken) -> Result<bo
         return Ok(false);
     }
     statements.execute(
-        "INSERT INTO api_tokens (digest, subject, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO api_tokens (digest, subject, uid, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (digest) DO NOTHING",
-        vec![digest(&token.secret), token.subject.as_str().into(), token.now.into(), token.expires_at.into()],
+        vec![
+            digest(&token.secret),
+            token.subject.as_str().into(),
+            token.uid.as_str().into(),
+            token.now.into(),
+            token.expires_at.into(),
+        ],
     )?;
     Ok(true)
 }
 
 /// Returns whom a token stands for, unless it is over.
-pub(super) fn find(statements: &mut Statements, secret: &[u8], now: i64) -> Result<Option<String>> {
+pub(super) fn find(statements: &mut Statements, secret: &[u8], now: i64) -> Result<Option<TokenHolder>> {
     statements.query_one(
-        "SELECT subject FROM api_tokens WHERE digest = ?1 AND expires_at > ?2",
+        "SELECT subject, uid FROM api_tokens WHERE digest = ?1 AND expires_at > ?2",
         vec![digest(secret), now.into()],
-        |row| row.text(0),
+        |row| Ok(TokenHolder { subject: row.text(0)?, uid: row.text(1)? }),
     )
 }
 
@@ -63,6 +79,7 @@ mod tests {
         let token = |secret: u8, subject: &str| NewApiToken {
             secret: vec![secret; 32],
             subject: subject.into(),
+            uid: format!("{subject}-{secret}"),
             now: 10,
             expires_at: 20,
         };
@@ -70,8 +87,10 @@ mod tests {
         assert!(put(&mut statements, &token(2, "default/ops")).unwrap());
         let mut at = |secret: u8, now| find(&mut statements, &[secret; 32], now).unwrap();
 
-        assert_eq!((at(1, 19).as_deref(), at(1, 20)), (Some("operator"), None));
-        assert_eq!((at(2, 19).as_deref(), at(3, 19)), (Some("default/ops"), None));
+        let holder =
+            |subject: &str, uid: &str| Some(TokenHolder { subject: subject.to_owned(), uid: uid.to_owned() });
+        assert_eq!((at(1, 19), at(1, 20)), (holder("operator", "operator-1"), None));
+        assert_eq!((at(2, 19), at(3, 19)), (holder("default/ops", "default/ops-2"), None));
         assert_eq!(delete_of(&mut statements, "default/ops").unwrap(), 1);
         assert_eq!(find(&mut statements, &[2; 32], 19).unwrap(), None);
     }

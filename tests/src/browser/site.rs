@@ -144,7 +144,6 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             | Command::Arm { .. }
             | Command::Confirm { .. }
             | Command::Object { .. }
-            | Command::LookupToken { .. }
             | Command::MintToken { .. }
             | Command::EndTokens { .. } => {}
         }
@@ -158,6 +157,7 @@ fn keeper() -> Keeper {
         admins: watch::channel(Arc::default()).1,
         counts: watch::channel(Arc::default()).1,
         writes: mpsc::channel(1).0,
+        lookups: mpsc::channel(1).0,
         system_namespace: "horizon-system".into(),
     }
 }

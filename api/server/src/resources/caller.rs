@@ -10,12 +10,13 @@ use horizon_machinery::{
     status,
 };
 
-use super::{Admin, token};
+use super::{Admin, Holder, token};
 use crate::{SecretHash, Shared, secret::Token};
 
 /// Somebody with a valid token, and what they may do at the moment.
 pub(super) struct Caller {
     pub(super) subject: String,
+    uid: String,
     admin: Admin,
     system_namespace: Arc<str>,
     token: SecretHash,
@@ -54,12 +55,24 @@ impl Caller {
         access::Subject { user: subject, role: admin.role, realm, system_namespace }
     }
 
+    /// Returns the caller as the Admins in force know them, whatever has become of the token; `None` if they do not.
+    pub(super) fn in_force(&self, shared: &Shared) -> Option<Self> {
+        let Self { subject, uid, .. } = self;
+        Self::of_admins(shared, self.token, Holder { subject: subject.clone(), uid: uid.clone() })
+    }
+
     async fn with(shared: &Shared, token: SecretHash) -> Result<Option<Self>, Refusal> {
-        let Some(subject) = token::subject_of(shared, token).await? else { return Ok(None) };
+        let holder = token::holder_of(shared, token).await?;
+        Ok(holder.and_then(|holder| Self::of_admins(shared, token, holder)))
+    }
+
+    /// A token ends with the Admin for whom it was made, whoever has their name later.
+    fn of_admins(shared: &Shared, token: SecretHash, holder: Holder) -> Option<Self> {
+        let Holder { subject, uid } = holder;
         let keeper = &shared.state.keeper;
-        let admin = keeper.admins.borrow().get(&subject).cloned();
+        let admin = keeper.admins.borrow().get(&subject).filter(|admin| admin.uid == uid).cloned();
         let system_namespace = Arc::clone(&keeper.system_namespace);
-        Ok(admin.map(|admin| Self { subject, admin, system_namespace, token }))
+        admin.map(|admin| Self { subject, uid, admin, system_namespace, token })
     }
 }
 

@@ -59,7 +59,8 @@ pub(super) async fn delete(
 /// Deletes what a list would show, and answers with that list, as an API server does.
 ///
 /// # Errors
-/// The first refusal that is not about an object that went meanwhile; what went before stays gone.
+/// 429 before anything goes where too many lists are on their way; the first refusal that is not about an object that
+/// went meanwhile; what went before stays gone.
 pub(super) async fn delete_selected(
     shared: &Arc<Shared>,
     call: &Call,
@@ -76,6 +77,8 @@ pub(super) async fn delete_selected(
     let snapshot = Arc::clone(&shelf::of(&shared.state.keeper, resource)?.borrow());
     let scope = Scope { resource: &resource.qualified(), namespace: &target.namespace };
     let page = Page::read(&snapshot, scope, &list)?;
+    // Once they are gone it is too late to refuse the answer.
+    let place = shared.desk.pieced_lists.enter()?;
     let mut under_way = JoinSet::new();
     for stored in &page.items {
         if under_way.len() >= AT_ONCE {
@@ -90,7 +93,7 @@ pub(super) async fn delete_selected(
     while !under_way.is_empty() {
         ended(under_way.join_next().await)?;
     }
-    Ok(show.page(page)?)
+    Ok(show.page(page, || Ok(place))?)
 }
 
 fn ended(joined: Option<Result<Result<Ended, Refusal>, tokio::task::JoinError>>) -> Result<(), Refusal> {

@@ -100,6 +100,7 @@ mod tests {
             shelves: Arc::default(),
             admins: watch::channel(Arc::default()).1,
             writes,
+            lookups: mpsc::channel(1).0,
             counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };

@@ -7,6 +7,8 @@ use horizon_machinery::{collection::Collection, refusal::Refusal, resource::Reso
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::{Reply, SecretHash};
+
 /// Everything that is served, and the queue to the task that keeps it.
 #[derive(Clone)]
 pub struct Keeper {
@@ -17,6 +19,8 @@ pub struct Keeper {
     /// Numbers that change without their object.
     pub counts: watch::Receiver<Arc<Counts>>,
     pub writes: mpsc::Sender<Write>,
+    /// Anybody can ask whose a made-up token is: such questions wait for one another, and nothing else waits for them.
+    pub lookups: mpsc::Sender<Lookup>,
     /// The namespace whose Admins govern every one (`--system-namespace`); it is never deleted.
     pub system_namespace: Arc<str>,
 }
@@ -29,6 +33,9 @@ pub type Admins = BTreeMap<String, Admin>;
 pub struct Admin {
     /// The object that declares them; nothing does for the operator of the host.
     pub key: Option<ObjectKey>,
+    /// The uid of that object; empty for the operator of the host. Whoever is declared later under the same name is
+    /// somebody else.
+    pub uid: String,
     pub role: AdminRole,
     /// The namespace that they govern; `None` is every one.
     pub namespace: Option<String>,
@@ -57,6 +64,22 @@ pub struct Write {
     /// Everything is looked at and nothing is kept.
     pub is_dry_run: bool,
     pub reply: oneshot::Sender<Result<Arc<Stored>, NotKept>>,
+}
+
+/// A question whose a bearer token is.
+pub struct Lookup {
+    pub token: SecretHash,
+    /// `None` for a token that is unknown, revoked or over.
+    pub reply: Reply<Option<Holder>>,
+}
+
+/// Whom a token was made for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// As [`Keeper::admins`] calls them.
+    pub subject: String,
+    /// The uid that their Admin had; empty for the operator of the host.
+    pub uid: String,
 }
 
 /// What is to be kept.

@@ -1,10 +1,12 @@
 //! A list on its way: written piece by piece, so that many long lists to slow readers take little memory.
 
-use std::{convert::Infallible, iter, mem, sync::Arc, vec};
+use std::{iter, mem, sync::Arc, vec};
 
 use axum::body::{Body, Bytes};
-use horizon_machinery::stored::Stored;
+use horizon_machinery::{refusal::Refusal, stored::Stored};
 use serde_json::Value;
+
+use super::lane::Place;
 
 /// A piece is at least this long, unless it is the last: few enough writes, little enough work and memory.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -13,17 +15,32 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) type Writer = Box<dyn Fn(&Stored, &mut Vec<u8>) + Send + Sync>;
 
 /// Returns a list as JSON: what it says about itself, and its objects as the last `member`. A short one is whole, and
-/// says its length.
-pub(super) fn body(about: &Value, member: &str, items: Vec<Arc<Stored>>, write: Writer) -> Body {
+/// says its length; a longer one takes its place in a lane.
+///
+/// # Errors
+/// 429 when the lane is full.
+pub(super) fn body(
+    about: &Value,
+    member: &str,
+    items: Vec<Arc<Stored>>,
+    write: Writer,
+    place: impl FnOnce() -> Result<Place, Refusal>,
+) -> Result<Body, Refusal> {
     let mut pieces = Pieces::new(about, member, items, write);
-    match pieces.next() {
+    Ok(match pieces.next() {
         None => Body::empty(),
         Some(first) if pieces.is_over => Body::from(first),
-        Some(first) => {
-            let all = iter::once(first).chain(pieces).map(Ok::<_, Infallible>);
-            Body::from_stream(tokio_stream::iter(all))
-        }
-    }
+        Some(first) => place()?.send(iter::once(first).chain(pieces)),
+    })
+}
+
+/// Cuts what is written already into pieces that do not keep the rest in memory.
+pub(super) fn cut(whole: Bytes) -> impl Iterator<Item = Bytes> {
+    let starts = (0..whole.len()).step_by(PIECE_BYTES);
+    starts.map(move |start| {
+        let end = whole.len().min(start + PIECE_BYTES);
+        Bytes::copy_from_slice(&whole[start..end])
+    })
 }
 
 struct Pieces {
@@ -72,6 +89,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_cut_is_whole() {
+        for length in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES] {
+            let whole: Bytes = (0..length).map(|place| u8::try_from(place % 251).unwrap()).collect();
+
+            let pieces: Vec<Bytes> = cut(whole.clone()).collect();
+
+            assert_eq!((pieces.len(), pieces.concat()), (length.div_ceil(PIECE_BYTES), whole.to_vec()));
+        }
+    }
 
     #[test]
     fn the_pieces_are_the_list() {

@@ -16,6 +16,7 @@ use super::{
     answer,
     call::Call,
     counters::Counters,
+    lane::Place,
     pieces::{self, Writer},
 };
 use crate::Shared;
@@ -37,7 +38,7 @@ impl Show {
         let form = call.form()?;
         let is_table = matches!(form.view, View::Table(_));
         let include = if is_table { IncludeObject::parse(&call.query)? } else { IncludeObject::Metadata };
-        let counters = Counters::of(&shared.state.keeper, form, resource);
+        let counters = Counters::of(shared, form, resource);
         Ok(Self { form, resource, include, counters })
     }
 
@@ -68,15 +69,19 @@ impl Show {
         self.form.encoding == Encoding::Json && !self.form.is_pretty
     }
 
-    /// Answers with a page of a list.
+    /// Answers with a page of a list; a long one takes a place for as long as it is on its way.
     ///
     /// # Errors
-    /// 500 for objects that are no JSON, which nobody puts on a shelf.
-    pub(super) fn page(self, page: Page) -> Result<Response, Refusal> {
+    /// 429 where too many long ones are on their way, 500 for objects that are no JSON, which nobody puts on a shelf.
+    pub(super) fn page(
+        self,
+        page: Page,
+        place: impl FnOnce() -> Result<Place, Refusal>,
+    ) -> Result<Response, Refusal> {
         let (form, metadata) = (self.form, page.metadata());
         if self.comes_in_pieces() {
             let (about, member, write) = self.frame(&metadata);
-            let body = pieces::body(&about, member, page.items, write);
+            let body = pieces::body(&about, member, page.items, write, place)?;
             return Ok(answer::bytes(StatusCode::OK, form.encoding.content_type(), body));
         }
         let objects = || page.items.iter().map(|object| parse(object.json())).collect::<Result<Vec<_>, _>>();

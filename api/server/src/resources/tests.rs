@@ -3,11 +3,12 @@
 
 mod store;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::body::Body;
 use serde_json::{Value, json};
 
+use super::Desk;
 use store::{Answer, Fixture, USERS, user};
 
 const JSON: &str = "application/json";
@@ -238,17 +239,27 @@ async fn few_long_lists_are_written_at_once() {
     for number in 0..300 {
         fixture.create(&format!("u{number}"), "a").await;
     }
-    let open = async || {
-        let mut request = fixture.request("owner", &format!("GET {USERS}"), "", Body::empty());
-        request.headers_mut().insert("accept", "application/yaml".parse().unwrap());
+    let open = async |accept: &str, query: &str| {
+        let mut request = fixture.request("owner", &format!("GET {USERS}{query}"), "", Body::empty());
+        request.headers_mut().insert("accept", accept.parse().unwrap());
         tower_service::Service::call(&mut fixture.router.clone(), request).await.unwrap()
     };
 
-    let unread = [open().await, open().await, open().await, open().await];
-    assert!(unread.iter().all(|response| response.status() == 200));
-    assert_eq!(open().await.status(), 429);
-    drop(unread);
-    assert_eq!(open().await.status(), 200);
+    for (accept, most) in [("application/yaml", 4), (JSON, 64)] {
+        let mut unread = vec![];
+        for _ in 0..most {
+            unread.push(open(accept, "").await);
+        }
+        assert!(unread.iter().all(|response| response.status() == 200));
+        let refused = open(accept, "").await;
+        let retry_after = refused.headers()["retry-after"].to_str().unwrap();
+        assert_eq!((refused.status().as_u16(), retry_after), (429, "2"));
+        assert_eq!(open(accept, "?limit=10").await.status(), 200);
+        drop(unread);
+        while open(accept, "").await.status() == 429 {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 #[tokio::test]
@@ -295,6 +306,64 @@ async fn a_watch_ends_with_its_token_or_its_rights() {
     fixture.create("alice", "a").await;
     assert_eq!(other.next().await, "ADDED alice");
     fixture.ask("local", &format!("GET {USERS}")).await.refused(401, "Unauthorized");
+}
+
+#[tokio::test]
+async fn a_token_is_not_of_somebody_who_is_declared_later_under_the_same_name() {
+    let fixture = Fixture::start();
+    let mut watch = fixture.watch("local", "").await;
+    check(&fixture.ask("local", &format!("GET {USERS}")).await, 200);
+
+    fixture.admins.send_modify(|admins| {
+        Arc::make_mut(admins).get_mut("local").unwrap().uid = "another".into();
+    });
+
+    fixture.ask("local", &format!("GET {USERS}")).await.refused(401, "Unauthorized");
+    assert_eq!(watch.next().await, "");
+}
+
+#[tokio::test]
+async fn a_watch_outlives_a_store_that_is_away_but_not_its_admin() {
+    let fixture = Fixture::start();
+    let mut dismissed = fixture.watch("local", "").await;
+    let mut other = fixture.watch("owner", "").await;
+
+    fixture.fall_silent();
+    while fixture.ask("local", &format!("GET {USERS}")).await.status != 503 {
+        tokio::task::yield_now().await;
+    }
+    fixture.admins.send_modify(|admins| drop(Arc::make_mut(admins).remove("local")));
+
+    assert_eq!(dismissed.next().await, "");
+    assert!(other.is_open().await);
+}
+
+#[tokio::test]
+async fn a_watch_ends_when_nobody_says_that_its_token_is_valid() {
+    let fixture = Fixture::start_with(Desk { silence_max: Duration::from_millis(100), ..Desk::default() });
+    let mut watch = fixture.watch("owner", "").await;
+
+    fixture.fall_silent();
+
+    assert_eq!(watch.next().await, "");
+}
+
+#[tokio::test]
+async fn tokens_that_strangers_make_up_are_looked_up_in_a_queue_of_their_own() {
+    let fixture = Fixture::start();
+    fixture.ask("owner", &format!("GET {USERS}")).await;
+    fixture.fall_silent();
+    let stranger = || {
+        let mut request = fixture.request("", "GET /apis", "", Body::empty());
+        request
+            .headers_mut()
+            .insert("authorization", format!("Bearer hza_{}", "0".repeat(64)).parse().unwrap());
+        fixture.send(request)
+    };
+
+    stranger().await.refused(503, "ServiceUnavailable");
+
+    assert!(fixture.commands.is_empty(), "a stranger stands among those who hold and confirm");
 }
 
 #[tokio::test]

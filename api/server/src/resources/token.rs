@@ -10,9 +10,11 @@ use horizon_machinery::{
     refusal::{Reason, Refusal},
     status,
 };
+use tokio::sync::mpsc;
 
+use super::{Holder, Lookup};
 use crate::{
-    Command, SecretHash, Shared,
+    SecretHash, Shared,
     command::{Wish, ask},
     failure::Failure,
 };
@@ -27,7 +29,7 @@ pub(super) struct Tokens {
 }
 
 struct Known {
-    subject: String,
+    holder: Holder,
     since: Instant,
 }
 
@@ -35,19 +37,28 @@ struct Known {
 ///
 /// # Errors
 /// 429 or 503 when the store does not answer.
-pub(super) async fn subject_of(shared: &Shared, token: SecretHash) -> Result<Option<String>, Refusal> {
+pub(super) async fn holder_of(shared: &Shared, token: SecretHash) -> Result<Option<Holder>, Refusal> {
     let tokens = &shared.desk.tokens;
-    if let Some(subject) = tokens.known(token, Instant::now()) {
-        return Ok(Some(subject));
+    if let Some(holder) = tokens.known(token, Instant::now()) {
+        return Ok(Some(holder));
+    }
+    let lookups = &shared.state.keeper.lookups;
+    if !tokens.was_valid(token) && !has_place_for_strangers(lookups) {
+        return Err(refuse(&Failure::Busy));
     }
     // The moment before it is asked: what is answered may be older than its arrival.
     let since = Instant::now();
-    let found = ask(&shared.state.commands, Wish::Store, |reply| Command::LookupToken { token, reply }).await;
-    let subject = found.map_err(|failure| refuse(&failure))?;
-    if let Some(subject) = &subject {
-        tokens.remember(token, subject, since);
+    let found = ask(lookups, Wish::Store, |reply| Lookup { token, reply }).await;
+    let holder = found.map_err(|failure| refuse(&failure))?;
+    if let Some(holder) = &holder {
+        tokens.remember(token, holder, since);
     }
-    Ok(subject)
+    Ok(holder)
+}
+
+/// Tokens that nobody has seen valid may take half of the queue: those that were have the other half for themselves.
+fn has_place_for_strangers(lookups: &mpsc::Sender<Lookup>) -> bool {
+    lookups.capacity() > lookups.max_capacity() / 2
 }
 
 impl Tokens {
@@ -60,19 +71,23 @@ impl Tokens {
         self.life
     }
 
-    fn known(&self, token: SecretHash, now: Instant) -> Option<String> {
+    fn known(&self, token: SecretHash, now: Instant) -> Option<Holder> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.get(&token).filter(|known| now.duration_since(known.since) < self.life)?;
-        Some(known.subject.clone())
+        Some(known.holder.clone())
     }
 
-    fn remember(&self, token: SecretHash, subject: &str, since: Instant) {
+    fn was_valid(&self, token: SecretHash) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&token)
+    }
+
+    fn remember(&self, token: SecretHash, holder: &Holder, since: Instant) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= TOKENS_MAX {
             known.retain(|_, known| since.duration_since(known.since) < self.life);
         }
         if known.len() < TOKENS_MAX {
-            known.insert(token, Known { subject: subject.to_owned(), since });
+            known.insert(token, Known { holder: holder.clone(), since });
         }
     }
 }
@@ -94,6 +109,10 @@ mod tests {
 
     const LIFE: Duration = Duration::from_secs(5);
 
+    fn root() -> Holder {
+        Holder { subject: "default/root".into(), uid: "7".into() }
+    }
+
     fn hash(number: usize) -> SecretHash {
         SecretHash(*blake3::hash(&number.to_le_bytes()).as_bytes())
     }
@@ -101,24 +120,39 @@ mod tests {
     #[test]
     fn a_token_is_forgotten_after_seconds() {
         let (tokens, start) = (Tokens::new(LIFE), Instant::now());
-        tokens.remember(hash(1), "default/root", start);
+        tokens.remember(hash(1), &root(), start);
 
-        assert_eq!(tokens.known(hash(1), start), Some("default/root".to_owned()));
+        assert_eq!(tokens.known(hash(1), start), Some(root()));
         assert_eq!(tokens.known(hash(2), start), None);
         assert_eq!(tokens.known(hash(1), start + LIFE), None);
+    }
+
+    #[test]
+    fn strangers_leave_half_of_the_queue_to_tokens_that_were_valid() {
+        let (tokens, start) = (Tokens::new(LIFE), Instant::now());
+        tokens.remember(hash(1), &root(), start);
+        assert_eq!(tokens.known(hash(1), start + LIFE), None);
+        assert!(tokens.was_valid(hash(1)) && !tokens.was_valid(hash(2)));
+
+        let (lookups, _asked) = mpsc::channel(4);
+        for has_place in [true, true, false, false] {
+            assert_eq!(has_place_for_strangers(&lookups), has_place);
+            let (reply, _) = tokio::sync::oneshot::channel();
+            lookups.try_send(Lookup { token: hash(2), reply }).ok().unwrap();
+        }
     }
 
     #[test]
     fn a_flood_of_tokens_is_bounded_and_passes() {
         let (tokens, start) = (Tokens::new(LIFE), Instant::now());
         for number in 0..=TOKENS_MAX {
-            tokens.remember(hash(number), "default/root", start);
+            tokens.remember(hash(number), &root(), start);
         }
         assert_eq!(tokens.known.lock().unwrap().len(), TOKENS_MAX);
         assert_eq!(tokens.known(hash(TOKENS_MAX), start), None);
 
         let later = start + LIFE;
-        tokens.remember(hash(TOKENS_MAX), "default/root", later);
-        assert_eq!(tokens.known(hash(TOKENS_MAX), later), Some("default/root".to_owned()));
+        tokens.remember(hash(TOKENS_MAX), &root(), later);
+        assert_eq!(tokens.known(hash(TOKENS_MAX), later), Some(root()));
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn watch(
     let (api_version, kind) = (&resource.api_version(), &resource.kind);
     let subject = Subject { scope, api_version, kind, now: Duration::ZERO, timeout };
     let watcher = Watcher::start(&shelf.borrow_and_update(), subject, &watch);
-    let counters = Counters::of(&shared.state.keeper, form, resource);
+    let counters = Counters::of(shared, form, resource);
     let (sender, receiver) = mpsc::channel(1);
     let admins = shared.state.keeper.admins.clone();
     let shared = Arc::clone(shared);
@@ -75,6 +75,7 @@ pub(super) async fn watch(
         counters,
         start,
         looked: start,
+        answered: start,
         stopping: call.stopping.clone(),
         sender,
         _permit: permit,
@@ -98,6 +99,8 @@ struct Follower {
     start: Instant,
     /// When the token was last looked at.
     looked: Instant,
+    /// When somebody last answered whether it is valid.
+    answered: Instant,
     stopping: Option<Stopping>,
     sender: mpsc::Sender<Result<Bytes, Infallible>>,
     _permit: OwnedSemaphorePermit,
@@ -178,15 +181,20 @@ impl Follower {
     /// Says whether the caller may still watch.
     async fn look_again(&mut self) -> bool {
         self.looked = Instant::now();
-        match self.caller.again(&self.shared).await {
-            Ok(Some(caller)) => {
-                self.caller = caller;
-                self.caller.check(&self.target).is_ok()
+        let caller = match self.caller.again(&self.shared).await {
+            Ok(caller) => {
+                self.answered = self.looked;
+                caller
             }
-            Ok(None) => false,
-            // A store that is away for a moment ends nobody's watch.
-            Err(_) => true,
-        }
+            // A store that is away for a moment ends nobody's watch, and whoever is no Admin any more is none.
+            Err(_) => {
+                let is_short = self.answered.elapsed() < self.shared.desk.silence_max;
+                self.caller.in_force(&self.shared).filter(|_| is_short)
+            }
+        };
+        let Some(caller) = caller else { return false };
+        self.caller = caller;
+        self.caller.check(&self.target).is_ok()
     }
 }
 

@@ -23,7 +23,8 @@ impl FieldSet {
         Ok(Self::decode_node(fields)?.0.unwrap_or_default())
     }
 
-    /// Returns what is below a node, if anything, and whether the node itself is a member.
+    /// Returns what is below a node, if anything, and whether the node itself is a member. Null is an empty node, as to
+    /// the API server; it is written as `{}`, one level deeper.
     fn decode_node(node: &Value) -> Result<(Option<Self>, bool), BadStep> {
         let Value::Object(entries) = node else {
             return if node.is_null() { Ok((None, true)) } else { Err(BadStep(node.to_string())) };

@@ -475,7 +475,7 @@ fn keep_times_if_nothing_else(object: &mut Value, stored: &Value) {
 }
 
 /// Refuses an object for what is in it, under the kind that it says it is.
-fn invalid(object: &Value, causes: Causes) -> Refusal {
+pub(super) fn invalid(object: &Value, causes: Causes) -> Refusal {
     let api_version = rules::text(object.get("apiVersion"));
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let (kind, name) = (rules::text(object.get("kind")), rules::text(object.pointer("/metadata/name")));

@@ -546,6 +546,47 @@ fn an_object_does_not_grow_without_bound() {
 }
 
 #[test]
+fn owners_of_fields_do_not_nest_deeper_than_what_can_be_read() {
+    let entry = |levels: usize, inmost: Value| {
+        let fields = (0..levels).fold(inmost, |fields, _| json!({"f:z": fields}));
+        json!([{"manager": "m", "operation": "Update", "apiVersion": API, "fieldsType": "FieldsV1", "fieldsV1": fields}])
+    };
+    let before = stored();
+    for (levels, inmost, is_kept) in [
+        (95, json!({}), true),
+        (96, json!({}), false),
+        // A merge patch drops the field that is null.
+        (97, Value::Null, false),
+        (123, Value::Null, false),
+    ] {
+        let body = user(
+            json!({"name": "alice", "resourceVersion": "7", "managedFields": entry(levels, inmost)}),
+            json!({}),
+        );
+        let made =
+            user(json!({"name": "alice", "managedFields": body["metadata"]["managedFields"]}), json!({}));
+        let patch = json!({"metadata": {"managedFields": body["metadata"]["managedFields"]}});
+        for (change, stored) in [
+            (Change::Create(&made), None),
+            (Change::Replace(&body), Some(&before)),
+            (Change::MergePatch(&patch), Some(&before)),
+        ] {
+            let written = write(&request(change), stored);
+            let Ok(written) = written else {
+                let refusal = written.unwrap_err();
+                assert!(!is_kept, "{levels}: {refusal}");
+                assert_eq!((refusal.code, refusal.reason), (422, Reason::Invalid));
+                assert!(refusal.causes()[0].field.starts_with("metadata.managedFields[0].fieldsV1.f:z.f:z"));
+                continue;
+            };
+            assert!(is_kept, "{levels}");
+            let text = written.object.to_string();
+            assert_eq!(serde_json::from_str::<Value>(&text).ok(), Some(written.object));
+        }
+    }
+}
+
+#[test]
 fn a_patched_document_is_not_told() {
     const SECRET: &str = "correct-horse";
     let mut before = stored();

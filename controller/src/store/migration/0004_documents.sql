@@ -21,6 +21,8 @@ CREATE TABLE shelves (
 CREATE TABLE api_tokens (
     digest     BLOB PRIMARY KEY,
     subject    TEXT NOT NULL,
+    -- Of the Admin for whom it was made; empty for the operator of the host.
+    uid        TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL
 ) STRICT;

@@ -20,12 +20,15 @@ use horizon_machinery::{
 use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, watch},
+    task::AbortHandle,
     time::timeout,
 };
 use tokio_stream::StreamExt;
 use tower_service::Service;
 
-use super::super::{Admin, Admins, Deed, Desk, Keeper, NotKept, Write, routes, token::Tokens};
+use super::super::{
+    Admin, Admins, Deed, Desk, Holder, Keeper, Lookup, NotKept, Write, routes, token::Tokens,
+};
 use crate::{AppState, Command, SecretHash, Shared, Token};
 
 const LIMITS: Limits = Limits { changes_max: 10, bytes_max: 1 << 20 };
@@ -37,9 +40,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Fixture {
     pub(super) router: Router,
     pub(super) admins: watch::Sender<Arc<Admins>>,
-    pub(super) tokens: Arc<Mutex<BTreeMap<SecretHash, String>>>,
+    pub(super) tokens: Arc<Mutex<BTreeMap<SecretHash, Holder>>>,
     pub(super) rival: Arc<Mutex<usize>>,
+    /// What is asked of the task that people on the host ask too.
+    pub(super) commands: mpsc::Receiver<Command>,
     by_subject: BTreeMap<String, Token>,
+    looks_up: AbortHandle,
 }
 
 pub(super) struct Answer {
@@ -55,6 +61,10 @@ pub(super) struct Events {
 
 impl Fixture {
     pub(super) fn start() -> Self {
+        Self::start_with(Desk::default())
+    }
+
+    pub(super) fn start_with(desk: Desk) -> Self {
         let shelves: BTreeMap<String, watch::Sender<Arc<Collection>>> =
             Resource::all().iter().map(|resource| (resource.qualified(), shelf())).collect();
         let receivers = shelves.iter().map(|(name, shelf)| (name.clone(), shelf.subscribe())).collect();
@@ -62,26 +72,28 @@ impl Fixture {
         let (writes, queue) = mpsc::channel(64);
         tokio::spawn(keep(queue, shelves, Arc::clone(&rival)));
         let (tokens, by_subject, admins) = people();
-        let (commands, asked) = mpsc::channel(64);
-        tokio::spawn(look_up(asked, Arc::clone(&tokens)));
+        let (lookups, asked) = mpsc::channel(64);
+        let looks_up = tokio::spawn(look_up(asked, Arc::clone(&tokens))).abort_handle();
         let admins = watch::Sender::new(Arc::new(admins));
         let keeper = Keeper {
             shelves: Arc::new(receivers),
             admins: admins.subscribe(),
             writes,
+            lookups,
             counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };
+        let (sender, commands) = mpsc::channel(1);
         let state = AppState {
             view: watch::channel(Arc::default()).1,
-            commands,
+            commands: sender,
             metrics: Arc::new(String::new),
             console_url: "".into(),
             keeper,
         };
-        let desk = Desk { tokens: Tokens::new(TOKEN_LIFE), ..Desk::default() };
+        let desk = Desk { tokens: Tokens::new(TOKEN_LIFE), ..desk };
         let shared = Arc::new(Shared { desk, ..Arc::into_inner(Shared::new(state)).unwrap() });
-        Self { router: routes().with_state(shared), admins, tokens, rival, by_subject }
+        Self { router: routes().with_state(shared), admins, tokens, rival, commands, by_subject, looks_up }
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Answer {
@@ -131,9 +143,14 @@ impl Fixture {
         Events { pieces: response.into_body().into_data_stream(), rest: vec![] }
     }
 
+    /// Answers no more whose a token is.
+    pub(super) fn fall_silent(&self) {
+        self.looks_up.abort();
+    }
+
     /// Ends a token, as revoking it does.
     pub(super) fn revoke(&self, subject: &str) {
-        self.tokens.lock().unwrap().retain(|_, whose| whose != subject);
+        self.tokens.lock().unwrap().retain(|_, whose| whose.subject != subject);
     }
 }
 
@@ -158,6 +175,11 @@ impl Answer {
 }
 
 impl Events {
+    /// Says whether there may be more.
+    pub(super) async fn is_open(&mut self) -> bool {
+        timeout(Duration::ZERO, self.pieces.next()).await.is_err()
+    }
+
     /// Returns the next event as `TYPE name`; empty at the end.
     pub(super) async fn next(&mut self) -> String {
         loop {
@@ -190,7 +212,7 @@ fn shelf() -> watch::Sender<Arc<Collection>> {
     watch::Sender::new(Arc::new(Collection::new([], 1, 1, LIMITS)))
 }
 
-type People = (Arc<Mutex<BTreeMap<SecretHash, String>>>, BTreeMap<String, Token>, Admins);
+type People = (Arc<Mutex<BTreeMap<SecretHash, Holder>>>, BTreeMap<String, Token>, Admins);
 
 fn people() -> People {
     let mut tokens = BTreeMap::new();
@@ -203,20 +225,18 @@ fn people() -> People {
         ("foreign", AdminRole::Owner, Some("other")),
     ] {
         let token = Token::generate().unwrap();
-        tokens.insert(token.hash(), subject.to_owned());
+        let (holder, uid) = (subject.to_owned(), format!("uid-of-{subject}"));
+        tokens.insert(token.hash(), Holder { subject: holder, uid: uid.clone() });
         by_subject.insert(subject.to_owned(), token);
         let namespace = namespace.map(str::to_owned);
-        admins.insert(subject.to_owned(), Admin { key: None, role, namespace });
+        admins.insert(subject.to_owned(), Admin { key: None, uid, role, namespace });
     }
     (Arc::new(Mutex::new(tokens)), by_subject, admins)
 }
 
-async fn look_up(mut asked: mpsc::Receiver<Command>, tokens: Arc<Mutex<BTreeMap<SecretHash, String>>>) {
-    while let Some(command) = asked.recv().await {
-        // Nothing else is asked here; a reply that is dropped says so.
-        if let Command::LookupToken { token, reply } = command {
-            let _ = reply.send(Ok(tokens.lock().unwrap().get(&token).cloned()));
-        }
+async fn look_up(mut asked: mpsc::Receiver<Lookup>, tokens: Arc<Mutex<BTreeMap<SecretHash, Holder>>>) {
+    while let Some(Lookup { token, reply }) = asked.recv().await {
+        let _ = reply.send(Ok(tokens.lock().unwrap().get(&token).cloned()));
     }
 }
 
