@@ -33,6 +33,8 @@ pub struct Console {
     pub events: mpsc::Sender<Event>,
     pub views: watch::Receiver<Arc<View>>,
     pub admins: watch::Receiver<Arc<Admins>>,
+    /// Rises when tokens are ended.
+    pub endings: watch::Sender<u64>,
 }
 
 impl Console {
@@ -218,7 +220,8 @@ mod tests {
         let (_view, views) = watch::channel(Arc::default());
         let (_admins, admins) = watch::channel(Arc::default());
         let (commands, inbox) = mpsc::channel(64);
-        let console = tokio::spawn(Console { store, events, views, admins }.run(inbox));
+        let console =
+            tokio::spawn(Console { store, events, views, admins, endings: watch::Sender::new(0) }.run(inbox));
 
         let (reply, confirmed) = oneshot::channel();
         commands.send(Command::Confirm { reply }).await.ok().unwrap();

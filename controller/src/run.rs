@@ -100,13 +100,16 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let system_namespace = DEFAULT_NAMESPACE.into();
     let (lookups, asked) = mpsc::channel(lookups::WAITING_MAX);
     tasks.spawn("the lookup of tokens", lookups::run(store.clone(), asked));
-    let keeper = Keeper { shelves, admins, counts, writes, lookups, system_namespace };
+    let endings = watch::Sender::new(0);
+    let seen = endings.subscribe();
+    let keeper = Keeper { shelves, admins, counts, writes, lookups, endings: seen, system_namespace };
     let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
     let faces = Faces {
         events: events.clone(),
         store: store.clone(),
         views,
         keeper,
+        endings,
         watches,
         console_url,
         fingerprint,
@@ -146,6 +149,7 @@ struct Faces {
     store: Store,
     views: watch::Receiver<Arc<View>>,
     keeper: Keeper,
+    endings: watch::Sender<u64>,
     watches: Vec<(String, Arc<Detections>)>,
     console_url: String,
     fingerprint: String,
@@ -167,6 +171,7 @@ impl Faces {
             events: self.events.clone(),
             views: views.clone(),
             admins: self.keeper.admins.clone(),
+            endings: self.endings.clone(),
         };
         tasks.spawn("the console", console.run(inbox));
         let (store, watches, metric_views) = (self.store.clone(), self.watches.clone(), views.clone());

@@ -55,6 +55,7 @@ impl Console {
         let entry = entry("end-tokens", &subject, json!({}));
         let ended =
             self.store.end_api_tokens(subject.clone(), entry).await.map_err(|error| refuse(&error))?;
+        self.endings.send_modify(|endings| *endings += 1);
         let message = match ended {
             1 => format!("the token of {subject} is over"),
             count => format!("{count} tokens of {subject} are over"),
@@ -97,6 +98,7 @@ mod tests {
             events: mpsc::channel(1).0,
             views: watch::channel(Arc::default()).1,
             admins: watch::channel(Arc::new(admins)).1,
+            endings: watch::Sender::new(0),
         };
         let request = |key: ObjectKey| TokenRequest { admin: Some(key), life_s: 60 };
 

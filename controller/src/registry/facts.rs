@@ -310,7 +310,7 @@ async fn a_namespace_is_there_before_and_after_what_is_in_it() {
     user["metadata"]["namespace"] = "nowhere".into();
     let users = Resource::of(Kind::User);
     let nowhere = world.write_to(users, "nowhere", "eve", None, Deed::Put(user), "operator").await;
-    let mut lab = parsed(&world.shelf(namespace::resource()).get("lab").unwrap());
+    let mut lab = parsed(world.shelf(namespace::resource()).get("lab").unwrap());
     let version = Some(lab["metadata"]["resourceVersion"].as_str().unwrap().parse().unwrap());
     lab["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
     let used =

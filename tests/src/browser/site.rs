@@ -158,6 +158,7 @@ fn keeper() -> Keeper {
         counts: watch::channel(Arc::default()).1,
         writes: mpsc::channel(1).0,
         lookups: mpsc::channel(1).0,
+        endings: watch::channel(0).1,
         system_namespace: "horizon-system".into(),
     }
 }

@@ -136,7 +136,7 @@ mod tests {
 
     fn devices(version: u64, count: usize) -> Collection {
         let device = |number: usize| {
-            let user = if number % 2 == 0 { "alice" } else { "bob" };
+            let user = if number.is_multiple_of(2) { "alice" } else { "bob" };
             let object = json!({
                 "metadata": { "name": format!("d{number}"), "namespace": "default" },
                 "spec": { "userRef": { "name": user } },

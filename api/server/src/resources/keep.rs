@@ -101,6 +101,7 @@ mod tests {
             admins: watch::channel(Arc::default()).1,
             writes,
             lookups: mpsc::channel(1).0,
+            endings: watch::channel(0).1,
             counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };

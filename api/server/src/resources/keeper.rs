@@ -21,6 +21,8 @@ pub struct Keeper {
     pub writes: mpsc::Sender<Write>,
     /// Anybody can ask whose a made-up token is: such questions wait for one another, and nothing else waits for them.
     pub lookups: mpsc::Sender<Lookup>,
+    /// Rises when tokens were ended: what is remembered of any of them is over.
+    pub endings: watch::Receiver<u64>,
     /// The namespace whose Admins govern every one (`--system-namespace`); it is never deleted.
     pub system_namespace: Arc<str>,
 }

@@ -31,6 +31,8 @@ pub(super) struct Tokens {
 struct Known {
     holder: Holder,
     since: Instant,
+    /// How often tokens had been ended before.
+    endings: u64,
 }
 
 /// Finds whose a token is; `None` if nobody's.
@@ -39,7 +41,8 @@ struct Known {
 /// 429 or 503 when the store does not answer.
 pub(super) async fn holder_of(shared: &Shared, token: SecretHash) -> Result<Option<Holder>, Refusal> {
     let tokens = &shared.desk.tokens;
-    if let Some(holder) = tokens.known(token, Instant::now()) {
+    let endings = *shared.state.keeper.endings.borrow();
+    if let Some(holder) = tokens.known(token, Instant::now(), endings) {
         return Ok(Some(holder));
     }
     let lookups = &shared.state.keeper.lookups;
@@ -51,7 +54,7 @@ pub(super) async fn holder_of(shared: &Shared, token: SecretHash) -> Result<Opti
     let found = ask(lookups, Wish::Store, |reply| Lookup { token, reply }).await;
     let holder = found.map_err(|failure| refuse(&failure))?;
     if let Some(holder) = &holder {
-        tokens.remember(token, holder, since);
+        tokens.remember(token, holder, since, endings);
     }
     Ok(holder)
 }
@@ -71,9 +74,10 @@ impl Tokens {
         self.life
     }
 
-    fn known(&self, token: SecretHash, now: Instant) -> Option<Holder> {
+    fn known(&self, token: SecretHash, now: Instant, endings: u64) -> Option<Holder> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(&token).filter(|known| now.duration_since(known.since) < self.life)?;
+        let is_young = |known: &&Known| now.duration_since(known.since) < self.life;
+        let known = known.get(&token).filter(is_young).filter(|known| known.endings == endings)?;
         Some(known.holder.clone())
     }
 
@@ -81,13 +85,13 @@ impl Tokens {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&token)
     }
 
-    fn remember(&self, token: SecretHash, holder: &Holder, since: Instant) {
+    fn remember(&self, token: SecretHash, holder: &Holder, since: Instant, endings: u64) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= TOKENS_MAX {
             known.retain(|_, known| since.duration_since(known.since) < self.life);
         }
         if known.len() < TOKENS_MAX {
-            known.insert(token, Known { holder: holder.clone(), since });
+            known.insert(token, Known { holder: holder.clone(), since, endings });
         }
     }
 }
@@ -120,18 +124,22 @@ mod tests {
     #[test]
     fn a_token_is_forgotten_after_seconds() {
         let (tokens, start) = (Tokens::new(LIFE), Instant::now());
-        tokens.remember(hash(1), &root(), start);
+        tokens.remember(hash(1), &root(), start, 0);
 
-        assert_eq!(tokens.known(hash(1), start), Some(root()));
-        assert_eq!(tokens.known(hash(2), start), None);
-        assert_eq!(tokens.known(hash(1), start + LIFE), None);
+        assert_eq!(tokens.known(hash(1), start, 0), Some(root()));
+        assert_eq!(tokens.known(hash(2), start, 0), None);
+        assert_eq!(tokens.known(hash(1), start + LIFE, 0), None);
+        // Somebody ended tokens: this may be one of them.
+        assert_eq!(tokens.known(hash(1), start, 1), None);
     }
 
     #[test]
     fn strangers_leave_half_of_the_queue_to_tokens_that_were_valid() {
         let (tokens, start) = (Tokens::new(LIFE), Instant::now());
-        tokens.remember(hash(1), &root(), start);
-        assert_eq!(tokens.known(hash(1), start + LIFE), None);
+        tokens.remember(hash(1), &root(), start, 0);
+        assert_eq!(tokens.known(hash(1), start + LIFE, 0), None);
+        // Somebody ended tokens: this may be one of them.
+        assert_eq!(tokens.known(hash(1), start, 1), None);
         assert!(tokens.was_valid(hash(1)) && !tokens.was_valid(hash(2)));
 
         let (lookups, _asked) = mpsc::channel(4);
@@ -146,13 +154,13 @@ mod tests {
     fn a_flood_of_tokens_is_bounded_and_passes() {
         let (tokens, start) = (Tokens::new(LIFE), Instant::now());
         for number in 0..=TOKENS_MAX {
-            tokens.remember(hash(number), &root(), start);
+            tokens.remember(hash(number), &root(), start, 0);
         }
         assert_eq!(tokens.known.lock().unwrap().len(), TOKENS_MAX);
-        assert_eq!(tokens.known(hash(TOKENS_MAX), start), None);
+        assert_eq!(tokens.known(hash(TOKENS_MAX), start, 0), None);
 
         let later = start + LIFE;
-        tokens.remember(hash(TOKENS_MAX), &root(), later);
-        assert_eq!(tokens.known(hash(TOKENS_MAX), later), Some(root()));
+        tokens.remember(hash(TOKENS_MAX), &root(), later, 0);
+        assert_eq!(tokens.known(hash(TOKENS_MAX), later, 0), Some(root()));
     }
 }

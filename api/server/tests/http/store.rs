@@ -211,6 +211,7 @@ fn keeper() -> (Keeper, Owners) {
         counts: watch::channel(Arc::default()).1,
         writes: mpsc::channel(1).0,
         lookups,
+        endings: watch::channel(0).1,
         system_namespace: "horizon-system".into(),
     };
     (keeper, (users, admins))

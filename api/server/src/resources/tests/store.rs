@@ -80,6 +80,7 @@ impl Fixture {
             admins: admins.subscribe(),
             writes,
             lookups,
+            endings: watch::channel(0).1,
             counts: watch::channel(Arc::default()).1,
             system_namespace: "horizon-system".into(),
         };
