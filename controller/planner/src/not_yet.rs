@@ -83,7 +83,9 @@ pub(crate) fn not_yet_effective(spec: &ResourceSpec) -> Vec<(String, &'static st
         ResourceSpec::PersonalKey(spec) => find(PERSONAL_KEY, spec),
         ResourceSpec::AccessPolicy(spec) => find(ACCESS_POLICY, spec),
         ResourceSpec::ConnectionProfile(_) => whole("profiles are offered to nobody yet"),
-        ResourceSpec::Admin(_) => whole("admins sign in with links of `horizon-controller` only, so far"),
+        ResourceSpec::Admin(_) => whole(
+            "admins use the resource API (`horizon-controller kubeconfig NAME`) and do not sign in to the console yet",
+        ),
         ResourceSpec::AlertRule(_) => whole("alerts wake nobody yet"),
         ResourceSpec::User(_) | ResourceSpec::Device(_) | ResourceSpec::AccessTest(_) => vec![],
     }

@@ -99,7 +99,7 @@ fn ended_tokens_lock_out() {
         kubectl.write("eve.yaml", AUDITOR)?;
         kubectl.done(&["apply", "-f", "eve.yaml"])?;
         // Thirty days, when nothing is said.
-        let config = controller.path().join("kubeconfig.yaml");
+        let config = controller.path().join("of-eve.yaml");
         controller.verb(&["kubeconfig", "eve", "--out", config.to_str().unwrap()])?.success()?;
         let eve = Kubectl::new(program().unwrap(), config, controller.path().join("eve"))?;
         eve.done(&["get", "users"])?;
