@@ -7,7 +7,7 @@ use horizon_api::resource::{
     RegistrationKey, Server, User, VERSION,
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    CustomResourceDefinition, JSONSchemaProps, JSONSchemaPropsOrArray,
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
 use kube::core::CustomResourceExt;
 
@@ -22,7 +22,7 @@ fn definition(kind: Kind) -> CustomResourceDefinition {
 }
 
 /// An item of a list has no default in the schema, only in the type: `kubectl apply` sends lists whole, so an item that
-/// was filled in would be one that somebody changed, again and again.
+/// was filled in would be one that somebody changed, again and again. What tells items apart must have one all the same.
 fn forget_defaults(schema: &mut JSONSchemaProps, is_in_list: bool) {
     if is_in_list {
         schema.default = None;
@@ -32,9 +32,20 @@ fn forget_defaults(schema: &mut JSONSchemaProps, is_in_list: bool) {
         .iter_mut()
         .flat_map(|map| map.values_mut())
         .for_each(|s| forget_defaults(s, is_in_list));
+    let keys = schema.x_kubernetes_list_map_keys.clone().unwrap_or_default();
     if let Some(JSONSchemaPropsOrArray::Schema(items)) = schema.items.as_mut() {
+        let of_keys: Vec<_> = keys.iter().map(|key| default_of(items, key)).collect();
         forget_defaults(items, true);
+        for (key, default) in keys.iter().zip(of_keys) {
+            if let Some(property) = items.properties.as_mut().and_then(|all| all.get_mut(key)) {
+                property.default = default;
+            }
+        }
     }
+}
+
+fn default_of(items: &JSONSchemaProps, key: &str) -> Option<JSON> {
+    items.properties.as_ref()?.get(key)?.default.clone()
 }
 
 fn derived(kind: Kind) -> CustomResourceDefinition {
@@ -144,4 +155,31 @@ fn collect_unbounded(schema: &serde_json::Value, path: &str, unbounded: &mut Vec
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
         collect_unbounded(property, &format!("{path}.{name}"), unbounded);
     }
+}
+
+/// An API server refuses a definition without.
+#[test]
+fn what_tells_items_apart_is_required_or_has_a_default() {
+    fn look(schema: &JSONSchemaProps, path: &str, lacking: &mut Vec<String>) {
+        for (name, property) in schema.properties.iter().flatten() {
+            look(property, &format!("{path}.{name}"), lacking);
+        }
+        let Some(JSONSchemaPropsOrArray::Schema(items)) = &schema.items else { return };
+        for key in schema.x_kubernetes_list_map_keys.iter().flatten() {
+            let is_required = items.required.as_ref().is_some_and(|required| required.contains(key));
+            if !is_required && default_of(items, key).is_none() {
+                lacking.push(format!("{path}[].{key}"));
+            }
+        }
+        look(items, &format!("{path}[]"), lacking);
+    }
+
+    let mut lacking = vec![];
+    for kind in Kind::ALL {
+        let versions = definition(kind).spec.versions;
+        let schema = versions[0].schema.as_ref().and_then(|schema| schema.open_api_v3_schema.clone());
+        look(&schema.expect("every version has a schema"), kind.as_str(), &mut lacking);
+    }
+
+    assert_eq!(lacking, [""; 0]);
 }
