@@ -337,5 +337,5 @@ fn hours_are_looked_at_while_they_are_closed() {
     let effects = effects(&compiled(vec![]), &compiled(vec![rule]), &BTreeSet::new(), 0);
 
     let lines: Vec<_> = effects.lines.iter().map(ToString::to_string).collect();
-    assert_eq!(lines, ["+ a → b tcp/22 at other hours (1 device gains) [:0]"]);
+    assert_eq!(lines, ["+ a → b tcp/22 at other hours (1 device gains) []"]);
 }
