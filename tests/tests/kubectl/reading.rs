@@ -61,7 +61,7 @@ NAMESPACE   NAME                                    ACTION   NETWORK   PROGRAMME
 default     accesspolicy.horizon.dev/staff-to-web   Allow    office    False        0s
 
 NAMESPACE   NAME                         POOLS                      ALLOCATED   READY   AGE
-default     network.horizon.dev/office   10.77.0.0/24,fd77:1::/64   0           False   0s
+default     network.horizon.dev/office   10.77.0.0/24,fd77:1::/64   2           False   0s
 
 NAMESPACE   NAME                                   USER    EXPIRES   USABLE   AGE
 default     personalkey.horizon.dev/alice-laptop   alice             True     0s
@@ -82,13 +82,16 @@ fn every_kind_has_its_table() {
         let quickstart = manifests().join("quickstart");
         kubectl.done(&["apply", "-f", quickstart.to_str().unwrap()])?;
 
-        let text = masked(&kubectl.done(&["get", "horizon", "-A"])?);
-        // How many revisions six objects make depends on how fast they come.
-        let row = "server.horizon.dev/gw-1   False       ";
-        let (before, after) = text.split_once(row).unwrap_or_default();
-        let text = format!("{before}{row}N{}", after.trim_start_matches(|c: char| c.is_ascii_digit()));
-        ensure!(text == EVERY_KIND, "{text}");
-        Ok(())
+        // Statuses and counters follow the objects.
+        wait_for("every table is as expected", || {
+            let text = masked(&kubectl.done(&["get", "horizon", "-A"])?);
+            // How many revisions six objects make depends on how fast they come.
+            let row = "server.horizon.dev/gw-1   False       ";
+            let (before, after) = text.split_once(row).unwrap_or_default();
+            let text = format!("{before}{row}N{}", after.trim_start_matches(|c: char| c.is_ascii_digit()));
+            ensure!(text == EVERY_KIND, "{text}");
+            Ok(true)
+        })
     });
 }
 
