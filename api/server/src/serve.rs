@@ -165,9 +165,18 @@ async fn answer(
     request: hyper::Request<Incoming>,
 ) -> Result<Response, Infallible> {
     let mut request = request.map(Body::new);
+    name_host(&mut request);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(stopping);
     router.call(request).await
+}
+
+/// HTTP/2 says in the address of a request what HTTP/1.1 says in a header (RFC 9113 §8.3.1).
+fn name_host(request: &mut hyper::Request<Body>) {
+    let authority = request.uri().authority().and_then(|authority| authority.as_str().parse().ok());
+    if let Some(host) = authority.filter(|_| !request.headers().contains_key(hyper::header::HOST)) {
+        request.headers_mut().insert(hyper::header::HOST, host);
+    }
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
