@@ -82,9 +82,16 @@ pub struct WhyArgs {
 
 #[derive(clap::Args)]
 pub struct RunArgs {
-    /// Folders of manifests; without any, everything is declared by the resource API.
+    /// Folders of manifests; without any, and without `--kube`, everything is declared by the resource API.
     #[arg(long, env = "HORIZON_MANIFESTS", num_args = 1.., value_delimiter = ',')]
     pub manifests: Vec<PathBuf>,
+    /// Resources are also those of the Kubernetes cluster that `$KUBECONFIG` names, or in which this runs: its
+    /// CustomResourceDefinitions are their store.
+    #[arg(long, env = "HORIZON_KUBE")]
+    pub kube: bool,
+    /// Look at this namespace of the cluster only, and not at all of them.
+    #[arg(long, env = "HORIZON_KUBE_NAMESPACE", requires = "kube")]
+    pub kube_namespace: Option<String>,
     #[command(flatten)]
     pub data: DataArgs,
     /// Console and API (HTTPS, TCP).

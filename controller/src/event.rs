@@ -5,7 +5,9 @@ use std::{net::IpAddr, sync::Arc};
 use horizon_api::{
     assignment::Version,
     http,
+    join::JoinString,
     key::PublicKey,
+    resource::ObjectKey,
     section::ContentHash,
     token::TokenText,
     wire::{
@@ -17,12 +19,21 @@ use horizon_api::{
 use horizon_planner::manifest::Parsed;
 use tokio::sync::oneshot;
 
-use crate::{fate::ApiChanges, source::files::FolderScan};
+use crate::{
+    fate::ApiChanges,
+    source::{cluster::ClusterScan, files::FolderScan},
+};
 
 /// One thing that happened. Closed: the reconciler handles each.
 pub enum Event {
     /// A source was read.
     Scanned { source: String, scan: Arc<FolderScan>, parsed: Parsed },
+    /// The cluster was looked at.
+    Cluster(ClusterScan),
+    /// The token of a key is to be made, which a secret of the cluster will hold; nothing where it has one, or is gone.
+    MakeToken(ObjectKey, oneshot::Sender<Option<MadeToken>>),
+    /// It is in its secret: it is good from here on.
+    TokenWritten(ObjectKey, MadeToken, oneshot::Sender<Result<(), String>>),
     /// Clients of the resource API changed something; the answer is that it was compiled.
     Api(ApiChanges, oneshot::Sender<()>),
     /// A gateway presents a registration token.
@@ -64,6 +75,13 @@ pub struct ReadFolder {
     pub path: String,
     pub scan: FolderScan,
     pub parsed: Parsed,
+}
+
+/// A token that nobody has yet.
+pub struct MadeToken {
+    /// The uid of the key's object.
+    pub uid: String,
+    pub join: JoinString,
 }
 
 /// Where the answer to an operator goes.

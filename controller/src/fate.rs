@@ -15,7 +15,7 @@ pub type Fates = BTreeMap<ObjectKey, Fate>;
 #[derive(Clone, Debug)]
 pub enum Fate {
     InForce(Box<InForce>),
-    /// The resource API owns it, and it is not in force.
+    /// The resource API owns it, or the cluster declares it, and it is not in force.
     Waiting(Waiting),
     /// It is neither in force nor declared.
     Gone,
@@ -31,8 +31,10 @@ pub struct InForce {
     /// The revision that last changed it.
     pub revision: u64,
     pub conditions: Vec<Condition>,
-    /// The generation of the client's text that was looked at, where a client wrote one.
+    /// The generation of the text that was looked at, where a client wrote one or a cluster has it.
     pub observed: Option<i64>,
+    /// It is a key of a cluster that is declared with `generate: {}`, and has no token yet.
+    pub lacks_token: bool,
 }
 
 /// An object that is kept out.

@@ -18,6 +18,11 @@ use crate::store::Start;
 
 const ROOT: &str = "root.key";
 
+/// Says whether a delegation of another epoch can be signed: the root key is there.
+pub fn can_sign_epochs(data: &Path) -> bool {
+    data.join(ROOT).exists()
+}
+
 /// Who the controller is.
 pub struct ControllerIdentity {
     online: SecretKey,

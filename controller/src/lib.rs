@@ -21,4 +21,5 @@ pub mod snapshot;
 pub mod source;
 pub mod store;
 pub mod tasks;
+pub mod turn;
 pub mod verbs;

@@ -5,6 +5,7 @@
 mod api_object;
 mod before;
 mod change;
+mod cluster;
 mod compile;
 mod confirm;
 mod delegation;
@@ -22,6 +23,7 @@ mod refusal_limit;
 mod retry;
 mod revocation;
 mod state;
+mod untold;
 mod verb;
 mod view;
 mod why;
@@ -58,6 +60,8 @@ pub struct Parts {
     pub identity: ControllerIdentity,
     /// Names of the sources that will be scanned: until each was, nothing is pruned.
     pub sources: Vec<String>,
+    /// A cluster is among them, and hears what becomes of objects.
+    pub has_cluster: bool,
     pub advertised: Advertised,
 }
 
@@ -67,6 +71,8 @@ pub struct Published {
     pub views: watch::Receiver<Arc<View>>,
     /// What becomes of objects; the first word is about every one.
     pub fates: mpsc::Receiver<Fates>,
+    /// The same for the cluster.
+    pub cluster_fates: mpsc::Receiver<Fates>,
     pub admins: watch::Receiver<Arc<Admins>>,
     pub counts: watch::Receiver<Arc<Counts>>,
 }
@@ -83,6 +89,7 @@ pub struct Reconciler {
     views: watch::Sender<Arc<View>>,
     view_is_due: bool,
     fates: mpsc::Sender<Fates>,
+    cluster_fates: mpsc::Sender<Fates>,
     admins: watch::Sender<Arc<Admins>>,
     counts: watch::Sender<Arc<Counts>>,
 }
@@ -100,9 +107,12 @@ impl Reconciler {
     /// # Errors
     /// When the store cannot be read or holds what this version does not know.
     pub async fn new(parts: Parts) -> anyhow::Result<(Self, Published)> {
-        let Parts { store, identity, sources, advertised } = parts;
+        let Parts { store, identity, sources, has_cluster, advertised } = parts;
         let stored = store.load().await.context("read the store")?;
-        let state = State::from_stored(stored, sources, clock::unix_ms())?;
+        let mut state = State::from_stored(stored, sources, clock::unix_ms())?;
+        if has_cluster {
+            state.untold.tell_cluster();
+        }
         let snapshot = Snapshot {
             delegation: identity.delegation().signed.clone(),
             gateways: state.gateway_snapshots(),
@@ -111,6 +121,7 @@ impl Reconciler {
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
         // One word waits at most: while it does, the next one grows.
         let (fates, fates_seen) = mpsc::channel(1);
+        let (cluster_fates, cluster_fates_seen) = mpsc::channel(1);
         let (admins, admins_seen) = watch::channel(Arc::default());
         let (counts, counts_seen) = watch::channel(Arc::default());
         let mut reconciler = Self {
@@ -124,6 +135,7 @@ impl Reconciler {
             views,
             view_is_due: true,
             fates,
+            cluster_fates,
             admins,
             counts,
         };
@@ -136,6 +148,7 @@ impl Reconciler {
             snapshots: snapshots_seen,
             views: views_seen,
             fates: fates_seen,
+            cluster_fates: cluster_fates_seen,
             admins: admins_seen,
             counts: counts_seen,
         };
@@ -147,7 +160,7 @@ impl Reconciler {
         let mut view_timer = tokio::time::interval(VIEW_EVERY);
         let mut wake_timer = tokio::time::interval(WAKE_EVERY);
         let mut delegation_timer = tokio::time::interval(DELEGATION_EVERY);
-        let fates = self.fates.clone();
+        let (fates, cluster_fates) = (self.fates.clone(), self.cluster_fates.clone());
         // Where there is nothing, that is the first word.
         let mut has_told = false;
         if self.state.has_read_all {
@@ -164,9 +177,12 @@ impl Reconciler {
                         self.publish_view();
                     }
                 }
-                Ok(place) = fates.reserve(), if !has_told || !self.state.untold.is_empty() => {
+                Ok(place) = fates.reserve(), if !has_told || !self.state.untold.is_registry_told() => {
                     has_told = true;
                     place.send(self.state.take_fates());
+                }
+                Ok(place) = cluster_fates.reserve(), if self.state.has_read_all && !self.state.untold.is_cluster_told() => {
+                    place.send(self.state.take_cluster_fates());
                 }
                 _ = wake_timer.tick() => self.wake().await,
                 _ = delegation_timer.tick() => self.renew_delegation().await,
@@ -181,6 +197,9 @@ impl Reconciler {
                 self.state.scanned(&source, &scan, parsed);
                 self.recompile_or_log("scan").await;
             }
+            Event::Cluster(scan) => self.see_cluster(scan).await,
+            Event::MakeToken(key, reply) => drop(reply.send(self.make_token(&key))),
+            Event::TokenWritten(key, made, reply) => drop(reply.send(self.keep_token(key, made).await)),
             Event::Api(changes, done) => {
                 self.change_api_objects(changes).await;
                 // A registry that is gone takes the process with it.

@@ -56,6 +56,8 @@ pub struct Registry {
     leaving: Leaving,
     happened: Events,
     seal: Seal,
+    /// Resources are a cluster's, and are written there.
+    has_cluster: bool,
     /// What the reconciler said and the store refused.
     unlearned: Fates,
     retry_at: Option<Instant>,

@@ -1,26 +1,20 @@
 //! `horizon-controller run`: builds the parts; only this file knows them all.
 
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+mod folders;
+mod listening;
+
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use horizon_api::{
     http::View,
-    resource::DEFAULT_NAMESPACE,
-    wire::{ALPN_CFG, ALPN_DEV},
+    resource::{DEFAULT_NAMESPACE, Kind},
 };
 use horizon_api_server::{
-    AppState, ControlSocket, Keeper, console_router, control_router, serve_https, serve_unix,
+    Admins, AppState, ControlSocket, Counts, Keeper, console_router, control_router, serve_https, serve_unix,
 };
-use horizon_node::{
-    clock,
-    failure::{Failure, cannot_listen},
-    quic,
-};
+use horizon_kube::{Cluster, Fence};
+use horizon_node::{clock, failure::Failure};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -28,23 +22,24 @@ use tokio::{
 };
 use tracing::info;
 
+use self::listening::Listening;
 use crate::{
     args::RunArgs,
-    certificate,
     console::{Console, lookups},
     event::Event,
+    fate::Fates,
     identity::ControllerIdentity,
     metrics,
     push::{self, PushContext},
     reconciler::{Advertised, Parts, Published, Reconciler},
     registry::{self, Registry, Seal},
     source::{
-        Reader,
-        files::{self, Detections, FolderWatch, Watch},
+        cluster::{self, Desk},
+        files::Detections,
     },
     store::Store,
     tasks::Tasks,
-    verbs::SOCKET,
+    turn,
 };
 
 /// Events that wait for the reconciler: a heartbeat of each of 1,000 gateways.
@@ -64,46 +59,30 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let advertised = advertised(args.advertise.as_deref(), args.quic)?;
     let data = args.data.folder;
-    let store = {
-        let data = data.clone();
-        tokio::task::spawn_blocking(move || Store::open(&data)).await?.context("open the store")?
-    };
+    let folders = folders::folders(&args.manifests)?;
+    let cluster = if args.kube { Some(Cluster::find(args.kube_namespace).await?) } else { None };
+    let (store, fence) = open_store(&data, cluster.as_ref()).await?;
     let identity = ControllerIdentity::load(&data, store.start(), clock::unix_s())?;
-    let tls = certificate::server_config(&data, &advertised.host)?;
-    let fingerprint = certificate::fingerprint(&data).context("read the console's certificate")?;
-    let endpoint = quic::listen(identity.online(), &[ALPN_CFG, ALPN_DEV], args.quic).map_err(|error| {
-        match error.downcast::<std::io::Error>() {
-            Ok(error) => cannot_listen("UDP", args.quic, "--quic", &error).into(),
-            Err(error) => error,
-        }
-    })?;
-    let listener = TcpListener::bind(args.http)
-        .await
-        .map_err(|error| cannot_listen("TCP", args.http, "--http", &error))?;
-    let path = data.join(SOCKET);
-    let socket = ControlSocket::bind(&path).await.with_context(|| format!("listen on {}", path.display()))?;
-    let console_url = format!("https://{}:{}", bracketed(&advertised.host), listener.local_addr()?.port());
-    let folders = folders(&args.manifests)?;
-    let sources = folders.iter().map(|(source, _)| source.clone()).collect();
+    let listening = Listening::open(&data, &identity, args.http, args.quic, &advertised.host).await?;
+    let kinds = cluster.iter().flat_map(|_| Kind::ALL.map(cluster::source_of));
+    let sources = folders.iter().map(|(source, _)| source.clone()).chain(kinds).collect();
+    let has_cluster = cluster.is_some();
     let (reconciler, published) =
-        Reconciler::new(Parts { store: store.clone(), identity, sources, advertised }).await?;
+        Reconciler::new(Parts { store: store.clone(), identity, sources, has_cluster, advertised }).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let mut tasks = Tasks::default();
-    let Published { snapshots, views, fates, admins, counts } = published;
+    let Published { snapshots, views, fates, cluster_fates, admins, counts } = published;
     tasks.spawn("the reconciler", reconciler.run(inbox));
-    let (writes, written) = mpsc::channel(WRITES_MAX);
-    let seal = Seal::load(&data)?;
-    let parts =
-        registry::Parts { store: store.clone(), fates, events: events.clone(), writes: written, seal };
-    let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
-    tasks.spawn("the registry", registry.run());
-    let system_namespace = DEFAULT_NAMESPACE.into();
-    let (lookups, asked) = mpsc::channel(lookups::WAITING_MAX);
-    tasks.spawn("the lookup of tokens", lookups::run(store.clone(), asked));
+    let api = Api { store: &store, data: &data, events: &events, has_cluster };
     let endings = watch::Sender::new(0);
-    let seen = endings.subscribe();
-    let keeper = Keeper { shelves, admins, counts, writes, lookups, endings: seen, system_namespace };
-    let watches = watch_folders(&folders, &views, &events, &mut tasks).await?;
+    let keeper = api.start(fates, admins, counts, endings.subscribe(), &mut tasks).await?;
+    let watches = folders::watch(&folders, &views, &events, &mut tasks).await?;
+    if let Some(cluster) = cluster {
+        let namespace = cluster.scope().unwrap_or("*");
+        info!(address = cluster.address(), namespace, "the cluster is watched");
+        tasks.spawn("the watch of the cluster", Desk::new(cluster, cluster_fates, events.clone()).run());
+    }
+    let Listening { endpoint, listener, socket, tls, fingerprint, console_url } = listening;
     let faces = Faces {
         events: events.clone(),
         store: store.clone(),
@@ -117,7 +96,10 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (stop, stopped) = watch::channel(false);
     let context = PushContext { events, snapshots };
     tasks.spawn("the push task", push::run(endpoint.clone(), context));
-    let mut served = faces.serve(listener, tls, socket, stopped, &mut tasks);
+    let mut served = faces.serve(listener, tls, socket, stopped.clone(), &mut tasks);
+    if let Some(fence) = fence {
+        served.spawn("the Lease of the cluster", turn::keep(fence, until(stopped)));
+    }
     wait_for_end(&store, &mut tasks, &mut served).await?;
     info!("controller stops");
     stop.send_replace(true);
@@ -128,6 +110,53 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     drop(faces);
     store.close().await;
     Ok(())
+}
+
+/// Opens the store; where a cluster is served, once it is the turn of this process.
+async fn open_store(data: &Path, cluster: Option<&Cluster>) -> anyhow::Result<(Store, Option<Fence>)> {
+    if let Some(cluster) = cluster {
+        let (store, fence) = turn::take(cluster, data).await?;
+        return Ok((store, Some(fence)));
+    }
+    let data = data.to_owned();
+    let store = tokio::task::spawn_blocking(move || Store::open(&data)).await?.context("open the store")?;
+    Ok((store, None))
+}
+
+/// What the resource API is made of.
+struct Api<'a> {
+    store: &'a Store,
+    data: &'a Path,
+    events: &'a mpsc::Sender<Event>,
+    has_cluster: bool,
+}
+
+impl Api<'_> {
+    /// Starts what keeps its objects, and returns what asks it.
+    async fn start(
+        &self,
+        fates: mpsc::Receiver<Fates>,
+        admins: watch::Receiver<Arc<Admins>>,
+        counts: watch::Receiver<Arc<Counts>>,
+        endings: watch::Receiver<u64>,
+        tasks: &mut Tasks,
+    ) -> anyhow::Result<Keeper> {
+        let (writes, written) = mpsc::channel(WRITES_MAX);
+        let parts = registry::Parts {
+            store: self.store.clone(),
+            fates,
+            events: self.events.clone(),
+            writes: written,
+            seal: Seal::load(self.data)?,
+            has_cluster: self.has_cluster,
+        };
+        let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
+        tasks.spawn("the registry", registry.run());
+        let (lookups, asked) = mpsc::channel(lookups::WAITING_MAX);
+        tasks.spawn("the lookup of tokens", lookups::run(self.store.clone(), asked));
+        let system_namespace = DEFAULT_NAMESPACE.into();
+        Ok(Keeper { shelves, admins, counts, writes, lookups, endings, system_namespace })
+    }
 }
 
 /// A task that ends when it should not takes the process down, and so does a thread of the store.
@@ -198,57 +227,6 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     drop(stopped.wait_for(|stopped| *stopped).await);
 }
 
-/// Returns each folder with the name of its source: its absolute path, however it was written and wherever the
-/// process stands. Links stay in it, because what they lead to is swapped.
-fn folders(manifests: &[PathBuf]) -> anyhow::Result<Vec<(String, PathBuf)>> {
-    let mut folders: Vec<(String, PathBuf)> = Vec::new();
-    for folder in manifests {
-        let path = std::path::absolute(folder).with_context(|| format!("find {}", folder.display()))?;
-        let path: PathBuf = path.components().collect();
-        if let Some((_, other)) = folders.iter().find(|(_, other)| is_same_folder(other, &path)) {
-            let (other, path) = (other.display(), path.display());
-            let text = format!("--manifests {path}: is the same folder as {other}; name it once");
-            return Err(Failure::Usage(text).into());
-        }
-        folders.push((format!("files:{}", path.display()), path));
-    }
-    Ok(folders)
-}
-
-fn is_same_folder(one: &Path, other: &Path) -> bool {
-    let real = |path: &Path| path.canonicalize().ok();
-    one == other || real(one).is_some_and(|one| real(other) == Some(one))
-}
-
-async fn watch_folders(
-    folders: &[(String, PathBuf)],
-    views: &watch::Receiver<Arc<View>>,
-    events: &mpsc::Sender<Event>,
-    tasks: &mut Tasks,
-) -> anyhow::Result<Vec<(String, Arc<Detections>)>> {
-    let mut watches = Vec::new();
-    for (source, root) in folders {
-        let path = source.trim_start_matches("files:");
-        let had_manifests = views.borrow().sources.iter().any(|s| s.path == path && s.objects > 0);
-        let FolderWatch { mut scans, detections } = files::watch(Watch::new(root, had_manifests)).await?;
-        watches.push((source.clone(), detections));
-        let (source, events) = (source.clone(), events.clone());
-        let mut reader = Reader::default();
-        tasks.spawn("the watch of a folder", async move {
-            loop {
-                let scan = scans.borrow_and_update().clone();
-                // Parsing takes long enough to be in the way of what waits for the network.
-                let parsed = tokio::task::block_in_place(|| reader.read(&scan.files));
-                let sent = events.send(Event::Scanned { source: source.clone(), scan, parsed }).await;
-                if sent.is_err() || scans.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-    Ok(watches)
-}
-
 fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised> {
     let Some(text) = flag else {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned();
@@ -264,36 +242,4 @@ fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised
         return Err(wrong().into());
     }
     Ok(Advertised { host, port: port.parse().map_err(|_| wrong())? })
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_folder_has_one_name_however_it_is_written() {
-        let names = |path: &str| folders(&[path.into()]).expect("a name").remove(0).0;
-
-        assert_eq!(names("/etc/horizon/"), "files:/etc/horizon");
-        assert_eq!(names("/etc/./horizon//"), "files:/etc/horizon");
-        assert_eq!(names("/etc/horizon"), "files:/etc/horizon");
-    }
-
-    #[test]
-    fn the_same_folder_twice_is_refused() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |path: &str| folder.path().join(path);
-        std::fs::create_dir_all(at("a")).expect("made");
-        std::fs::create_dir_all(at("b")).expect("made");
-        std::os::unix::fs::symlink("a", at("link")).expect("made");
-
-        assert!(folders(&[at("a"), at("b")]).is_ok());
-        assert!(folders(&[at("a"), at("a/")]).is_err());
-        assert!(folders(&[at("a"), at("link")]).is_err());
-        assert!(folders(&["/nowhere".into(), "/nowhere/".into()]).is_err());
-    }
 }

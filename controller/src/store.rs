@@ -10,6 +10,7 @@ mod assignment;
 mod audit;
 mod binding;
 mod commit;
+mod definition;
 mod document;
 mod error;
 mod event;
@@ -51,6 +52,7 @@ pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use binding::{Binding, NodeKind, Seen};
 pub use commit::{CommitOutcome, CommitRevision, Restored};
+pub use definition::Definition;
 pub use document::{Document, DocumentChanges, DocumentKey, StoredDocuments};
 pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
@@ -151,6 +153,27 @@ impl Store {
     /// Writes without changing anything, to find out whether writing works again.
     pub async fn probe(&self) -> Result<()> {
         self.parts.writer.write(meta::touch).await
+    }
+
+    /// Begins the next epoch, before anything was read: whoever had the store before may still run.
+    ///
+    /// # Errors
+    /// When the store refuses; then the epoch is what it was.
+    pub async fn raise_epoch(mut self) -> Result<Self> {
+        let epoch = self.parts.writer.write(meta::raise_epoch).await?;
+        let parts = Arc::get_mut(&mut self.parts)
+            .ok_or_else(|| StoreError::Misuse("the epoch is raised before the store is shared".into()))?;
+        parts.start.epoch = epoch;
+        info!(epoch, "the next epoch begins");
+        Ok(self)
+    }
+
+    /// Remembers the definitions of kinds in the cluster.
+    pub async fn set_definitions(&self, definitions: Vec<Definition>) -> Result<()> {
+        let work = |statements: &mut Statements| {
+            definitions.into_iter().try_for_each(|one| definition::put(statements, one))
+        };
+        self.parts.writer.write(work).await
     }
 
     pub fn start(&self) -> &Start {

@@ -117,6 +117,16 @@ pub fn parse_file(file: &str, bytes: &[u8]) -> Parsed {
     parsed
 }
 
+/// Reads an object that a cluster holds, with the verdict that a file with the same text gets. `locator` is where
+/// people find it; there are no lines. What it says beside `spec` and what people write into `metadata` is ignored.
+pub fn parse_object(locator: &str, object: &serde_json::Value) -> Parsed {
+    let mut parsed = Parsed::default();
+    let mut found = Findings { problems: vec![], left_out: 0, left_out_remarks: 0 };
+    parsed.read_object(locator, object::manifest(object), &mut found);
+    parsed.problems = found.finish(locator);
+    parsed
+}
+
 impl Parsed {
     /// Returns what all files together say, which are in the order of their names.
     pub fn merge<P: Borrow<Self>>(files: impl IntoIterator<Item = P>) -> Self {

@@ -64,7 +64,9 @@ impl Reconciler {
     /// Returns a name that nothing has: the wanted one, or with a number behind it.
     pub(super) fn free_name(&self, wanted: &ObjectKey) -> ObjectKey {
         let is_free = |key: &ObjectKey| {
-            !self.state.committed.contains_key(key) && !self.state.api_objects.contains_key(key)
+            !self.state.committed.contains_key(key)
+                && !self.state.api_objects.contains_key(key)
+                && !self.state.cluster.declared.contains_key(key)
         };
         let numbered = (2..).map(|number| {
             // A name has 63 characters at most.

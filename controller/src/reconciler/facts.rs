@@ -1,5 +1,6 @@
 //! What the reconciler promises about keys, nodes and a store that refuses, with a real store and no socket.
 
+mod cluster;
 mod guard;
 mod programmed;
 
@@ -75,12 +76,17 @@ impl World {
     }
 
     async fn open(folder: tempfile::TempDir) -> Self {
+        Self::open_with(folder, vec![SOURCE.into()], false).await
+    }
+
+    async fn open_with(folder: tempfile::TempDir, sources: Vec<String>, has_cluster: bool) -> Self {
         let store = Store::open(folder.path()).unwrap();
         let identity = ControllerIdentity::load(folder.path(), store.start(), clock::unix_s()).unwrap();
         let parts = Parts {
             store,
             identity,
-            sources: vec![SOURCE.into()],
+            sources,
+            has_cluster,
             advertised: Advertised { host: "controller.example".into(), port: 7443 },
         };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();

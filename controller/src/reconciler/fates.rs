@@ -16,6 +16,7 @@ use horizon_planner::plan::{Breach, Plan};
 
 use super::{
     Reconciler,
+    cluster::problems_of_cluster,
     state::{State, Uid},
     verb::OPERATOR,
 };
@@ -108,7 +109,12 @@ impl State {
             let word = self.reason(plans.get(key).copied(), problems.get(key).copied());
             (key.clone(), word)
         });
-        let waiting: BTreeMap<_, _> = words.collect();
+        let mut waiting: BTreeMap<_, _> = words.collect();
+        let problems = problems_of_cluster(&self.compiled.problems);
+        for key in self.kept_out_of_cluster() {
+            let word = self.reason(plans.get(key).copied(), problems.get(key).copied());
+            waiting.insert(key.clone(), word);
+        }
         let news = waiting.iter().filter(|(key, word)| self.waiting.get(*key) != Some(*word));
         self.untold.extend(news.map(|(key, _)| key.clone()));
         self.waiting = waiting;
@@ -133,11 +139,11 @@ impl State {
 
     /// Returns the newest word about everything of which it was not told.
     pub(super) fn take_fates(&mut self) -> Fates {
-        let untold = std::mem::take(&mut self.untold);
+        let untold = self.untold.take_for_registry();
         untold.into_iter().map(|key| (key.clone(), self.fate(&key))).collect()
     }
 
-    fn fate(&self, key: &ObjectKey) -> Fate {
+    pub(super) fn fate(&self, key: &ObjectKey) -> Fate {
         let observed = self.api_generations.get(key).copied();
         let uid = self.uids.get(key);
         if let (Some(object), Some(uid)) = (self.committed.get(key), uid) {
@@ -148,6 +154,7 @@ impl State {
                 revision: self.revisions.get(key).copied().unwrap_or(0),
                 conditions: self.conditions.get(key).cloned().unwrap_or_default(),
                 observed,
+                lacks_token: self.lacks_token(key, object),
             }));
         }
         match uid.filter(|_| self.api_objects.contains_key(key)) {
@@ -159,7 +166,7 @@ impl State {
         }
     }
 
-    fn waiting_conditions(&self, key: &ObjectKey) -> Vec<Condition> {
+    pub(super) fn waiting_conditions(&self, key: &ObjectKey) -> Vec<Condition> {
         let now = clock::unix_s();
         let (reason, message) = match (self.waiting.get(key), &self.stalled) {
             (Some(word), _) => (word.reason.as_str(), word.message.as_str()),

@@ -15,6 +15,7 @@ use tracing::error;
 use super::{Reconciler, verb::cannot_write};
 use crate::{
     event::Answer,
+    source::cluster,
     store::{AuditEntry, IssueOutcome, IssuedKey},
 };
 
@@ -66,6 +67,9 @@ impl Reconciler {
             let hint = "use that token, or declare a key with `generate: {}`";
             return Err(Refusal::Conflict(ApiError::new("DeclaredByHash", message, hint)));
         }
+        if self.is_of_cluster(&key) {
+            return Err(in_secret(&key));
+        }
         self.issue(&key, TokenKind::Registration, reply).await?.ok_or_else(|| {
             let message = format!("the token of {key} was shown already");
             let hint =
@@ -88,6 +92,7 @@ impl Reconciler {
         let unshown: Vec<_> = keys
             .filter(|(_, key)| key.user == user && key.is_generated && key.standing == Standing::Active)
             .map(|(key, _)| key.clone())
+            .filter(|key| !self.is_of_cluster(key))
             .filter(|key| {
                 !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid))
             })
@@ -179,6 +184,11 @@ impl Reconciler {
         Ok(Some(InviteAnswer { join: join.reveal() }))
     }
 
+    fn is_of_cluster(&self, key: &ObjectKey) -> bool {
+        let object = self.state.committed.get(key);
+        object.is_some_and(|object| cluster::is_of_cluster(&object.owner.source))
+    }
+
     pub(super) fn missing(&self, key: &ObjectKey) -> Refusal {
         let kind = key.kind;
         let names: Vec<_> = self
@@ -207,6 +217,14 @@ fn check_usable(key: &ObjectKey, standing: Standing) -> Result<(), Refusal> {
     }
     let message = format!("{key} cannot be used: {}", standing.sentence());
     Err(Refusal::Conflict(ApiError::new(standing.as_str(), message, "change its manifest first")))
+}
+
+/// A key of a cluster has its token in a secret there, for whoever may read that.
+fn in_secret(key: &ObjectKey) -> Refusal {
+    let (secret, namespace) = (cluster::secret_name(key), &key.namespace);
+    let message = format!("the join string of {key} is in the secret {secret} of its namespace");
+    let hint = format!("kubectl -n {namespace} get secret {secret} -o jsonpath='{{.data.join}}' | base64 -d");
+    Refusal::Conflict(ApiError::new("InSecret", message, hint))
 }
 
 fn unavailable(message: &str) -> Refusal {

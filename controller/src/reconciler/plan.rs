@@ -18,7 +18,10 @@ use horizon_planner::{
 };
 
 use super::{Reconciler, state::State};
-use crate::event::{Answer, ReadFolder};
+use crate::{
+    event::{Answer, ReadFolder},
+    source::cluster,
+};
 
 /// Lines that somebody reads.
 const EFFECTS_MAX: usize = 1_000;
@@ -67,15 +70,16 @@ impl Reconciler {
     }
 
     fn replace_folders(&self, input: &mut Input, folders: Vec<ReadFolder>) -> Result<(), Refusal> {
-        let sources = &self.state.sources;
+        let is_folder = |source: &&String| !cluster::is_of_cluster(source);
+        let sources: Vec<&String> = self.state.sources.keys().filter(is_folder).collect();
         if folders.len() != sources.len() {
             let message =
                 format!("{} folders are given, and the controller reads {}", folders.len(), sources.len());
-            let read: Vec<_> = sources.keys().map(|source| source.trim_start_matches("files:")).collect();
+            let read: Vec<_> = sources.iter().map(|source| source.trim_start_matches("files:")).collect();
             let hint = format!("give one in place of each of {}", read.join(", "));
             return Err(Refusal::Invalid(ApiError::new("Folders", message, hint)));
         }
-        for (source, folder) in sources.keys().zip(folders) {
+        for (source, folder) in sources.into_iter().zip(folders) {
             let ReadFolder { path, scan, parsed } = folder;
             if let Some(problem) = scan.problems.first().filter(|_| !scan.is_complete()) {
                 let message = format!("{path} cannot be read: {}", problem.sentence());

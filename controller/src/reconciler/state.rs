@@ -27,12 +27,14 @@ use horizon_planner::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cluster::ClusterState,
     compile::TextHashes,
     fates::WaitingFor,
     gateways::Gateway,
     guard::{self, Guard},
     invite::INVITATION,
     last_seen::LastSeen,
+    untold::Untold,
 };
 use crate::{
     snapshot::GatewaySnapshot,
@@ -72,15 +74,16 @@ pub(super) struct State {
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
     pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
-    /// The generation of what clients of the resource API wrote, as it was looked at, and as it waits to be.
+    /// The generation of what clients of the resource API wrote or the cluster has, as it was looked at, and as it waits
+    /// to be.
     pub(super) api_generations: BTreeMap<ObjectKey, i64>,
     pub(super) written_generations: BTreeMap<ObjectKey, i64>,
     /// Why what clients wrote is kept out.
     pub(super) waiting: BTreeMap<ObjectKey, WaitingFor>,
     /// The Admins who made a change that is looked at, or that waits because it takes their own way in.
     pub(super) callers: BTreeSet<ObjectKey>,
-    /// The objects of which the registry has not heard the newest word.
-    pub(super) untold: BTreeSet<ObjectKey>,
+    pub(super) untold: Untold,
+    pub(super) cluster: ClusterState,
     pub(super) compiled: Compiled,
     /// Whether every source was read once since the start.
     pub(super) has_read_all: bool,
@@ -171,6 +174,9 @@ impl State {
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         state.holds = guard::holds(stored.holds)?;
+        let definitions = stored.definitions.into_iter();
+        let kind = |plural: &str| Kind::ALL.into_iter().find(|kind| kind.plural() == plural);
+        state.cluster.definitions = definitions.filter_map(|one| Some((kind(&one.kind)?, one.uid))).collect();
         state.guard = Guard::from_stored(stored.guard)?;
         let held_back = state.held_back();
         state.facts.revoked.extend(held_back);
@@ -207,7 +213,8 @@ impl State {
             written_generations: BTreeMap::new(),
             waiting: BTreeMap::new(),
             callers: BTreeSet::new(),
-            untold: BTreeSet::new(),
+            untold: Untold::default(),
+            cluster: ClusterState::default(),
             compiled: Compiled::default(),
             has_read_all: false,
             assignments: BTreeMap::new(),

@@ -11,8 +11,13 @@ use horizon_api::{
 };
 use horizon_planner::compile::{API_SOURCE, EffectiveDevice, EffectiveServer};
 
-use super::{gateways::Gateway, guard::Armed, plan::held_plan, state::State};
-use crate::store::StoredEvent;
+use super::{
+    gateways::Gateway,
+    guard::Armed,
+    plan::held_plan,
+    state::{SourceNote, State},
+};
+use crate::{source::cluster, store::StoredEvent};
 
 /// The newest security events on the page.
 pub(super) const EVENTS_SHOWN: i64 = 50;
@@ -98,7 +103,10 @@ const STALE_SHOWN: usize = 200;
 fn sources(state: &State) -> Vec<SourceView> {
     let count =
         |source: &str| state.committed.values().filter(|object| object.owner.source == source).count();
-    let folders = state.source_notes.iter().map(|(source, note)| SourceView {
+    let (kinds, folders): (Vec<_>, Vec<_>) =
+        state.source_notes.iter().partition(|(source, _)| cluster::is_of_cluster(source));
+    let cluster = (!kinds.is_empty()).then(|| cluster_view(state, &kinds));
+    let folders = folders.into_iter().map(|(source, note)| SourceView {
         path: source.trim_start_matches("files:").to_owned(),
         complete: note.is_complete,
         reason: if note.is_complete { String::new() } else { note.reason.clone() },
@@ -112,7 +120,25 @@ fn sources(state: &State) -> Vec<SourceView> {
         objects: number(count(API_SOURCE)),
         ..SourceView::default()
     };
-    folders.chain([api]).collect()
+    folders.chain(cluster).chain([api]).collect()
+}
+
+/// People see one cluster, and not its kinds.
+fn cluster_view(state: &State, kinds: &[(&String, &SourceNote)]) -> SourceView {
+    let unread: Vec<&str> =
+        kinds.iter().filter(|(_, note)| !note.is_complete).map(|(_, note)| note.reason.as_str()).collect();
+    let more = match unread.len() {
+        0 | 1 => String::new(),
+        count => format!(" (and {} more kinds)", count - 1),
+    };
+    let objects = state.committed.values().filter(|object| cluster::is_of_cluster(&object.owner.source));
+    SourceView {
+        path: "the Kubernetes cluster".into(),
+        complete: unread.is_empty(),
+        reason: unread.first().map(|first| format!("{first}{more}")).unwrap_or_default(),
+        objects: number(objects.count()),
+        ..SourceView::default()
+    }
 }
 
 fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> ServerView {

@@ -48,14 +48,22 @@ impl World {
         let identity = ControllerIdentity::load(folder.path(), store.start(), clock::unix_s()).unwrap();
         let advertised = Advertised { host: "controller.example".into(), port: 7443 };
         let sources = vec![SOURCE.to_owned()];
-        let parts = reconciler::Parts { store: store.clone(), identity, sources, advertised };
+        let parts =
+            reconciler::Parts { store: store.clone(), identity, sources, has_cluster: false, advertised };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();
         let (events, inbox) = mpsc::channel(16);
         let mut tasks = vec![tokio::spawn(reconciler.run(inbox))];
         let (writes, written) = mpsc::channel(16);
         let seal = Seal::load(folder.path()).unwrap();
         let (fates, events_of) = (published.fates, events.clone());
-        let parts = Parts { store: store.clone(), fates, events: events_of, writes: written, seal };
+        let parts = Parts {
+            store: store.clone(),
+            fates,
+            events: events_of,
+            writes: written,
+            seal,
+            has_cluster: false,
+        };
         let (registry, shelves) = Registry::start(parts).await.unwrap();
         tasks.push(tokio::spawn(registry.run()));
         let world = Self { folder, store, events, writes, shelves, tasks };

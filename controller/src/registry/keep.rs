@@ -95,7 +95,10 @@ impl Registry {
     fn decide(&self, draft: &mut Draft<'_>, write: Write) -> Decided {
         let Write { resource, namespace, name, expected, deed, by, is_dry_run, reply } = write;
         let current = draft.get(resource, &namespace, &name);
-        let outcome = if current.as_ref().map(|current| current.version()) == expected {
+        let is_put = matches!(deed, Deed::Put(_));
+        let outcome = if self.has_cluster && is_put {
+            Err(NotKept::Refused(in_cluster()))
+        } else if current.as_ref().map(|current| current.version()) == expected {
             let ask = Ask { current, deed, by, is_dry_run };
             let outcome = match kind_of(resource) {
                 Some(kind) => {
@@ -249,11 +252,19 @@ fn remove_beside(draft: &mut Draft<'_>, place: &Place<'_>) {
     namespace::end(draft, namespace);
 }
 
+/// What the cluster would not know of is not begun here; what was begun before may still be taken away.
+fn in_cluster() -> Refusal {
+    let why = "the resources of this controller are in its Kubernetes cluster: write them there, with kubectl and your own rights";
+    Refusal::plain(403, Reason::Forbidden, why.to_owned())
+}
+
 /// What a folder declares is changed there, or the next commit would undo it.
 fn check_is_ours(record: Option<&Record>, key: &ObjectKey) -> Result<(), Refusal> {
     let Some(Record { keeper: Keeper::Source { source, place }, .. }) = record else { return Ok(()) };
-    let folder = source.trim_start_matches("files:");
-    let why = format!("it is declared at {place} in {folder}: change it there");
+    let why = match source.strip_prefix("files:") {
+        Some(folder) => format!("it is declared at {place} in {folder}: change it there"),
+        None => format!("it is in the Kubernetes cluster ({place}): change it there, with kubectl"),
+    };
     Err(Refusal::conflict(about(key), why))
 }
 

@@ -7,7 +7,6 @@ use horizon_api::{
     resource::{Kind, ObjectKey},
 };
 use horizon_machinery::{resource::Resource, shown, shown::Known, stored::Stored};
-use horizon_node::clock;
 use horizon_planner::compile::API_SOURCE;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -100,8 +99,7 @@ impl Registry {
         }
         if record.is_none_or(|record| record.hash != next.hash) {
             namespace::make(draft, &key.namespace);
-            let now = moment(clock::unix_ms());
-            let event = event::of_change(current.as_ref(), &object, draft.next_version(), now);
+            let event = event::of_change(current.as_ref(), &object, draft.next_version());
             draft.put(resource, object, &next);
             draft.tell(event);
         }
@@ -130,8 +128,7 @@ impl Registry {
         );
         let next = Record { hash: hash(&mut object), ..record.clone() };
         if next != *record {
-            let now = moment(clock::unix_ms());
-            draft.tell(event::of_change(Some(&before), &object, draft.next_version(), now));
+            draft.tell(event::of_change(Some(&before), &object, draft.next_version()));
             draft.put(resource, object, &next);
             draft.note(key.clone(), Some(next));
         }

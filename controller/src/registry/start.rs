@@ -56,6 +56,8 @@ pub struct Parts {
     pub events: mpsc::Sender<Event>,
     pub writes: mpsc::Receiver<Write>,
     pub seal: Seal,
+    /// Resources are a cluster's, and are written there.
+    pub has_cluster: bool,
 }
 
 /// The newest state of each kind, by its qualified name.
@@ -67,7 +69,7 @@ impl Registry {
     /// # Errors
     /// When the store cannot be read or written, or the reconciler says nothing.
     pub async fn start(parts: Parts) -> anyhow::Result<(Self, ShelvesSeen)> {
-        let Parts { store, mut fates, events, writes, seal } = parts;
+        let Parts { store, mut fates, events, writes, seal, has_cluster } = parts;
         let stored = store.documents().await.context("read what the resource API showed last")?;
         let first = fates.recv().await.context("the reconciler ended before it said what is in force")?;
         let epoch = u64::try_from(store.start().epoch).context("the store's epoch is negative")?;
@@ -88,6 +90,7 @@ impl Registry {
             leaving: Leaving::default(),
             happened: Events::default(),
             seal,
+            has_cluster,
             unlearned: Fates::new(),
             retry_at: None,
             in_flight: None,

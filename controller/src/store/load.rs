@@ -3,6 +3,7 @@
 use super::allocation::{self, Allocation};
 use super::assignment::{self, StoredAssignment};
 use super::binding::{self, Binding};
+use super::definition::{self, Definition};
 use super::error::Result;
 use super::guard::{self, Guard};
 use super::hold::{self, Hold};
@@ -30,6 +31,7 @@ pub struct Stored {
     pub assignments: Vec<StoredAssignment>,
     pub sections: Vec<Section>,
     pub holds: Vec<Hold>,
+    pub definitions: Vec<Definition>,
     pub guard: Guard,
 }
 
@@ -46,6 +48,7 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         assignments: assignment::in_force(statements)?,
         sections: section::in_force(statements)?,
         holds: hold::all(statements)?,
+        definitions: definition::all(statements)?,
         guard: guard::load(statements)?,
     })
 }

@@ -3,9 +3,16 @@
 use super::error::{Result, StoreError};
 use super::statement::Statements;
 
-/// Rises when the store is restored from a backup; gateways refuse an older one.
+/// Rises when the store is restored from a backup, or taken over from somebody who may still run; gateways refuse an
+/// older one.
 pub(super) fn epoch(statements: &mut Statements) -> Result<i64> {
     read(statements, "epoch")
+}
+
+/// Begins the next epoch: what an older one says is refused from here on, wherever this one was heard.
+pub(super) fn raise_epoch(statements: &mut Statements) -> Result<i64> {
+    statements.execute("UPDATE meta SET value = value + 1 WHERE key = 'epoch'", vec![])?;
+    epoch(statements)
 }
 
 /// Counts this start. It is also the proof, before anything else runs, that the store can be written.

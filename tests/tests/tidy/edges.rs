@@ -11,6 +11,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-node", &["horizon-api"]),
     ("horizon-planner", &["horizon-api"]),
     ("horizon-machinery", &["horizon-api", "horizon-planner"]),
+    ("horizon-kube", &["horizon-api"]),
     ("horizon-dataplane", &["horizon-api"]),
     ("horizon-host", &["horizon-api", "horizon-dataplane"]),
     ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
@@ -19,7 +20,14 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-api-server", &["horizon-api", "horizon-machinery", "horizon-planner", "horizon-web-dist"]),
     (
         "horizon-controller",
-        &["horizon-api", "horizon-api-server", "horizon-machinery", "horizon-node", "horizon-planner"],
+        &[
+            "horizon-api",
+            "horizon-api-server",
+            "horizon-kube",
+            "horizon-machinery",
+            "horizon-node",
+            "horizon-planner",
+        ],
     ),
     ("horizon-web", &["horizon-api"]),
     ("horizon-web-bundle", &[]),
@@ -48,9 +56,9 @@ pub(crate) const PURE: &[&str] =
 /// Libraries that only some crates may import.
 pub(crate) const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["horizon-api-server", "horizon", "horizon-web-dist"]),
-    ("kube", &["horizon-api"]),
+    ("kube", &["horizon-api", "horizon-kube"]),
     ("kube-cel", &["horizon-planner"]),
-    ("k8s-openapi", &["horizon-api"]),
+    ("k8s-openapi", &["horizon-api", "horizon-kube"]),
     ("leptos", &["horizon-web"]),
     ("libsql", &["horizon-controller"]),
     ("notify", &["horizon-controller"]),

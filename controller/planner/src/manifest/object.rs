@@ -50,11 +50,31 @@ pub fn check(kind: Kind, object: &Json, before: Option<&Json>) -> Vec<Problem> {
 
 /// Returns the parts of an object that people write, as a manifest has them.
 fn root(object: &Json) -> Node {
-    let part = |name: &str| {
-        let node = Node::of_json(object.get(name)?);
-        Some(Entry { key: name.to_owned(), place: Place::default(), node })
+    of_parts(object, &["metadata", "spec"])
+}
+
+/// Returns an object of an API server as somebody would have written it: without what the server and programs add.
+pub(super) fn manifest(object: &Json) -> Node {
+    let mut written = object.clone();
+    if let Some(fields) = written.get_mut("metadata").and_then(Json::as_object_mut) {
+        fields.retain(|name, _| WRITTEN.contains(&name.as_str()));
+        let annotations = fields.get_mut("annotations").and_then(Json::as_object_mut);
+        annotations.into_iter().for_each(|texts| texts.retain(|name, _| !name.starts_with(OF_KUBECTL)));
+    }
+    of_parts(&written, &["apiVersion", "kind", "metadata", "spec"])
+}
+
+/// What people write into `metadata`, and a manifest keeps.
+const WRITTEN: [&str; 4] = ["name", "namespace", "labels", "annotations"];
+/// What kubectl notes for itself, such as a copy of the whole text.
+const OF_KUBECTL: &str = "kubectl.kubernetes.io/";
+
+fn of_parts(object: &Json, names: &[&str]) -> Node {
+    let part = |name: &&str| {
+        let node = Node::of_json(object.get(*name)?);
+        Some(Entry { key: (*name).to_owned(), place: Place::default(), node })
     };
-    let entries = ["metadata", "spec"].into_iter().filter_map(part).collect();
+    let entries = names.iter().filter_map(part).collect();
     Node { place: Place::default(), value: Value::Map(entries) }
 }
 
@@ -76,7 +96,7 @@ fn not_yet_effective(spec: &ResourceSpec) -> impl Iterator<Item = Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::parse_file;
+    use crate::manifest::{parse_file, parse_object};
 
     fn network(mtu: u32) -> Json {
         let pools = json!([{ "cidr": "10.77.0.0/16" }]);
@@ -109,6 +129,33 @@ mod tests {
         assert_eq!(of_object, of_file);
         assert_eq!(of_file.len(), 2);
         assert_eq!(errors(&network(1280), None), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_object_of_a_cluster_is_read_as_the_text_that_somebody_wrote() {
+        let mut object = network(1280);
+        object["metadata"]["namespace"] = "office".into();
+        object["metadata"]["finalizers"] = json!(["example.com/x"]);
+        object["metadata"]["annotations"] =
+            json!({ "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "a" });
+        object["status"] = json!({ "revision": 7 });
+
+        let parsed = parse_object("office/networks/office", &object);
+
+        assert_eq!((parsed.problems, parsed.broken_files.len()), (vec![], 0));
+        let [manifest] = parsed.manifests.as_slice() else { panic!("one object") };
+        assert_eq!(manifest.key.to_string(), "Network/office/office");
+        assert_eq!(manifest.metadata.annotations, [("team".to_owned(), "a".to_owned())].into());
+        assert_eq!(manifest.origin.to_string(), "office/networks/office");
+    }
+
+    #[test]
+    fn a_bad_object_of_a_cluster_is_named_and_refused_in_the_words_of_a_file() {
+        let parsed = parse_object("default/networks/office", &network(7));
+
+        assert_eq!((parsed.manifests.len(), parsed.rejected.len(), parsed.broken_files.len()), (0, 1, 0));
+        let said = parsed.problems[0].to_string();
+        assert!(said.starts_with("default/networks/office: error: Network/office spec.mtu:"), "{said}");
     }
 
     /// The whole corpus of bad manifests, object by object. What only a text can say, such as unknown top-level fields
