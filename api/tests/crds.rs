@@ -89,10 +89,29 @@ fn no_file_is_left_over() {
         .map(|entry| entry.expect("readable").file_name().into_string().expect("UTF-8"))
         .collect();
     found.sort();
-    let mut wanted: Vec<String> = Kind::ALL.map(|kind| format!("{}.yaml", kind.plural())).into();
+    let mut wanted = files();
+    wanted.push(KUSTOMIZATION.to_owned());
     wanted.sort();
 
     assert_eq!(found, wanted);
+}
+
+#[test]
+fn kustomization_lists_every_file() {
+    let text = fs::read_to_string(folder().join(KUSTOMIZATION)).expect("it is there");
+    let mut wanted = files();
+    wanted.sort();
+
+    let listed: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  - ")).collect();
+
+    assert_eq!(listed, wanted);
+}
+
+/// Without an ending, so that `kubectl apply -f crds` leaves it alone.
+const KUSTOMIZATION: &str = "Kustomization";
+
+fn files() -> Vec<String> {
+    Kind::ALL.map(|kind| format!("{}.yaml", kind.plural())).into()
 }
 
 #[test]
