@@ -57,13 +57,17 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// When a part cannot start, each with what to do.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
-    let advertised = advertised(args.advertise.as_deref(), args.quic)?;
+    let mut advertised = advertised(args.advertise.as_deref(), args.quic)?;
     let data = args.data.folder;
     let folders = folders::folders(&args.manifests)?;
     let cluster = if args.kube { Some(Cluster::find(args.kube_namespace).await?) } else { None };
     let (store, fence) = open_store(&data, cluster.as_ref()).await?;
     let identity = ControllerIdentity::load(&data, store.start(), clock::unix_s())?;
     let listening = Listening::open(&data, &identity, args.http, args.quic, &advertised.host).await?;
+    if advertised.port == 0 {
+        // Any port was asked for, and this is the one.
+        advertised.port = listening.endpoint.local_addr()?.port();
+    }
     let kinds = cluster.iter().flat_map(|_| Kind::ALL.map(cluster::source_of));
     let sources = folders.iter().map(|(source, _)| source.clone()).chain(kinds).collect();
     let has_cluster = cluster.is_some();

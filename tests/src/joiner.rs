@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// When the controller does not answer at all.
 pub fn join_and_vanish(from: &Namespace, key: &SecretKey, join: &JoinString) -> anyhow::Result<()> {
     in_namespace(from, async {
-        let mut meeting = meet_as_gateway(key, join).await?;
+        let mut meeting = meet_as_gateway(key, join, 0).await?;
         let attestation = meeting.attest(key)?;
         let token = TokenText::new(&join.token);
         meeting.sender.send(&ToController::Join(Join { token, name: None, attestation })).await?;
@@ -47,27 +47,56 @@ pub fn login(
     link: &JoinString,
     device_name: &str,
 ) -> anyhow::Result<Result<Granted, Refusal>> {
-    in_namespace(from, async {
-        let pin = Pin { root: link.root, epoch: 0 };
-        let address = Address { host: &link.host, port: link.port };
-        let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
-        let mut meeting = controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await?;
-        let attestation = meeting.attest(key)?;
-        let token = TokenText::new(&link.token);
-        let login = Login { token, device_name: device_name.to_owned(), attestation };
-        meeting.sender.send(&FromDevice::Login(login)).await?;
-        let answer = meeting.receiver.receive_within(PATIENCE).await?;
-        meeting.end("signed in").await;
-        match answer {
-            ToDevice::Granted(granted) => Ok(Ok(granted)),
-            ToDevice::Refused(refusal) => Ok(Err(refusal)),
-            ToDevice::Welcome(_) => anyhow::bail!("the controller said Welcome twice"),
-        }
+    in_namespace(from, sign_in(key, link, device_name))
+}
+
+/// As [`login`], in the namespace that the caller is in.
+///
+/// # Errors
+/// As [`login`].
+pub fn login_here(
+    key: &SecretKey,
+    link: &JoinString,
+    device_name: &str,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    here(sign_in(key, link, device_name))
+}
+
+/// Meets a controller as a gateway that has heard of this epoch before.
+///
+/// # Errors
+/// When the controller does not answer, or the gateway does not believe it.
+pub fn meet_after(key: &SecretKey, join: &JoinString, epoch: u64) -> anyhow::Result<()> {
+    here(async {
+        meet_as_gateway(key, join, epoch).await?.end("it was a question").await;
+        Ok(())
     })
 }
 
-async fn meet_as_gateway(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
-    let pin = Pin { root: join.root, epoch: 0 };
+async fn sign_in(
+    key: &SecretKey,
+    link: &JoinString,
+    device_name: &str,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    let pin = Pin { root: link.root, epoch: 0 };
+    let address = Address { host: &link.host, port: link.port };
+    let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
+    let mut meeting = controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await?;
+    let attestation = meeting.attest(key)?;
+    let token = TokenText::new(&link.token);
+    let login = Login { token, device_name: device_name.to_owned(), attestation };
+    meeting.sender.send(&FromDevice::Login(login)).await?;
+    let answer = meeting.receiver.receive_within(PATIENCE).await?;
+    meeting.end("signed in").await;
+    match answer {
+        ToDevice::Granted(granted) => Ok(Ok(granted)),
+        ToDevice::Refused(refusal) => Ok(Err(refusal)),
+        ToDevice::Welcome(_) => anyhow::bail!("the controller said Welcome twice"),
+    }
+}
+
+async fn meet_as_gateway(key: &SecretKey, join: &JoinString, epoch: u64) -> anyhow::Result<Meeting> {
+    let pin = Pin { root: join.root, epoch };
     let address = Address { host: &join.host, port: join.port };
     let welcome = |answer| if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None };
     controller::meet(key, ALPN_CFG, address, &pin, ToController::Hello, welcome).await
@@ -81,8 +110,10 @@ pub fn in_namespace<T: Send>(
     namespace: &Namespace,
     act: impl Future<Output = anyhow::Result<T>> + Send,
 ) -> anyhow::Result<T> {
-    namespace.enter(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.context("start a runtime")?.block_on(act)
-    })?
+    namespace.enter(|| here(act))?
+}
+
+fn here<T>(act: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context("start a runtime")?.block_on(act)
 }

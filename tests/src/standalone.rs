@@ -1,5 +1,5 @@
-//! A controller that serves its resource API on the loopback: no namespaces, no root, no ports of its own choice.
-//! It can be killed and started again under the same address, as clients that go on need it.
+//! A controller that serves its resource API on the loopback, alone or for a cluster: no network namespaces, no root, no
+//! ports of its own choice. It can be killed and started again under the same address, as clients that go on need it.
 
 use std::{
     fs,
@@ -22,10 +22,19 @@ use crate::{
 pub struct Standalone {
     // In this order they are dropped: the process, then its files.
     daemon: Option<Daemon>,
-    manifests: Option<PathBuf>,
+    source: Source,
     /// `127.0.0.1:PORT`; the port is the system's choice at the first start.
     address: String,
     folder: TempDir,
+}
+
+/// Where its resources come from, beside its own API.
+#[derive(Debug)]
+enum Source {
+    Nowhere,
+    Manifests(PathBuf),
+    /// The cluster that this kubeconfig names.
+    Cluster(PathBuf),
 }
 
 impl Standalone {
@@ -34,7 +43,7 @@ impl Standalone {
     /// # Errors
     /// When it does not come up.
     pub fn empty() -> anyhow::Result<Self> {
-        Self::start_with(None)
+        Self::start_with(Source::Nowhere)
     }
 
     /// Starts one that reads this folder too.
@@ -42,12 +51,20 @@ impl Standalone {
     /// # Errors
     /// When it does not come up.
     pub fn with_manifests(manifests: &Path) -> anyhow::Result<Self> {
-        Self::start_with(Some(manifests.to_owned()))
+        Self::start_with(Source::Manifests(manifests.to_owned()))
     }
 
-    fn start_with(manifests: Option<PathBuf>) -> anyhow::Result<Self> {
+    /// Starts one for the cluster that this kubeconfig names.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn in_cluster(kubeconfig: &Path) -> anyhow::Result<Self> {
+        Self::start_with(Source::Cluster(kubeconfig.to_owned()))
+    }
+
+    fn start_with(source: Source) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("hzn-standalone-").tempdir()?;
-        let mut controller = Self { daemon: None, manifests, address: "127.0.0.1:0".into(), folder };
+        let mut controller = Self { daemon: None, source, address: "127.0.0.1:0".into(), folder };
         controller.start()?;
         let config = fs::read_to_string(controller.kubeconfig(&[])?)?;
         let server = config.lines().find_map(|line| line.trim().strip_prefix("server: https://"));
@@ -61,17 +78,45 @@ impl Standalone {
     /// When it runs, or does not come up.
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.daemon.is_none(), "the controller runs already");
-        let mut command = Command::new(program::path("horizon-controller")?);
-        command.arg("run").arg("--data").arg(self.data()).args(["--http", &self.address]);
-        command.args(["--quic", "127.0.0.1:0"]);
-        if let Some(manifests) = &self.manifests {
-            command.arg("--manifests").arg(manifests);
-        }
+        let command = self.command(&self.data(), &self.address)?;
         let daemon = Daemon::start("horizon-controller", command, &self.log_path())?;
         self.daemon = Some(daemon);
+        self.wait_ready()
+    }
+
+    /// Starts another process on a data folder, which may be the same one.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn rival(&self, data: &Path, address: &str) -> anyhow::Result<Daemon> {
+        let log = self.path().join("rival.log");
+        Daemon::start("another horizon-controller", self.command(data, address)?, &log)
+    }
+
+    /// Takes a process for its own, which another value or [`Self::rival`] started on its data folder.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn adopt(&mut self, daemon: Daemon) -> anyhow::Result<()> {
+        ensure!(self.daemon.is_none(), "the controller runs already");
+        self.daemon = Some(daemon);
+        self.wait_ready()
+    }
+
+    fn command(&self, data: &Path, address: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(program::path("horizon-controller")?);
+        command.arg("run").arg("--data").arg(data).args(["--http", address, "--quic", address]);
+        match &self.source {
+            Source::Nowhere => {}
+            Source::Manifests(manifests) => drop(command.arg("--manifests").arg(manifests)),
+            Source::Cluster(kubeconfig) => drop(command.arg("--kube").env("KUBECONFIG", kubeconfig)),
+        }
+        Ok(command)
+    }
+
+    fn wait_ready(&mut self) -> anyhow::Result<()> {
         let up = wait_until("the controller is ready", PATIENCE, || {
-            let said = self.verb(&["status", "--json"])?.success()?;
-            let report: StatusReport = serde_json::from_str(&said)?;
+            let report = self.status()?;
             ensure!(report.readiness.ready, "{:?}", report.readiness.reasons);
             Ok(Some(()))
         });
@@ -84,6 +129,22 @@ impl Standalone {
     /// When it does not run.
     pub fn kill(&mut self) -> anyhow::Result<()> {
         self.daemon.take().context("the controller does not run")?.kill()
+    }
+
+    /// Asks it to stop, and waits until it has.
+    ///
+    /// # Errors
+    /// When it does not run, or does not stop.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.daemon.take().context("the controller does not run")?.stop()
+    }
+
+    /// Asks what it does.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&self) -> anyhow::Result<StatusReport> {
+        Ok(serde_json::from_str(&self.verb(&["status", "--json"])?.success()?)?)
     }
 
     /// Runs a verb of the program on its data folder.
@@ -118,7 +179,8 @@ impl Standalone {
         fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
-    fn data(&self) -> PathBuf {
+    /// Returns its data folder.
+    pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 

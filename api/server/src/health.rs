@@ -29,9 +29,10 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 pub(crate) async fn readiness(shared: &Shared) -> Readiness {
     let mut reasons = Vec::new();
     let view = Arc::clone(&shared.state.view.borrow());
-    // Where no folder says anything, there is nothing to commit before somebody declares something.
-    let has_folders = view.sources.iter().any(|source| source.path != API_SOURCE);
-    if view.revision == 0 && has_folders {
+    // Where nothing is declared, there is nothing to commit before somebody declares something.
+    let mut sources = view.sources.iter().filter(|source| source.path != API_SOURCE);
+    let may_declare = sources.any(|source| !source.complete || source.files > 0);
+    if view.revision == 0 && may_declare {
         reasons.push("No revision is committed yet.".to_owned());
     }
     match ask(&shared.state.commands, Wish::Store, |reply| Command::CheckReady { reply }).await {
