@@ -157,6 +157,15 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// Returns the memory that API server and etcd have resident, in bytes.
+    ///
+    /// # Errors
+    /// When one of them does not run.
+    pub fn memory_bytes(&self) -> anyhow::Result<u64> {
+        let api_server = self.api_server.as_ref().context("the API server does not run")?;
+        Ok(api_server.memory_bytes()? + self.etcd.memory_bytes()?)
+    }
+
     /// Returns what the API server said.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()

@@ -147,6 +147,14 @@ impl Standalone {
         Ok(serde_json::from_str(&self.verb(&["status", "--json"])?.success()?)?)
     }
 
+    /// Returns the memory that is resident, in bytes.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn memory_bytes(&self) -> anyhow::Result<u64> {
+        self.daemon.as_ref().context("the controller does not run")?.memory_bytes()
+    }
+
     /// Runs a verb of the program on its data folder.
     ///
     /// # Errors

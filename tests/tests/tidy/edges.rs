@@ -56,9 +56,9 @@ pub(crate) const PURE: &[&str] =
 /// Libraries that only some crates may import.
 pub(crate) const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["horizon-api-server", "horizon", "horizon-web-dist"]),
-    ("kube", &["horizon-api", "horizon-kube"]),
+    ("kube", &["horizon-api", "horizon-kube", "horizon-tests"]),
     ("kube-cel", &["horizon-planner"]),
-    ("k8s-openapi", &["horizon-api", "horizon-kube"]),
+    ("k8s-openapi", &["horizon-api", "horizon-kube", "horizon-tests"]),
     ("leptos", &["horizon-web"]),
     ("libsql", &["horizon-controller"]),
     ("notify", &["horizon-controller"]),
