@@ -33,8 +33,8 @@ pub struct Standalone {
 enum Source {
     Nowhere,
     Manifests(PathBuf),
-    /// The cluster that this kubeconfig names.
-    Cluster(PathBuf),
+    /// The cluster that this kubeconfig names, or one namespace of it.
+    Cluster(PathBuf, Option<String>),
 }
 
 impl Standalone {
@@ -59,7 +59,15 @@ impl Standalone {
     /// # Errors
     /// When it does not come up.
     pub fn in_cluster(kubeconfig: &Path) -> anyhow::Result<Self> {
-        Self::start_with(Source::Cluster(kubeconfig.to_owned()))
+        Self::start_with(Source::Cluster(kubeconfig.to_owned(), None))
+    }
+
+    /// Starts one for a namespace of that cluster.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn in_namespace(kubeconfig: &Path, namespace: &str) -> anyhow::Result<Self> {
+        Self::start_with(Source::Cluster(kubeconfig.to_owned(), Some(namespace.to_owned())))
     }
 
     fn start_with(source: Source) -> anyhow::Result<Self> {
@@ -109,7 +117,11 @@ impl Standalone {
         match &self.source {
             Source::Nowhere => {}
             Source::Manifests(manifests) => drop(command.arg("--manifests").arg(manifests)),
-            Source::Cluster(kubeconfig) => drop(command.arg("--kube").env("KUBECONFIG", kubeconfig)),
+            Source::Cluster(kubeconfig, namespace) => {
+                // As a container says it, so that both ways to say it are tried.
+                command.env("HORIZON_KUBE", "true").env("KUBECONFIG", kubeconfig);
+                namespace.iter().for_each(|namespace| drop(command.args(["--kube-namespace", namespace])));
+            }
         }
         Ok(command)
     }

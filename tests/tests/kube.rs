@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{fs, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, ensure};
 use horizon_api::{join::JoinString, key::SecretKey};
@@ -27,12 +32,21 @@ struct World {
 
 /// Runs a test in a cluster of its own, where this machine has the programs.
 fn in_cluster(test: impl FnOnce(&mut World) -> anyhow::Result<()>) {
+    in_cluster_with("kubernetes", Standalone::in_cluster, test);
+}
+
+/// As [`in_cluster`], with the rights that these manifests give.
+fn in_cluster_with(
+    rights: &str,
+    start: impl FnOnce(&Path) -> anyhow::Result<Standalone>,
+    test: impl FnOnce(&mut World) -> anyhow::Result<()>,
+) {
     let Some(cluster) = Cluster::start().unwrap() else { return };
     let admin = cluster.kubectl("people").unwrap();
-    admin.done(&["apply", "--server-side", "-k", &manifests("kubernetes")]).unwrap();
+    admin.done(&["apply", "--server-side", "-k", &manifests(rights)]).unwrap();
     cluster.wait_for_crds().unwrap();
     let account = cluster.kubeconfig_of("horizon", "horizon-controller").unwrap();
-    let controller = Standalone::in_cluster(&account).unwrap();
+    let controller = start(&account).unwrap();
     let mut world = World { controller, admin, cluster };
     if let Err(error) = test(&mut world) {
         panic!("{error:#}\n{}\n{}", world.controller.log(), world.cluster.log());
@@ -238,6 +252,24 @@ fn a_key_has_its_token_in_a_secret_and_a_device_that_joins_is_the_clusters() {
 }
 
 #[test]
+fn in_one_namespace_it_sees_and_needs_no_other() {
+    let start = |account: &Path| Standalone::in_namespace(account, "horizon");
+    in_cluster_with("kubernetes-one-namespace", start, |world| {
+        world.apply(ALICE)?;
+        world.admin.done(&["apply", "-n", "horizon", "-f", "it.yaml"])?;
+
+        wait_for("alice of the namespace has a status", || {
+            let alice = world.get(&["user/alice", "-n", "horizon"])?;
+            Ok(condition(&alice, "Ready")?["status"] == "True")
+        })?;
+        world.wait_source(None)?;
+        let other = world.get(&["user/alice", "-n", "default"])?;
+        ensure!(other.get("status").is_none(), "{other}");
+        Ok(())
+    });
+}
+
+#[test]
 fn a_secret_of_somebody_else_is_left_alone() {
     in_cluster(|world| {
         world.admin.done(&[
@@ -342,10 +374,7 @@ fn who_stops_in_order_is_followed_at_once_and_in_the_same_epoch() {
 }
 
 /// Starts what was copied, as if nobody watched over it, where it was reached before.
-fn old_controller(
-    data: &std::path::Path,
-    join: &JoinString,
-) -> anyhow::Result<horizon_tests::process::Daemon> {
+fn old_controller(data: &Path, join: &JoinString) -> anyhow::Result<horizon_tests::process::Daemon> {
     let address = format!("127.0.0.1:{}", join.port);
     let mut command = Command::new(horizon_tests::program::path("horizon-controller")?);
     command.arg("run").arg("--data").arg(data).args(["--http", "127.0.0.1:0", "--quic", &address]);
@@ -355,7 +384,7 @@ fn old_controller(
     Ok(daemon)
 }
 
-fn copy_folder(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
+fn copy_folder(from: &Path, to: &Path) -> anyhow::Result<()> {
     let mut command = Command::new("cp");
     command.arg("-a").arg(from).arg(to);
     run(command)?.success()?;
