@@ -79,8 +79,9 @@ pub struct ReadFolder {
 
 /// A token that nobody has yet.
 pub struct MadeToken {
-    /// The uid of the key's object.
+    /// The uid of the key's object, here and in the cluster.
     pub uid: String,
+    pub object: String,
     pub join: JoinString,
 }
 

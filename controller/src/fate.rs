@@ -21,6 +21,24 @@ pub enum Fate {
     Gone,
 }
 
+/// The newest word of the reconciler to the cluster about some objects.
+pub type Words = BTreeMap<ObjectKey, Word>;
+
+/// What the cluster is told about an object.
+#[derive(Clone, Debug)]
+pub enum Word {
+    /// It is in force. `lacks_token`: it is declared with `generate: {}`, and its token is in no secret yet.
+    InForce { word: Box<InForce>, lacks_token: bool },
+    /// It is kept out.
+    Waiting(Waiting),
+    /// The cluster does not have it and should: a device that joined.
+    Create(Arc<Committed>),
+    /// The cluster does not have it any more, and it is in force all the same: why.
+    Stays(String),
+    /// There is nothing to say.
+    Nothing,
+}
+
 /// An object in force.
 #[derive(Clone, Debug)]
 pub struct InForce {
@@ -33,8 +51,6 @@ pub struct InForce {
     pub conditions: Vec<Condition>,
     /// The generation of the text that was looked at, where a client wrote one or a cluster has it.
     pub observed: Option<i64>,
-    /// It is a key of a cluster that is declared with `generate: {}`, and has no token yet.
-    pub lacks_token: bool,
 }
 
 /// An object that is kept out.

@@ -48,7 +48,7 @@ pub use view::{STALLED, UNREVERTED};
 
 use crate::{
     event::{Answer, Event},
-    fate::Fates,
+    fate::{Fates, Words},
     identity::ControllerIdentity,
     snapshot::{GatewaySnapshot, Snapshot},
     store::Store,
@@ -61,9 +61,12 @@ pub struct Parts {
     /// Names of the sources that will be scanned: until each was, nothing is pruned.
     pub sources: Vec<String>,
     /// A cluster is among them, and hears what becomes of objects.
-    pub has_cluster: bool,
+    pub cluster: Option<Scope>,
     pub advertised: Advertised,
 }
+
+/// The namespace of a cluster that is looked at; `None` is every one.
+pub type Scope = Option<String>;
 
 /// What others watch.
 pub struct Published {
@@ -71,8 +74,8 @@ pub struct Published {
     pub views: watch::Receiver<Arc<View>>,
     /// What becomes of objects; the first word is about every one.
     pub fates: mpsc::Receiver<Fates>,
-    /// The same for the cluster.
-    pub cluster_fates: mpsc::Receiver<Fates>,
+    /// What the cluster is told.
+    pub words: mpsc::Receiver<Words>,
     pub admins: watch::Receiver<Arc<Admins>>,
     pub counts: watch::Receiver<Arc<Counts>>,
 }
@@ -89,7 +92,7 @@ pub struct Reconciler {
     views: watch::Sender<Arc<View>>,
     view_is_due: bool,
     fates: mpsc::Sender<Fates>,
-    cluster_fates: mpsc::Sender<Fates>,
+    words: mpsc::Sender<Words>,
     admins: watch::Sender<Arc<Admins>>,
     counts: watch::Sender<Arc<Counts>>,
 }
@@ -107,11 +110,12 @@ impl Reconciler {
     /// # Errors
     /// When the store cannot be read or holds what this version does not know.
     pub async fn new(parts: Parts) -> anyhow::Result<(Self, Published)> {
-        let Parts { store, identity, sources, has_cluster, advertised } = parts;
+        let Parts { store, identity, sources, cluster, advertised } = parts;
         let stored = store.load().await.context("read the store")?;
         let mut state = State::from_stored(stored, sources, clock::unix_ms())?;
-        if has_cluster {
+        if let Some(scope) = cluster {
             state.untold.tell_cluster();
+            state.cluster.scope = scope;
         }
         let snapshot = Snapshot {
             delegation: identity.delegation().signed.clone(),
@@ -121,7 +125,7 @@ impl Reconciler {
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
         // One word waits at most: while it does, the next one grows.
         let (fates, fates_seen) = mpsc::channel(1);
-        let (cluster_fates, cluster_fates_seen) = mpsc::channel(1);
+        let (words, words_seen) = mpsc::channel(1);
         let (admins, admins_seen) = watch::channel(Arc::default());
         let (counts, counts_seen) = watch::channel(Arc::default());
         let mut reconciler = Self {
@@ -135,7 +139,7 @@ impl Reconciler {
             views,
             view_is_due: true,
             fates,
-            cluster_fates,
+            words,
             admins,
             counts,
         };
@@ -148,7 +152,7 @@ impl Reconciler {
             snapshots: snapshots_seen,
             views: views_seen,
             fates: fates_seen,
-            cluster_fates: cluster_fates_seen,
+            words: words_seen,
             admins: admins_seen,
             counts: counts_seen,
         };
@@ -160,7 +164,7 @@ impl Reconciler {
         let mut view_timer = tokio::time::interval(VIEW_EVERY);
         let mut wake_timer = tokio::time::interval(WAKE_EVERY);
         let mut delegation_timer = tokio::time::interval(DELEGATION_EVERY);
-        let (fates, cluster_fates) = (self.fates.clone(), self.cluster_fates.clone());
+        let (fates, words) = (self.fates.clone(), self.words.clone());
         // Where there is nothing, that is the first word.
         let mut has_told = false;
         if self.state.has_read_all {
@@ -181,8 +185,8 @@ impl Reconciler {
                     has_told = true;
                     place.send(self.state.take_fates());
                 }
-                Ok(place) = cluster_fates.reserve(), if self.state.has_read_all && !self.state.untold.is_cluster_told() => {
-                    place.send(self.state.take_cluster_fates());
+                Ok(place) = words.reserve(), if self.state.has_read_all && !self.state.untold.is_cluster_told() => {
+                    place.send(self.state.take_words());
                 }
                 _ = wake_timer.tick() => self.wake().await,
                 _ = delegation_timer.tick() => self.renew_delegation().await,

@@ -3,7 +3,12 @@
 mod folders;
 mod listening;
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use horizon_api::{
@@ -34,7 +39,7 @@ use crate::{
     reconciler::{Advertised, Parts, Published, Reconciler},
     registry::{self, Registry, Seal},
     source::{
-        cluster::{self, Desk},
+        cluster::{Desk, source_of},
         files::Detections,
     },
     store::Store,
@@ -57,25 +62,53 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// When a part cannot start, each with what to do.
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
-    let mut advertised = advertised(args.advertise.as_deref(), args.quic)?;
+    let advertised = advertised(args.advertise.as_deref(), args.quic)?;
     let data = args.data.folder;
     let folders = folders::folders(&args.manifests)?;
     let cluster = if args.kube { Some(Cluster::find(args.kube_namespace).await?) } else { None };
-    let (store, fence) = open_store(&data, cluster.as_ref()).await?;
+    let (store, mut fence) = open_store(&data, cluster.as_ref()).await?;
+    let place = Place { data, folders, advertised, http: args.http, quic: args.quic };
+    let served = serve(place, store, cluster, &mut fence).await;
+    // A start that fails is no end without a word: the next one need not wait, nor begin an epoch.
+    if let Some(fence) = fence {
+        fence.give_back().await;
+    }
+    served
+}
+
+/// Where the controller keeps its data, what it reads, and where it is reached.
+struct Place {
+    data: PathBuf,
+    folders: Vec<(String, PathBuf)>,
+    advertised: Advertised,
+    http: SocketAddr,
+    quic: SocketAddr,
+}
+
+/// Serves until a signal says stop. Takes the fence once everything runs.
+async fn serve(
+    place: Place,
+    store: Store,
+    cluster: Option<Cluster>,
+    fence: &mut Option<Fence>,
+) -> anyhow::Result<()> {
+    let Place { data, folders, mut advertised, http, quic } = place;
     let identity = ControllerIdentity::load(&data, store.start(), clock::unix_s())?;
-    let listening = Listening::open(&data, &identity, args.http, args.quic, &advertised.host).await?;
+    let listening = Listening::open(&data, &identity, http, quic, &advertised.host).await?;
     if advertised.port == 0 {
         // Any port was asked for, and this is the one.
         advertised.port = listening.endpoint.local_addr()?.port();
     }
-    let kinds = cluster.iter().flat_map(|_| Kind::ALL.map(cluster::source_of));
+    let kinds = cluster.iter().flat_map(|cluster| Kind::ALL.map(|kind| source_of(kind, cluster.scope())));
     let sources = folders.iter().map(|(source, _)| source.clone()).chain(kinds).collect();
-    let has_cluster = cluster.is_some();
+    let scope = cluster.as_ref().map(|cluster| cluster.scope().map(str::to_owned));
+    let has_cluster = scope.is_some();
     let (reconciler, published) =
-        Reconciler::new(Parts { store: store.clone(), identity, sources, has_cluster, advertised }).await?;
+        Reconciler::new(Parts { store: store.clone(), identity, sources, cluster: scope, advertised })
+            .await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let mut tasks = Tasks::default();
-    let Published { snapshots, views, fates, cluster_fates, admins, counts } = published;
+    let Published { snapshots, views, fates, words, admins, counts } = published;
     tasks.spawn("the reconciler", reconciler.run(inbox));
     let api = Api { store: &store, data: &data, events: &events, has_cluster };
     let endings = watch::Sender::new(0);
@@ -84,7 +117,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     if let Some(cluster) = cluster {
         let namespace = cluster.scope().unwrap_or("*");
         info!(address = cluster.address(), namespace, "the cluster is watched");
-        tasks.spawn("the watch of the cluster", Desk::new(cluster, cluster_fates, events.clone()).run());
+        tasks.spawn("the watch of the cluster", Desk::new(cluster, words, events.clone()).run());
     }
     let Listening { endpoint, listener, socket, tls, fingerprint, console_url } = listening;
     let faces = Faces {
@@ -101,7 +134,7 @@ pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     let context = PushContext { events, snapshots };
     tasks.spawn("the push task", push::run(endpoint.clone(), context));
     let mut served = faces.serve(listener, tls, socket, stopped.clone(), &mut tasks);
-    if let Some(fence) = fence {
+    if let Some(fence) = fence.take() {
         served.spawn("the Lease of the cluster", turn::keep(fence, until(stopped)));
     }
     wait_for_end(&store, &mut tasks, &mut served).await?;

@@ -226,6 +226,16 @@ impl Store {
         self.parts.writer.write(work).await
     }
 
+    /// Stores the digest of a token that is in a secret of the cluster, made for this object there; the token that the
+    /// key had before is void.
+    pub async fn issue_in_secret(&self, key: IssuedKey, object: String, audit: AuditEntry) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            key::issue_in_secret(statements, &key, &object)?;
+            audit::append(statements, &audit)
+        };
+        self.parts.writer.write(work).await
+    }
+
     /// Holds an object.
     pub async fn hold(&self, hold: Hold, audit: AuditEntry) -> Result<()> {
         let work = move |statements: &mut Statements| {

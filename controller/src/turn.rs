@@ -66,7 +66,7 @@ fn name(data: &Path) -> anyhow::Result<String> {
     let folder = data.canonicalize().with_context(|| format!("find {}", data.display()))?;
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let host = read("/proc/sys/kernel/hostname");
-    // Hosts may share a name.
-    let place = format!("{}\0{}", read("/etc/machine-id"), folder.display());
+    // Hosts may share a name, and containers know their host by no other number.
+    let place = format!("{}\0{}", read("/proc/sys/kernel/random/boot_id"), folder.display());
     Ok(format!("{host}_{}", &blake3::hash(place.as_bytes()).to_hex()[..12]))
 }

@@ -120,7 +120,7 @@ impl Standalone {
             Source::Cluster(kubeconfig, namespace) => {
                 // As a container says it, so that both ways to say it are tried.
                 command.env("HORIZON_KUBE", "true").env("KUBECONFIG", kubeconfig);
-                namespace.iter().for_each(|namespace| drop(command.args(["--kube-namespace", namespace])));
+                command.args(namespace.iter().flat_map(|namespace| ["--kube-namespace", namespace]));
             }
         }
         Ok(command)

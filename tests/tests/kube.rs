@@ -246,6 +246,8 @@ fn a_key_has_its_token_in_a_secret_and_a_device_that_joins_is_the_clusters() {
         world.admin.done(&["delete", "registrationkey", "gw-1"])?;
         wait_for("the key goes", || Ok(world.object("RegistrationKey/gw-1").is_err()))?;
         let before = world.secret("gw-1-registration-key", "token")?;
+        // In a cluster with all of its controllers the secret goes with its owner.
+        world.admin.done(&["delete", "secret", "gw-1-registration-key"])?;
         world.apply(KEY)?;
         wait_for("there is another token", || Ok(world.secret("gw-1-registration-key", "token")? != before))
     });
@@ -286,8 +288,40 @@ fn a_secret_of_somebody_else_is_left_alone() {
             Ok(world.admin.done(&["describe", "registrationkey", "gw-1"])?.contains("SecretNotWritten"))
         })?;
         ensure!(world.secret("gw-1-registration-key", "token")? == "mine", "it was overwritten");
+        // What is deleted and declared again is another key, also where nobody saw it go.
         world.admin.done(&["delete", "secret", "gw-1-registration-key"])?;
-        world.join("gw-1-registration-key").map(drop)
+        let first = world.join("gw-1-registration-key")?;
+        world.admin.done(&["delete", "secret", "gw-1-registration-key"])?;
+        world.admin.done(&["replace", "--force", "-f", "it.yaml"])?;
+        let second = world.join("gw-1-registration-key")?;
+        ensure!(first.token.reveal() != second.token.reveal(), "the token of a key that was deleted is good");
+        world.wait_condition("registrationkey/gw-1", "Ready", "True Ready").map(drop)
+    });
+}
+
+#[test]
+fn a_name_that_only_kubernetes_takes_is_told_so_and_holds_no_delete_back() {
+    in_cluster(|world| {
+        world.apply(&format!("{ALICE}---\n{}", ALICE.replace("alice", "a.b")))?;
+        world.wait_condition("user/alice", "Ready", "True Ready")?;
+
+        let message = world.wait_condition("user/a.b", "Accepted", "False Format")?;
+        ensure!(message.contains("metadata.name"), "{message}");
+        world.admin.done(&["delete", "user", "alice"])?;
+
+        wait_for("the user goes", || Ok(world.object("User/alice").is_err()))
+    });
+}
+
+#[test]
+fn a_delete_that_waits_for_somebody_elses_finalizer_is_in_force() {
+    in_cluster(|world| {
+        world.apply(&ALICE.replace("{name: alice}", "{name: alice, finalizers: [example.com/wait]}"))?;
+        world.wait_condition("user/alice", "Ready", "True Ready")?;
+
+        world.admin.done(&["delete", "user", "alice", "--wait=false"])?;
+
+        wait_for("the user goes", || Ok(world.object("User/alice").is_err()))
     });
 }
 

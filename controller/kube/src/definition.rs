@@ -23,19 +23,17 @@ impl Cluster {
     /// # Errors
     /// When they cannot be listed, or the API server does not answer.
     pub async fn look(&self, kind: Kind) -> Result<Definition, Trouble> {
-        let listed = self.all(kind).list_metadata(&ListParams::default().limit(1)).await;
-        if let Err(error) = listed {
-            return Err(Trouble::of_list(kind, &error));
-        }
+        let list = self.all(kind);
+        let one = ListParams::default().limit(1);
+        let listed = Self::answer(list.list_metadata(&one)).await;
+        listed.map_err(|trouble| trouble.of_list(kind))?;
         let api: Api<CustomResourceDefinition> = Api::all(self.client.clone());
-        match api.get(&format!("{}.{GROUP}", kind.plural())).await {
+        match Self::answer(api.get(&format!("{}.{GROUP}", kind.plural()))).await {
             Ok(found) if found.metadata.deletion_timestamp.is_some() => Ok(Definition::Goes),
             Ok(found) => Ok(Definition::Stands { uid: found.metadata.uid.unwrap_or_default() }),
-            Err(error) => match Trouble::of(&error) {
-                Trouble::Missing(_) => Ok(Definition::Goes),
-                Trouble::Forbidden(_) => Ok(Definition::Hidden),
-                other @ (Trouble::Conflict(_) | Trouble::Refused(_) | Trouble::Away(_)) => Err(other),
-            },
+            Err(Trouble::Missing(_)) => Ok(Definition::Goes),
+            Err(Trouble::Forbidden(_)) => Ok(Definition::Hidden),
+            Err(other @ (Trouble::Conflict(_) | Trouble::Refused(_) | Trouble::Away(_))) => Err(other),
         }
     }
 }

@@ -21,7 +21,7 @@ const GOOD_FOR: Duration = Duration::from_secs(15);
 /// How often it is renewed, and how often others look.
 const RENEW: Duration = Duration::from_secs(5);
 /// How long a start waits for an API server that does not answer. Then what was in force is served without it.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The turn of this process.
 pub struct Fence {
@@ -51,24 +51,28 @@ impl Cluster {
         let api = Api::namespaced(self.client.clone(), &self.home);
         let mut fence = Fence { api, candidate: Candidate::new(me), began: Instant::now(), is_held: false };
         let mut told = String::new();
+        let mut silent_since: Option<Instant> = None;
         loop {
             match fence.turn().await {
                 Ok(Turn::Mine { was_given_back: true }) => return Ok((fence, Fenced::InOrder)),
                 Ok(Turn::Mine { was_given_back: false }) => return Ok((fence, Fenced::TakenOver)),
                 Ok(Turn::Theirs { holder }) => {
+                    silent_since = None;
                     if told != holder {
                         info!(%holder, "another controller holds the Lease of this cluster: waiting for its turn to end");
                         told = holder;
                     }
                 }
                 Err(trouble) if trouble.is_passing() => {
-                    if fence.began.elapsed() >= PATIENCE {
+                    let since = *silent_since.get_or_insert_with(Instant::now);
+                    // Where another one was heard of, silence is no answer.
+                    if told.is_empty() && since.elapsed() >= PATIENCE {
                         warn!(%trouble, "the cluster is not reached: what was in force is served without it");
                         return Ok((fence, Fenced::Unasked));
                     }
                 }
                 // Somebody was faster; the next look says who.
-                Err(Trouble::Conflict(_)) => {}
+                Err(Trouble::Conflict(_)) => silent_since = None,
                 Err(trouble) => bail!(
                     "the Lease {MANAGER} of namespace {} cannot be held: {trouble}; install manifests/kubernetes, which give the right",
                     self.home
@@ -112,7 +116,7 @@ impl Fence {
             return;
         }
         let given = async {
-            let mut lease = self.api.get(MANAGER).await.map_err(|error| Trouble::of(&error))?;
+            let mut lease = Cluster::answer(self.api.get(MANAGER)).await?;
             let is_ours = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref())
                 == Some(self.candidate.me());
             if is_ours && let Some(spec) = &mut lease.spec {
@@ -129,11 +133,14 @@ impl Fence {
 
     /// Looks whose turn it is, and takes or renews it if it is ours.
     async fn turn(&mut self) -> Result<Turn, Trouble> {
-        let found = match self.api.get_opt(MANAGER).await {
-            Ok(found) => found,
-            Err(error) => return Err(Trouble::of(&error)),
-        };
-        let turn = self.candidate.handle(found.as_ref().map(word).as_ref(), self.began.elapsed());
+        let found = Cluster::answer(self.api.get_opt(MANAGER)).await?;
+        let said = found.as_ref().map(word);
+        if let Some(word) = said.as_ref().filter(|word| self.is_held && word.holder != self.candidate.me()) {
+            // It was somebody else's meanwhile, who may have begun another epoch: it is never taken back.
+            let holder = if word.holder.is_empty() { "nobody any more" } else { &word.holder };
+            return Ok(Turn::Theirs { holder: holder.to_owned() });
+        }
+        let turn = self.candidate.handle(said.as_ref(), self.began.elapsed());
         let Turn::Mine { was_given_back } = turn else { return Ok(turn) };
         let now = MicroTime(Timestamp::now());
         match found {
@@ -166,13 +173,12 @@ impl Fence {
                 ..LeaseSpec::default()
             }),
         };
-        self.api.create(&PostParams::default(), &lease).await.map(drop).map_err(|error| Trouble::of(&error))
+        Cluster::answer(self.api.create(&PostParams::default(), &lease)).await.map(drop)
     }
 
     /// Replaces what was read, and nothing newer.
     async fn replace(&self, lease: &Lease) -> Result<(), Trouble> {
-        let answer = self.api.replace(MANAGER, &PostParams::default(), lease).await;
-        answer.map(drop).map_err(|error| Trouble::of(&error))
+        Cluster::answer(self.api.replace(MANAGER, &PostParams::default(), lease)).await.map(drop)
     }
 }
 

@@ -9,6 +9,8 @@ mod sight;
 mod trouble;
 mod write;
 
+use std::{future::Future, time::Duration};
+
 use anyhow::Context;
 use horizon_api::resource::{API_VERSION, GROUP, Kind};
 use kube::{
@@ -23,6 +25,9 @@ pub use trouble::Trouble;
 
 /// Who writes, as `metadata.managedFields` names it.
 const MANAGER: &str = "horizon-controller";
+
+/// How long one request may take. Less than a Lease is good for, so that one that hangs costs no turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to an API server, with the rights of whoever its configuration names.
 #[derive(Clone)]
@@ -42,9 +47,11 @@ impl Cluster {
     /// # Errors
     /// When there is no configuration, or one that cannot be used.
     pub async fn find(scope: Option<String>) -> anyhow::Result<Self> {
-        let config = Config::infer().await.context(
+        let mut config = Config::infer().await.context(
             "find the cluster: set KUBECONFIG to a file that names it, or run this in a pod with a service account",
         )?;
+        // Whoever asks decides when to ask again: some can wait, and some must not.
+        config.default_retry = false;
         let (home, address) = (config.default_namespace.clone(), config.cluster_url.to_string());
         let client = Client::try_from(config).with_context(|| format!("use the cluster at {address}"))?;
         Ok(Self { client, scope, home, address: address.trim_end_matches('/').to_owned() })
@@ -58,6 +65,14 @@ impl Cluster {
     /// Returns the namespace that it looks at; `None` is every one.
     pub fn scope(&self) -> Option<&str> {
         self.scope.as_deref()
+    }
+
+    /// Waits for an answer, but not for ever: an API server may accept and say nothing.
+    async fn answer<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, Trouble> {
+        match tokio::time::timeout(PATIENCE, call).await {
+            Ok(answer) => answer.map_err(|error| Trouble::of(&error)),
+            Err(_) => Err(Trouble::Away(format!("the API server does not answer within {PATIENCE:?}"))),
+        }
     }
 
     /// Objects of a kind of ours, in one namespace.

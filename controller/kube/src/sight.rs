@@ -12,7 +12,7 @@ use kube::{
     },
 };
 use serde_json::{Value, json};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use crate::{Cluster, Trouble};
 
@@ -40,18 +40,40 @@ pub struct Seen {
     pub object: Value,
 }
 
+/// How long one page of a list may take.
+const LIST_PATIENCE: Duration = Duration::from_secs(30);
 /// Objects that one answer of a list brings.
 const PAGE: u32 = 500;
 
 impl Cluster {
     /// Looks at a kind until nobody wants to know any more.
-    pub async fn watch(&self, kind: Kind, sights: mpsc::Sender<(Kind, Sight)>) {
+    /// `number` tells its sights from those of an earlier watch.
+    pub async fn watch(&self, kind: Kind, number: u32, sights: mpsc::Sender<(Kind, u32, Sight)>) {
         let config = watcher::Config::default().page_size(PAGE);
         let stream = watcher(self.all(kind), config).default_backoff();
         tokio::pin!(stream);
-        while let Some(event) = stream.next().await {
-            let Some(sight) = sight(kind, event) else { continue };
-            if sights.send((kind, sight)).await.is_err() {
+        let mut is_listing = true;
+        loop {
+            let next = if is_listing {
+                timeout(LIST_PATIENCE, stream.next()).await
+            } else {
+                Ok(stream.next().await)
+            };
+            let sight = match next {
+                Ok(Some(event)) => sight(kind, event),
+                Ok(None) => return,
+                Err(_) => Some(Sight::Failed(Trouble::Away(format!(
+                    "{} cannot be read: the API server does not answer within {LIST_PATIENCE:?}",
+                    kind.plural()
+                )))),
+            };
+            let Some(sight) = sight else { continue };
+            is_listing = match sight {
+                Sight::Begins => true,
+                Sight::Whole | Sight::Failed(_) => false,
+                Sight::Listed(_) | Sight::Changed(_) | Sight::Gone(_) => is_listing,
+            };
+            if sights.send((kind, number, sight)).await.is_err() {
                 return;
             }
         }
@@ -64,8 +86,13 @@ impl Cluster {
 fn sight(kind: Kind, event: Result<Event<DynamicObject>, watcher::Error>) -> Option<Sight> {
     let sight = match event {
         Ok(Event::Init) => Sight::Begins,
-        Ok(Event::InitApply(object)) => Sight::Listed(seen(kind, object)?),
         Ok(Event::InitDone) => Sight::Whole,
+        // What is to go and waits for somebody's finalizers is out of force from here on.
+        Ok(Event::Apply(object)) if object.metadata.deletion_timestamp.is_some() => {
+            Sight::Gone(seen(kind, object)?.key)
+        }
+        Ok(Event::InitApply(object)) if object.metadata.deletion_timestamp.is_some() => return None,
+        Ok(Event::InitApply(object)) => Sight::Listed(seen(kind, object)?),
         Ok(Event::Apply(object)) => Sight::Changed(seen(kind, object)?),
         Ok(Event::Delete(object)) => Sight::Gone(seen(kind, object)?.key),
         Err(error) => Sight::Failed(Trouble::of_watch(kind, &error)),

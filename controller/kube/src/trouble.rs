@@ -33,7 +33,7 @@ impl Trouble {
         let kube::Error::Api(status) = error else { return Self::Away(outermost(error)) };
         let message = status.message.clone();
         match status.code {
-            401 | 403 => Self::Forbidden(message),
+            403 => Self::Forbidden(message),
             404 => Self::Missing(message),
             409 => Self::Conflict(message),
             400 | 405..=428 => Self::Refused(message),
@@ -46,7 +46,7 @@ impl Trouble {
         match error {
             watcher::Error::InitialListFailed(error)
             | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => Self::of_list(kind, error),
+            | watcher::Error::WatchFailed(error) => Self::of(error).of_list(kind),
             watcher::Error::WatchError(status) => Self::Away(format!(
                 "{} cannot be read: the API server ended the watch: {}",
                 kind.plural(),
@@ -57,9 +57,9 @@ impl Trouble {
     }
 
     /// Says why a kind cannot be listed.
-    pub(crate) fn of_list(kind: Kind, error: &kube::Error) -> Self {
+    pub(crate) fn of_list(self, kind: Kind) -> Self {
         let plural = kind.plural();
-        match Self::of(error) {
+        match self {
             Self::Missing(_) => Self::Missing(format!(
                 "the cluster has no CustomResourceDefinition {plural}.{GROUP}: install the ones in crds/"
             )),
@@ -102,6 +102,8 @@ mod tests {
         assert_eq!(of(422, "Invalid"), Trouble::Refused("the message".into()));
         assert!(of(503, "ServiceUnavailable").is_passing());
         assert!(of(429, "TooManyRequests").is_passing());
+        // A token that has run out is renewed by whoever mounts it.
+        assert!(of(401, "Unauthorized").is_passing());
         assert!(!of(403, "Forbidden").is_passing());
     }
 

@@ -1,12 +1,17 @@
 //! What is written to the cluster: states of objects, devices that joined, secrets of keys, and what happened.
 
+use std::fmt::Debug;
+
 use horizon_api::resource::{API_VERSION, ObjectKey};
-use k8s_openapi::api::core::v1::{Event, Secret};
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Event, Secret},
+};
 use kube::{
     Api, Resource,
     api::{Patch, PatchParams, PostParams},
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{Cluster, MANAGER, Trouble};
@@ -27,8 +32,7 @@ impl Cluster {
         // What a controller observes is its own to say, whoever said something else before.
         let how = PatchParams::apply(MANAGER).force();
         let api = self.within(key.kind, &key.namespace);
-        let answer = api.patch_status(&key.name, &how, &Patch::Apply(text)).await;
-        answer.map(drop).map_err(|error| Trouble::of(&error))
+        Self::answer(api.patch_status(&key.name, &how, &Patch::Apply(text))).await.map(drop)
     }
 
     /// Creates an object.
@@ -38,18 +42,16 @@ impl Cluster {
     pub async fn create(&self, key: &ObjectKey, object: Value) -> Result<(), Trouble> {
         let how = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let object = typed(object)?;
-        let answer = self.within(key.kind, &key.namespace).create(&how, &object).await;
-        answer.map(drop).map_err(|error| Trouble::of(&error))
+        let api = self.within(key.kind, &key.namespace);
+        Self::answer(api.create(&how, &object)).await.map(drop)
     }
 
-    /// Writes a secret; what somebody else wrote under this name is not overwritten.
+    /// Makes a secret. It is never changed later: whoever may change secrets may read all of them.
     ///
     /// # Errors
-    /// [`Trouble::Conflict`] when the name is somebody else's.
-    pub async fn write_secret(&self, namespace: &str, name: &str, secret: Value) -> Result<(), Trouble> {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), namespace);
-        let answer = api.patch(name, &PatchParams::apply(MANAGER), &Patch::Apply(secret)).await;
-        answer.map(drop).map_err(|error| Trouble::of(&error))
+    /// [`Trouble::Conflict`] when there is one of this name.
+    pub async fn make_secret(&self, secret: Value) -> Result<(), Trouble> {
+        self.make::<Secret>(typed(secret)?).await
     }
 
     /// Tells what happened to an object, for `kubectl describe`.
@@ -57,11 +59,25 @@ impl Cluster {
     /// # Errors
     /// When the API server does not take it.
     pub async fn tell(&self, event: Value) -> Result<(), Trouble> {
-        let event: Event = typed(event)?;
-        let namespace = event.meta().namespace.clone().unwrap_or_default();
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &namespace);
+        match self.make::<Event>(typed(event)?).await {
+            // It was told before.
+            Err(Trouble::Conflict(_)) => Ok(()),
+            told => told,
+        }
+    }
+
+    async fn make<K>(&self, object: K) -> Result<(), Trouble>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + Debug
+            + DeserializeOwned
+            + Serialize,
+    {
+        let namespace = object.meta().namespace.clone().unwrap_or_default();
+        let api: Api<K> = Api::namespaced(self.client.clone(), &namespace);
         let how = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        api.create(&how, &event).await.map(drop).map_err(|error| Trouble::of(&error))
+        Self::answer(api.create(&how, &object)).await.map(drop)
     }
 }
 

@@ -119,11 +119,22 @@ pub fn parse_file(file: &str, bytes: &[u8]) -> Parsed {
 
 /// Reads an object that a cluster holds, with the verdict that a file with the same text gets. `locator` is where
 /// people find it; there are no lines. What it says beside `spec` and what people write into `metadata` is ignored.
-pub fn parse_object(locator: &str, object: &serde_json::Value) -> Parsed {
+pub fn parse_object(key: &ObjectKey, locator: &str, object: &serde_json::Value) -> Parsed {
     let mut parsed = Parsed::default();
     let mut found = Findings { problems: vec![], left_out: 0, left_out_remarks: 0 };
     parsed.read_object(locator, object::manifest(object), &mut found);
     parsed.problems = found.finish(locator);
+    // Which object it is, is known whatever it says; it holds nothing of any other one back.
+    parsed.broken_files.clear();
+    for problem in parsed.problems.iter_mut().filter(|problem| problem.object.is_none()) {
+        problem.object = Some(key.clone());
+    }
+    let first = parsed.problems.iter().find(|problem| problem.is_error());
+    if let (Some(first), true, true) = (first, parsed.manifests.is_empty(), parsed.rejected.is_empty()) {
+        let origin = Origin { file: locator.to_owned(), place: Place::default() };
+        let rejected = Rejected { key: key.clone(), origin, problem: first.clone(), readable: None };
+        parsed.rejected.push(rejected);
+    }
     parsed
 }
 

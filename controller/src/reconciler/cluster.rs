@@ -1,6 +1,9 @@
 //! What a cluster declares, what is told to it, and the tokens of its keys.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     join::JoinString,
@@ -10,30 +13,37 @@ use horizon_api::{
 };
 use horizon_node::{clock, random};
 use horizon_planner::{
-    compile::{Committed, SourceSnapshot, is_login},
-    manifest::Parsed,
+    compile::{API_SOURCE, Committed, SourceSnapshot, is_login},
+    manifest::{Origin, Parsed, Rejected},
+    node::Place,
 };
 use serde_json::json;
 use tracing::{error, info};
 
 use super::{
-    Reconciler,
+    Reconciler, Scope,
     state::{SourceNote, State},
 };
 use crate::{
     event::MadeToken,
-    fate::{Fate, Fates, Waiting},
-    source::cluster::{ClusterScan, KindScan, is_of_cluster, secret_name, source_of},
-    store::{AuditEntry, Definition, IssueOutcome, IssuedKey},
+    fate::{Fate, Waiting, Word, Words},
+    source::cluster::{ClusterScan, Declared, KindScan, is_of_cluster, locator, secret_name, source_of},
+    store::{AuditEntry, Definition, IssuedKey},
 };
 
 /// What is known of the cluster.
 #[derive(Debug, Default)]
 pub(super) struct ClusterState {
-    /// The generation of every object that is there, whether it is fine or not.
-    pub(super) declared: BTreeMap<ObjectKey, i64>,
-    /// Which making of each kind's definition had everything that is in force of it.
+    pub(super) scope: Scope,
+    /// Every object that is there, whether it is fine or not.
+    pub(super) declared: BTreeMap<ObjectKey, Declared>,
+    /// Which making of each kind's definition had everything that is in force of it, and which one was seen last.
     pub(super) definitions: BTreeMap<Kind, String>,
+    seen: BTreeMap<Kind, String>,
+    /// What went with its definition and is not there again.
+    kept: BTreeSet<ObjectKey>,
+    /// For which object of the cluster the token of a key was made, by the key's uid here.
+    pub(super) secrets: BTreeMap<String, String>,
 }
 
 impl Reconciler {
@@ -56,7 +66,8 @@ impl Reconciler {
 
     /// Makes the token of a key of the cluster, of which nobody knows yet.
     pub(super) fn make_token(&self, key: &ObjectKey) -> Option<MadeToken> {
-        self.state.committed.get(key).filter(|object| self.state.lacks_token(key, object))?;
+        let lacks_token = |object: &&Arc<Committed>| self.state.lacks_token(key, object);
+        self.state.committed.get(key).filter(lacks_token)?;
         let is_of_server = key.kind == Kind::RegistrationKey;
         let kind = if is_of_server { TokenKind::Registration } else { TokenKind::Personal };
         let join = JoinString {
@@ -65,15 +76,16 @@ impl Reconciler {
             token: Token::generate(kind, &random::bytes()),
             root: self.identity.root_fingerprint(),
         };
-        Some(MadeToken { uid: self.state.uids.get(key)?.uid.clone(), join })
+        let object = self.state.cluster.declared.get(key)?.uid.clone();
+        Some(MadeToken { uid: self.state.uids.get(key)?.uid.clone(), object, join })
     }
 
-    /// Takes in that a token is in its secret.
+    /// Takes in that a token is in its secret; one that the key had before is void.
     ///
     /// # Errors
-    /// When it is not remembered: then the secret needs another one.
+    /// When it is not remembered.
     pub(super) async fn keep_token(&mut self, key: ObjectKey, made: MadeToken) -> Result<(), String> {
-        let MadeToken { uid, join } = made;
+        let MadeToken { uid, object, join } = made;
         let digest = join.token.digest().keyed(self.identity.pepper()).as_bytes().to_vec();
         let audit = AuditEntry {
             at: clock::unix_ms(),
@@ -83,16 +95,13 @@ impl Reconciler {
             detail: json!({ "token": join.token.id(), "secret": secret_name(&key) }),
         };
         let issue = IssuedKey { uid: uid.clone(), digest: digest.clone() };
-        match self.store.issue_key(issue, audit).await {
-            Ok(IssueOutcome::Issued) => {
-                info!(%key, secret = secret_name(&key), "the token of a key is in its secret");
-                self.state.digests.insert(uid, digest);
-            }
-            Ok(IssueOutcome::AlreadyIssued) => {
-                return Err("the key has another token already: declare it under another name".into());
-            }
-            Err(error) => return Err(format!("its token is not remembered: {error}")),
+        if let Err(error) = self.store.issue_in_secret(issue, object.clone(), audit).await {
+            return Err(format!("the token in the secret is not remembered: {error}"));
         }
+        info!(%key, secret = secret_name(&key), "the token of a key is in its secret");
+        self.state.forget_token(&key);
+        self.state.digests.insert(uid.clone(), digest);
+        self.state.cluster.secrets.insert(uid, object);
         self.state.untold.insert(key);
         Ok(())
     }
@@ -101,35 +110,61 @@ impl Reconciler {
 impl State {
     /// Takes in what the cluster has of a kind. Returns its definition where that is to be remembered.
     fn see_kind(&mut self, kind: Kind, scan: KindScan) -> Option<String> {
-        let KindScan { parsed, generations, trouble, definition } = scan;
-        let source = source_of(kind);
-        let known = self.cluster.definitions.get(&kind);
-        let is_other = definition.is_some() && known != definition.as_ref();
-        let lost = trouble.or_else(|| {
-            let missing = self.missing(&source, &generations);
-            let is_renewed = is_other && known.is_some() && !missing.is_empty();
-            is_renewed.then(|| renewed(kind, &missing))
-        });
+        let KindScan { mut parsed, declared, trouble, definition } = scan;
+        let source = source_of(kind, self.cluster.scope.as_deref());
+        if trouble.is_none() {
+            self.keep_what_went_with_its_definition(kind, &source, definition.as_ref(), &declared);
+        }
+        let kept: Vec<ObjectKey> = self.cluster.kept.iter().filter(|key| key.kind == kind).cloned().collect();
+        if !kept.is_empty() {
+            let all = Arc::make_mut(&mut parsed);
+            for rejected in kept.iter().map(kept_back) {
+                all.problems.push(rejected.problem.clone());
+                all.rejected.push(rejected);
+            }
+        }
         self.adopt_devices(&parsed);
-        self.see_generations(kind, generations);
+        self.see_declared(kind, declared);
+        let renewed = (!kept.is_empty()).then(|| renewed(kind, &kept));
         let note = SourceNote {
-            reason: lost.clone().unwrap_or_default(),
+            is_complete: trouble.is_none() && renewed.is_none(),
+            reason: trouble.clone().or(renewed).unwrap_or_default(),
             was_read: true,
-            is_complete: lost.is_none(),
             ..SourceNote::default()
         };
-        let is_complete = note.is_complete;
         self.source_notes.insert(source.clone(), note);
+        let is_complete = trouble.is_none();
         self.sources.insert(source.clone(), SourceSnapshot { source, parsed, is_complete });
-        let remembered = definition.filter(|_| is_other && is_complete)?;
+        let remembered = definition.filter(|uid| {
+            is_complete && kept.is_empty() && self.cluster.definitions.get(&kind) != Some(uid)
+        })?;
         self.cluster.definitions.insert(kind, remembered.clone());
         Some(remembered)
     }
 
-    /// Returns what is in force of a source and is not there.
-    fn missing(&self, source: &str, generations: &BTreeMap<ObjectKey, i64>) -> Vec<ObjectKey> {
-        let of_source = self.committed.iter().filter(|(_, object)| object.owner.source == source);
-        of_source.map(|(key, _)| key).filter(|key| !generations.contains_key(*key)).cloned().collect()
+    /// A definition that was made anew has none of the objects of the old one, and nobody took them away: they stay until
+    /// they are there again. What is deleted from then on goes as ever.
+    fn keep_what_went_with_its_definition(
+        &mut self,
+        kind: Kind,
+        source: &str,
+        definition: Option<&String>,
+        declared: &BTreeMap<ObjectKey, Declared>,
+    ) {
+        let seen = definition.and_then(|uid| self.cluster.seen.insert(kind, uid.clone()));
+        let is_other = self
+            .cluster
+            .definitions
+            .get(&kind)
+            .is_some_and(|known| definition.is_some_and(|uid| uid != known));
+        if is_other && seen.as_ref() != definition {
+            let of_source = self.committed.iter().filter(|(_, object)| object.owner.source == source);
+            let missing = of_source.map(|(key, _)| key).filter(|key| !declared.contains_key(*key));
+            self.cluster.kept.extend(missing.cloned());
+        }
+        let committed = &self.committed;
+        let is_gone = |key: &ObjectKey| !declared.contains_key(key) && committed.contains_key(key);
+        self.cluster.kept.retain(|key| key.kind != kind || is_gone(key));
     }
 
     /// A device that joined is the cluster's from when the cluster has it.
@@ -138,7 +173,7 @@ impl State {
             let ResourceSpec::Device(seen) = &manifest.spec else { continue };
             let is_same = self.api_objects.get(&manifest.key).is_some_and(|known| {
                 matches!(&known.spec, ResourceSpec::Device(spec) if spec.public_key == seen.public_key)
-                    && is_login(horizon_planner::compile::API_SOURCE, &known.origin)
+                    && is_login(API_SOURCE, &known.origin)
             });
             if is_same {
                 self.api_objects.remove(&manifest.key);
@@ -146,15 +181,19 @@ impl State {
         }
     }
 
-    fn see_generations(&mut self, kind: Kind, generations: BTreeMap<ObjectKey, i64>) {
-        let before: BTreeSet<ObjectKey> = self.cluster.of_kind(kind).cloned().collect();
-        for key in before.iter().filter(|key| !generations.contains_key(*key)) {
-            self.cluster.declared.remove(key);
-            self.api_generations.remove(key);
-            self.written_generations.remove(key);
+    fn see_declared(&mut self, kind: Kind, declared: BTreeMap<ObjectKey, Declared>) {
+        let before: Vec<ObjectKey> = self.cluster.of_kind(kind).cloned().collect();
+        for key in before.into_iter().filter(|key| !declared.contains_key(key)) {
+            self.cluster.declared.remove(&key);
+            self.api_generations.remove(&key);
+            self.written_generations.remove(&key);
+            // Where it stays in force, the cluster hears why.
+            self.untold.insert(key);
         }
-        for (key, generation) in generations {
-            if self.cluster.declared.insert(key.clone(), generation) != Some(generation) {
+        for (key, object) in declared {
+            let generation = object.generation;
+            if self.cluster.declared.get(&key) != Some(&object) {
+                self.cluster.declared.insert(key.clone(), object);
                 self.untold.insert(key.clone());
                 self.written_generations.insert(key, generation);
             }
@@ -170,30 +209,41 @@ impl State {
     }
 
     /// Returns the newest word about everything of which the cluster was not told.
-    pub(super) fn take_cluster_fates(&mut self) -> Fates {
+    pub(super) fn take_words(&mut self) -> Words {
         let untold = self.untold.take_for_cluster();
-        untold.into_iter().map(|key| (key.clone(), self.cluster_fate(&key))).collect()
+        untold.into_iter().map(|key| (key.clone(), self.word(&key))).collect()
     }
 
-    fn cluster_fate(&self, key: &ObjectKey) -> Fate {
+    fn word(&self, key: &ObjectKey) -> Word {
         let object = self.committed.get(key);
         let is_theirs = object.is_some_and(|object| is_of_cluster(&object.owner.source));
-        let is_new_device = object.is_some_and(|object| {
-            key.kind == Kind::Device && is_login(&object.owner.source, &object.owner.origin)
-        });
-        match self.cluster.declared.contains_key(key) {
-            true if is_theirs => self.fate(key),
-            true => {
+        let is_there = self.cluster.declared.contains_key(key);
+        match (object, self.fate(key)) {
+            (Some(object), Fate::InForce(word)) if is_there && is_theirs => {
+                Word::InForce { word, lacks_token: self.lacks_token(key, object) }
+            }
+            _ if is_there => {
                 let observed = self.api_generations.get(key).copied();
-                Fate::Waiting(Waiting {
+                Word::Waiting(Waiting {
                     uid: String::new(),
                     observed,
                     conditions: self.waiting_conditions(key),
                 })
             }
-            false if is_new_device => self.fate(key),
-            false => Fate::Gone,
+            (Some(object), _) if key.kind == Kind::Device && self.is_to_be_created(key, object) => {
+                Word::Create(Arc::clone(object))
+            }
+            (Some(object), _) if is_theirs => match &object.stale {
+                Some(stale) => Word::Stays(stale.message.clone()),
+                None => Word::Nothing,
+            },
+            _ => Word::Nothing,
         }
+    }
+
+    /// Nobody has the manifest of a device that joined, so that nobody but the controller can apply it.
+    fn is_to_be_created(&self, key: &ObjectKey, object: &Committed) -> bool {
+        is_login(&object.owner.source, &object.owner.origin) || self.cluster.kept.contains(key)
     }
 
     /// Says whether a key is the cluster's, is to have a token made here, and has none.
@@ -211,8 +261,14 @@ impl State {
             | ResourceSpec::Admin(_)
             | ResourceSpec::AlertRule(_) => false,
         };
-        let has_token = || self.uids.get(key).is_some_and(|uid| self.digests.contains_key(&uid.uid));
-        is_generated && is_of_cluster(&object.owner.source) && !has_token()
+        let Some(uid) = self.uids.get(key).map(|uid| &uid.uid) else { return false };
+        let has_token = self.digests.contains_key(uid);
+        // One that an invitation showed is nobody's secret.
+        let is_of_another = match (self.cluster.secrets.get(uid), self.cluster.declared.get(key)) {
+            (Some(made_for), Some(object)) => *made_for != object.uid,
+            _ => false,
+        };
+        is_generated && is_of_cluster(&object.owner.source) && (!has_token || is_of_another)
     }
 }
 
@@ -229,18 +285,27 @@ impl ClusterState {
 pub(super) fn problems_of_cluster(problems: &[Problem]) -> BTreeMap<&ObjectKey, &Problem> {
     let mut first = BTreeMap::new();
     for problem in problems.iter().filter(|problem| problem.is_error()) {
-        if let Some(key) =
-            problem.object.as_ref().filter(|key| problem.file == crate::source::cluster::locator(key))
-        {
+        if let Some(key) = problem.object.as_ref().filter(|key| problem.file == locator(key)) {
             first.entry(key).or_insert(problem);
         }
     }
     first
 }
 
-fn renewed(kind: Kind, missing: &[ObjectKey]) -> String {
-    let (plural, count) = (kind.plural(), missing.len());
-    let (first, all) = (&missing[0], if count == 1 { "it" } else { "them" });
+/// Says that an object is not declared, and stays all the same.
+fn kept_back(key: &ObjectKey) -> Rejected {
+    let file = locator(key);
+    let (plural, path) = (key.kind.plural(), "");
+    let message =
+        format!("went when the CustomResourceDefinition {plural}.{GROUP} was made anew, which nobody meant");
+    let fix = "apply it again, and delete it then if it is not wanted";
+    let problem = Problem::error(&file, "DefinitionRenewed", message).fix(fix).about(key.clone(), path);
+    Rejected { key: key.clone(), origin: Origin { file, place: Place::default() }, problem, readable: None }
+}
+
+fn renewed(kind: Kind, kept: &[ObjectKey]) -> String {
+    let (plural, count) = (kind.plural(), kept.len());
+    let (first, all) = (&kept[0], if count == 1 { "it" } else { "them" });
     format!(
         "the CustomResourceDefinition {plural}.{GROUP} was made anew, which deleted all of its objects, and {count} that were in force are not there again ({first}): they stay; apply {all} again, and delete then what is not wanted"
     )

@@ -112,7 +112,10 @@ impl Reconciler {
         // What logins and invitations make is nobody's edit.
         let is_declared = |key: &ObjectKey| {
             let owner = |object: &Arc<Committed>| !is_login(&object.owner.source, &object.owner.origin);
-            compiled.objects.get(key).or_else(|| self.state.committed.get(key)).is_some_and(owner)
+            let (old, new) = (self.state.committed.get(key), compiled.objects.get(key));
+            // A device that joined and that the cluster has now says what it said.
+            let is_taken_over = old.zip(new).is_some_and(|(old, new)| !owner(old) && old.spec == new.spec);
+            new.or(old).is_some_and(owner) && !is_taken_over
         };
         if change.touched().any(is_declared) {
             let stored = self.store.load().await.context("read what is in force")?;

@@ -17,7 +17,7 @@ use horizon_api::{
 use horizon_node::clock;
 use horizon_planner::manifest::parse_folder;
 
-use super::{Advertised, Parts, Published, Reconciler, retry::Retry};
+use super::{Advertised, Parts, Published, Reconciler, Scope, retry::Retry};
 use crate::{
     event::{AttachRequest, Event, JoinRequest, LoginRequest, RefreshRequest, ServerName},
     identity::ControllerIdentity,
@@ -76,17 +76,17 @@ impl World {
     }
 
     async fn open(folder: tempfile::TempDir) -> Self {
-        Self::open_with(folder, vec![SOURCE.into()], false).await
+        Self::open_with(folder, vec![SOURCE.into()], None).await
     }
 
-    async fn open_with(folder: tempfile::TempDir, sources: Vec<String>, has_cluster: bool) -> Self {
+    async fn open_with(folder: tempfile::TempDir, sources: Vec<String>, cluster: Option<Scope>) -> Self {
         let store = Store::open(folder.path()).unwrap();
         let identity = ControllerIdentity::load(folder.path(), store.start(), clock::unix_s()).unwrap();
         let parts = Parts {
             store,
             identity,
             sources,
-            has_cluster,
+            cluster,
             advertised: Advertised { host: "controller.example".into(), port: 7443 },
         };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();

@@ -154,7 +154,6 @@ impl State {
                 revision: self.revisions.get(key).copied().unwrap_or(0),
                 conditions: self.conditions.get(key).cloned().unwrap_or_default(),
                 observed,
-                lacks_token: self.lacks_token(key, object),
             }));
         }
         match uid.filter(|_| self.api_objects.contains_key(key)) {

@@ -176,6 +176,7 @@ impl State {
         state.holds = guard::holds(stored.holds)?;
         let definitions = stored.definitions.into_iter();
         let kind = |plural: &str| Kind::ALL.into_iter().find(|kind| kind.plural() == plural);
+        state.cluster.secrets = stored.token_secrets.into_iter().collect();
         state.cluster.definitions = definitions.filter_map(|one| Some((kind(&one.kind)?, one.uid))).collect();
         state.guard = Guard::from_stored(stored.guard)?;
         let held_back = state.held_back();
@@ -323,7 +324,10 @@ impl State {
 
     /// Forgets the token that was made for a key.
     pub(super) fn forget_token(&mut self, key: &ObjectKey) {
-        let made = self.uids.get(key).and_then(|uid| self.digests.remove(&uid.uid));
+        let made = self.uids.get(key).and_then(|uid| {
+            self.cluster.secrets.remove(&uid.uid);
+            self.digests.remove(&uid.uid)
+        });
         if let Some(digest) = made {
             self.token_uses.remove(&digest);
         }

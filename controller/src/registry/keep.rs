@@ -30,6 +30,7 @@ use super::{
 use crate::{
     fate::ApiObject,
     off_worker::off_worker,
+    source::cluster,
     store::{AuditEntry, StoreError},
 };
 
@@ -95,8 +96,12 @@ impl Registry {
     fn decide(&self, draft: &mut Draft<'_>, write: Write) -> Decided {
         let Write { resource, namespace, name, expected, deed, by, is_dry_run, reply } = write;
         let current = draft.get(resource, &namespace, &name);
-        let is_put = matches!(deed, Deed::Put(_));
-        let outcome = if self.has_cluster && is_put {
+        let is_new = match (&deed, &current) {
+            (Deed::Put(_), None) => true,
+            (Deed::Put(object), Some(current)) => parsed(current).get("spec") != object.get("spec"),
+            (Deed::Delete, _) => false,
+        };
+        let outcome = if self.has_cluster && is_new {
             Err(NotKept::Refused(in_cluster()))
         } else if current.as_ref().map(|current| current.version()) == expected {
             let ask = Ask { current, deed, by, is_dry_run };
@@ -120,7 +125,7 @@ impl Registry {
     fn decide_ours(&self, draft: &mut Draft<'_>, key: ObjectKey, ask: Ask) -> Result<Kept, Refusal> {
         let resource = Resource::of(key.kind);
         let record = draft.record(&self.records, &key);
-        check_is_ours(record, &key)?;
+        self.check_is_ours(record, &key)?;
         let Ask { current, deed, by, is_dry_run } = ask;
         match deed {
             Deed::Put(mut object) => {
@@ -156,6 +161,22 @@ impl Registry {
                 Ok(Kept::Leaving { marked, key, changes })
             }
         }
+    }
+}
+
+impl Registry {
+    /// What a folder declares is changed there, or the next commit would undo it.
+    fn check_is_ours(&self, record: Option<&Record>, key: &ObjectKey) -> Result<(), Refusal> {
+        let Some(Record { keeper: Keeper::Source { source, place }, .. }) = record else { return Ok(()) };
+        if cluster::is_of_cluster(source) && !self.has_cluster {
+            // Nobody looks at the cluster any more: whoever writes here takes its object over.
+            return Ok(());
+        }
+        let why = match source.strip_prefix("files:") {
+            Some(folder) => format!("it is declared at {place} in {folder}: change it there"),
+            None => format!("it is in the Kubernetes cluster ({place}): change it there, with kubectl"),
+        };
+        Err(Refusal::conflict(about(key), why))
     }
 }
 
@@ -256,16 +277,6 @@ fn remove_beside(draft: &mut Draft<'_>, place: &Place<'_>) {
 fn in_cluster() -> Refusal {
     let why = "the resources of this controller are in its Kubernetes cluster: write them there, with kubectl and your own rights";
     Refusal::plain(403, Reason::Forbidden, why.to_owned())
-}
-
-/// What a folder declares is changed there, or the next commit would undo it.
-fn check_is_ours(record: Option<&Record>, key: &ObjectKey) -> Result<(), Refusal> {
-    let Some(Record { keeper: Keeper::Source { source, place }, .. }) = record else { return Ok(()) };
-    let why = match source.strip_prefix("files:") {
-        Some(folder) => format!("it is declared at {place} in {folder}: change it there"),
-        None => format!("it is in the Kubernetes cluster ({place}): change it there, with kubectl"),
-    };
-    Err(Refusal::conflict(about(key), why))
 }
 
 fn about(key: &ObjectKey) -> About<'_> {

@@ -26,20 +26,33 @@ pub struct ClusterScan {
 #[derive(Clone, Debug, Default)]
 pub struct KindScan {
     pub parsed: Arc<Parsed>,
-    /// Everything that is there, also what is refused, with the generation of its text.
-    pub generations: BTreeMap<ObjectKey, i64>,
+    /// Everything that is there, also what is refused.
+    pub declared: BTreeMap<ObjectKey, Declared>,
     /// Why not everything may be there that was seen before.
     pub trouble: Option<String>,
     /// Which making of the definition the objects belong to, where the controller may know.
     pub definition: Option<String>,
 }
 
+/// An object that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    /// The cluster's name of it: one that is deleted and declared again has another.
+    pub uid: String,
+    /// Of its text.
+    pub generation: i64,
+}
+
 /// The beginning of the names of these sources.
 const PREFIX: &str = "kube:";
 
-/// Returns the name of the source of a kind, such as `kube:networks`.
-pub fn source_of(kind: Kind) -> String {
-    format!("{PREFIX}{}", kind.plural())
+/// Returns the name of the source of a kind: `kube:networks`, or `kube:office/networks` where only a namespace is looked
+/// at, so that whoever looks at less does not take the rest for deleted.
+pub fn source_of(kind: Kind, scope: Option<&str>) -> String {
+    match scope {
+        Some(namespace) => format!("{PREFIX}{namespace}/{}", kind.plural()),
+        None => format!("{PREFIX}{}", kind.plural()),
+    }
 }
 
 /// Says whether a source is a kind of a cluster.

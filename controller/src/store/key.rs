@@ -44,6 +44,25 @@ pub(super) fn issue(statements: &mut Statements, key: &IssuedKey) -> Result<Issu
     }
 }
 
+/// Takes another token for a key in the place of the one that was made before, if any was, and notes for which object of
+/// the cluster its secret is.
+pub(super) fn issue_in_secret(statements: &mut Statements, key: &IssuedKey, object: &str) -> Result<()> {
+    withdraw(statements, &key.uid)?;
+    issue(statements, key)?;
+    statements.execute(
+        "INSERT INTO token_secrets (key, object) VALUES (?1, ?2)",
+        vec![key.uid.as_str().into(), object.into()],
+    )?;
+    Ok(())
+}
+
+/// Returns for which object of the cluster the secret of each key is.
+pub(super) fn secrets(statements: &mut Statements) -> Result<Vec<(String, String)>> {
+    statements.query("SELECT key, object FROM token_secrets ORDER BY key", vec![], |row| {
+        Ok((row.text(0)?, row.text(1)?))
+    })
+}
+
 /// Counts one use of a token, unless `uses_max` is reached.
 pub(super) fn count_use(statements: &mut Statements, digest: &[u8], uses_max: Option<i64>) -> Result<bool> {
     statements.execute(
@@ -87,6 +106,7 @@ pub(super) fn withdraw(statements: &mut Statements, uid: &str) -> Result<()> {
         vec![uid.into()],
     )?;
     statements.execute("DELETE FROM issued_keys WHERE uid = ?1", vec![uid.into()])?;
+    statements.execute("DELETE FROM token_secrets WHERE key = ?1", vec![uid.into()])?;
     Ok(())
 }
 

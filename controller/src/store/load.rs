@@ -32,6 +32,8 @@ pub struct Stored {
     pub sections: Vec<Section>,
     pub holds: Vec<Hold>,
     pub definitions: Vec<Definition>,
+    /// For which object of the cluster the secret of a key is, by the key's uid.
+    pub token_secrets: Vec<(String, String)>,
     pub guard: Guard,
 }
 
@@ -49,6 +51,7 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         sections: section::in_force(statements)?,
         holds: hold::all(statements)?,
         definitions: definition::all(statements)?,
+        token_secrets: key::secrets(statements)?,
         guard: guard::load(statements)?,
     })
 }

@@ -17,7 +17,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 2, text: include_str!("migration/0002_guard.sql") },
     Migration { version: 3, text: include_str!("migration/0003_approval.sql") },
     Migration { version: 4, text: include_str!("migration/0004_documents.sql") },
-    Migration { version: 5, text: include_str!("migration/0005_definitions.sql") },
+    Migration { version: 5, text: include_str!("migration/0005_cluster.sql") },
 ];
 
 /// Brings the database to the schema of this program.

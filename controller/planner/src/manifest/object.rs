@@ -95,6 +95,8 @@ fn not_yet_effective(spec: &ResourceSpec) -> impl Iterator<Item = Problem> {
 
 #[cfg(test)]
 mod tests {
+    use horizon_api::resource::ObjectKey;
+
     use super::*;
     use crate::manifest::{parse_file, parse_object};
 
@@ -105,6 +107,10 @@ mod tests {
             "metadata": { "name": "office", "uid": "7", "managedFields": [] },
             "spec": { "addressPools": pools, "mtu": mtu },
         })
+    }
+
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey::new(Kind::Network, namespace, name)
     }
 
     fn errors(object: &Json, before: Option<&Json>) -> Vec<String> {
@@ -140,7 +146,7 @@ mod tests {
             json!({ "kubectl.kubernetes.io/last-applied-configuration": "{}", "team": "a" });
         object["status"] = json!({ "revision": 7 });
 
-        let parsed = parse_object("office/networks/office", &object);
+        let parsed = parse_object(&key("office", "office"), "office/networks/office", &object);
 
         assert_eq!((parsed.problems, parsed.broken_files.len()), (vec![], 0));
         let [manifest] = parsed.manifests.as_slice() else { panic!("one object") };
@@ -151,11 +157,25 @@ mod tests {
 
     #[test]
     fn a_bad_object_of_a_cluster_is_named_and_refused_in_the_words_of_a_file() {
-        let parsed = parse_object("default/networks/office", &network(7));
+        let parsed = parse_object(&key("default", "office"), "default/networks/office", &network(7));
 
         assert_eq!((parsed.manifests.len(), parsed.rejected.len(), parsed.broken_files.len()), (0, 1, 0));
         let said = parsed.problems[0].to_string();
         assert!(said.starts_with("default/networks/office: error: Network/office spec.mtu:"), "{said}");
+    }
+
+    #[test]
+    fn a_name_that_an_api_server_takes_and_we_do_not_is_refused_and_holds_nothing_back() {
+        for name in ["a.b", &"a".repeat(100)] {
+            let mut object = network(1280);
+            object["metadata"]["name"] = name.into();
+
+            let parsed = parse_object(&key("default", name), "it", &object);
+
+            assert_eq!((parsed.manifests.len(), parsed.broken_files.len()), (0, 0), "{name}");
+            assert_eq!(parsed.rejected[0].key, key("default", name));
+            assert!(parsed.problems[0].to_string().contains("metadata.name"), "{:?}", parsed.problems);
+        }
     }
 
     /// The whole corpus of bad manifests, object by object. What only a text can say, such as unknown top-level fields

@@ -24,7 +24,9 @@ pub(super) enum Deed {
     /// A device that joined.
     Create(Value),
     /// The token of a key, which is made for that.
-    Token { uid: String },
+    Token,
+    /// What happened to an object, and nothing else.
+    Tell(Value),
 }
 
 impl InForce {
@@ -70,18 +72,34 @@ pub(super) fn event_of(
 }
 
 /// Returns the event that the secret of a key is not written.
-pub(super) fn no_secret(key: &ObjectKey, uid: &str, why: &str, suffix: &str, now: Timestamp) -> Value {
+pub(super) fn no_secret(key: &ObjectKey, uid: &str, why: &str, now: Timestamp) -> Value {
+    let secret = secret_name(key);
+    let message = format!(
+        "its token is not in the secret {secret}: {why}; where there is one of this name, delete it, and it is made anew"
+    );
+    warning(key, uid, "SecretNotWritten", &message, now)
+}
+
+/// Returns the event that an object is in force although the cluster has it no more.
+pub(super) fn stays(key: &ObjectKey, why: &str, now: Timestamp) -> Value {
+    warning(key, "", "StillInForce", &format!("it is deleted here and still in force: {why}"), now)
+}
+
+/// Returns a warning. The same again has the same name, so that it is told once an hour.
+fn warning(key: &ObjectKey, uid: &str, reason: &str, message: &str, now: Timestamp) -> Value {
     let at = now.round(jiff::Unit::Second).unwrap_or(now).to_string();
+    let hash = blake3::hash(format!("{}\0{uid}\0{message}", key.kind).as_bytes()).to_hex();
+    let stem: String = key.name.chars().take(200).collect();
     json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": { "name": format!("{}.{suffix}", key.name), "namespace": key.namespace },
+        "metadata": { "name": format!("{stem}.{}", &hash[..16]), "namespace": key.namespace },
         "involvedObject": {
             "apiVersion": API_VERSION, "kind": key.kind.to_string(),
             "namespace": key.namespace, "name": key.name, "uid": uid,
         },
-        "reason": "SecretNotWritten",
-        "message": format!("its token is not in the secret {}: {why}; it is tried again", secret_name(key)),
+        "reason": reason,
+        "message": message.chars().take(1024).collect::<String>(),
         "type": "Warning",
         "source": { "component": "horizon-controller" },
         "reportingComponent": "horizon-controller",

@@ -11,7 +11,7 @@ use horizon_kube::{Definition, Seen, Sight, Trouble};
 use horizon_planner::manifest::{Parsed, parse_object};
 use serde_json::Value;
 
-use super::{ClusterScan, KindScan, locator};
+use super::{ClusterScan, Declared, KindScan, locator};
 
 /// Everything that was seen.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ struct Shelf {
     gone: BTreeSet<ObjectKey>,
     gone_before: BTreeSet<ObjectKey>,
     is_listed: bool,
+    /// Everything was believed once since.
+    is_believed: bool,
     /// It is listed again after a trouble: what happened meanwhile was not seen.
     is_listing_again: bool,
     /// The definition must be looked at before anything is believed to be gone.
@@ -50,6 +52,13 @@ pub(super) struct Entry {
 impl Mirror {
     pub(super) fn handle_sight(&mut self, kind: Kind, sight: Sight) {
         self.kinds.entry(kind).or_default().handle_sight(sight);
+    }
+
+    /// The status of an object was written, and is as good as seen.
+    pub(super) fn set_status(&mut self, key: &ObjectKey, uid: &str, status: Value) {
+        let shelf = self.kinds.get_mut(&key.kind);
+        let entry = shelf.and_then(|shelf| shelf.objects.get_mut(key)).filter(|entry| entry.uid == uid);
+        entry.into_iter().for_each(|entry| entry.status = status.clone());
     }
 
     /// A look begins: what is said to be gone from here on is another doubt.
@@ -78,13 +87,15 @@ impl Mirror {
         self.kinds.get(&key.kind)?.objects.get(key)
     }
 
-    pub(super) fn has_news(&self) -> bool {
-        self.kinds.values().any(Shelf::is_due)
+    /// Says whether there is something to tell. A trouble from before the first list is told when patience is over: an
+    /// API server may only be about to start.
+    pub(super) fn has_news(&self, is_patient: bool) -> bool {
+        self.kinds.values().any(|shelf| shelf.is_due(is_patient))
     }
 
-    /// Returns what is new of those kinds of which everything that is known is believed.
-    pub(super) fn take_news(&mut self) -> ClusterScan {
-        let due = self.kinds.iter_mut().filter(|(_, shelf)| shelf.is_due());
+    /// Returns what is new of the kinds. What is said to be gone and is in doubt is still among it.
+    pub(super) fn take_news(&mut self, is_patient: bool) -> ClusterScan {
+        let due = self.kinds.iter_mut().filter(|(_, shelf)| shelf.is_due(is_patient));
         ClusterScan { kinds: due.map(|(kind, shelf)| (*kind, shelf.take_news())).collect() }
     }
 }
@@ -111,7 +122,7 @@ impl Shelf {
             Sight::Gone(key) => {
                 if self.objects.contains_key(&key) {
                     self.gone.insert(key);
-                    (self.is_in_doubt, self.is_news) = (true, true);
+                    self.is_in_doubt = true;
                 }
             }
             Sight::Failed(trouble) => {
@@ -129,8 +140,8 @@ impl Shelf {
         self.objects.extend(list);
         (self.is_listed, self.is_in_doubt, self.is_news) = (true, true, true);
         if std::mem::take(&mut self.is_listing_again) {
-            // From here on a look that finds nothing wrong ends it.
-            self.trouble = None;
+            // From here on a look that finds nothing wrong ends it; until then nothing is told.
+            (self.trouble, self.is_believed) = (None, false);
         }
     }
 
@@ -155,7 +166,8 @@ impl Shelf {
             self.is_listing_again = true;
             return true;
         }
-        self.is_news |= self.definition != definition;
+        let is_first = !std::mem::replace(&mut self.is_believed, true);
+        self.is_news |= is_first || self.definition != definition || !self.gone_before.is_empty();
         self.definition = definition;
         for key in std::mem::take(&mut self.gone_before) {
             self.objects.remove(&key);
@@ -172,9 +184,10 @@ impl Shelf {
         }
     }
 
-    /// What is in doubt waits for an answer; what is in trouble is told with it.
-    fn is_due(&self) -> bool {
-        self.is_news && (self.trouble.is_some() || (self.is_listed && !self.is_in_doubt))
+    /// A list waits until its definition was looked at; what is in trouble is told with it.
+    fn is_due(&self, is_patient: bool) -> bool {
+        let is_troubled = self.trouble.is_some() && (self.is_listed || !is_patient);
+        self.is_news && (is_troubled || (self.trouble.is_none() && self.is_believed))
     }
 
     fn take_news(&mut self) -> KindScan {
@@ -185,7 +198,7 @@ impl Shelf {
             trouble.clone().or_else(|| (!self.is_listed).then(|| "it is not listed yet".to_owned()));
         KindScan {
             parsed: Arc::new(Parsed::merge(objects.values().map(|entry| entry.parsed.as_ref()))),
-            generations: objects.iter().map(|(key, entry)| (key.clone(), entry.generation)).collect(),
+            declared: objects.iter().map(|(key, entry)| (key.clone(), entry.declared())).collect(),
             trouble,
             definition: definition.clone(),
         }
@@ -195,9 +208,13 @@ impl Shelf {
 impl Entry {
     fn of(seen: Seen) -> (ObjectKey, Self) {
         let Seen { key, uid, generation, mut object } = seen;
-        let parsed = Arc::new(parse_object(&locator(&key), &object));
+        let parsed = Arc::new(parse_object(&key, &locator(&key), &object));
         let status = object.get_mut("status").map(Value::take).unwrap_or_default();
         (key, Self { uid, generation, status, parsed })
+    }
+
+    fn declared(&self) -> Declared {
+        Declared { uid: self.uid.clone(), generation: self.generation }
     }
 
     /// Says whether another state of the object declares the same.
@@ -241,7 +258,7 @@ mod tests {
         let mut mirror = Mirror::default();
         list(&mut mirror, names);
         look(&mut mirror, stands("1"));
-        mirror.take_news();
+        mirror.take_news(false);
         mirror
     }
 
@@ -258,9 +275,9 @@ mod tests {
 
     /// Names, and trouble.
     fn told(mirror: &mut Mirror) -> Option<(Vec<String>, Option<String>)> {
-        let scan = mirror.take_news().kinds.remove(&Kind::User)?;
-        assert_eq!(scan.parsed.manifests.len(), scan.generations.len());
-        Some((scan.generations.keys().map(|key| key.name.to_string()).collect(), scan.trouble))
+        let scan = mirror.take_news(false).kinds.remove(&Kind::User)?;
+        assert_eq!(scan.parsed.manifests.len(), scan.declared.len());
+        Some((scan.declared.keys().map(|key| key.name.to_string()).collect(), scan.trouble))
     }
 
     #[test]
@@ -268,10 +285,10 @@ mod tests {
         let mut mirror = Mirror::default();
         mirror.handle_sight(Kind::User, Sight::Begins);
         mirror.handle_sight(Kind::User, Sight::Listed(user("alice", 1)));
-        assert!(!mirror.has_news());
+        assert!(!mirror.has_news(false));
 
         mirror.handle_sight(Kind::User, Sight::Whole);
-        assert!(!mirror.has_news());
+        assert!(!mirror.has_news(false));
         assert_eq!(mirror.in_doubt().collect::<Vec<_>>(), [Kind::User]);
 
         look(&mut mirror, stands("1"));
@@ -300,7 +317,7 @@ mod tests {
         let mut mirror = listed(&["alice", "ben"]);
 
         mirror.handle_sight(Kind::User, Sight::Gone(key("ben")));
-        assert!(!mirror.has_news());
+        assert!(!mirror.has_news(false));
         look(&mut mirror, stands("1"));
 
         assert_eq!(told(&mut mirror), Some((vec!["alice".into()], None)));
@@ -314,11 +331,41 @@ mod tests {
         mirror.begin_look(Kind::User);
         mirror.handle_sight(Kind::User, Sight::Gone(key("alice")));
         mirror.handle_look(Kind::User, stands("1"));
-        assert!(!mirror.has_news());
+        assert_eq!(told(&mut mirror).unwrap().0, ["alice"]);
         assert_eq!(mirror.in_doubt().count(), 1);
 
         look(&mut mirror, Ok(Definition::Goes));
         assert_eq!(told(&mut mirror).unwrap().0, ["alice"]);
+    }
+
+    #[test]
+    fn what_is_in_doubt_holds_nothing_else_back() {
+        let mut mirror = listed(&["alice", "ben"]);
+
+        mirror.handle_sight(Kind::User, Sight::Gone(key("ben")));
+        mirror.handle_sight(Kind::User, Sight::Changed(user("carl", 1)));
+
+        assert_eq!(told(&mut mirror).unwrap().0, ["alice", "ben", "carl"]);
+    }
+
+    #[test]
+    fn a_trouble_before_the_first_list_waits_for_a_moment() {
+        let mut mirror = Mirror::default();
+        mirror.handle_sight(Kind::User, Sight::Failed(Trouble::Away("not up yet".into())));
+
+        assert!(!mirror.has_news(true));
+        assert_eq!(told(&mut mirror), Some((vec![], Some("not up yet".into()))));
+    }
+
+    #[test]
+    fn a_status_that_was_written_is_as_good_as_seen() {
+        let mut mirror = listed(&["alice"]);
+
+        mirror.set_status(&key("alice"), "another", json!({ "revision": 2 }));
+        assert_eq!(mirror.get(&key("alice")).unwrap().status, json!({ "revision": 1 }));
+        mirror.set_status(&key("alice"), "alice", json!({ "revision": 2 }));
+
+        assert_eq!(mirror.get(&key("alice")).unwrap().status, json!({ "revision": 2 }));
     }
 
     #[test]
@@ -338,8 +385,8 @@ mod tests {
         assert_eq!((told(&mut mirror), mirror.in_doubt().count()), (None, 0));
         list(&mut mirror, &["alice"]);
         assert!(!look(&mut mirror, stands("2")));
-        let scan = mirror.take_news().kinds.remove(&Kind::User).unwrap();
-        assert_eq!((scan.generations.len(), scan.trouble, scan.definition), (1, None, Some("2".into())));
+        let scan = mirror.take_news(false).kinds.remove(&Kind::User).unwrap();
+        assert_eq!((scan.declared.len(), scan.trouble, scan.definition), (1, None, Some("2".into())));
     }
 
     #[test]

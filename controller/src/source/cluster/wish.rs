@@ -5,9 +5,8 @@ use std::{
     time::Duration,
 };
 
-use horizon_api::resource::{Kind, ObjectKey};
+use horizon_api::resource::ObjectKey;
 use horizon_kube::Trouble;
-use horizon_planner::compile::is_login;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -15,10 +14,9 @@ use tracing::warn;
 
 use super::{
     deed::{self, Deed},
-    is_of_cluster,
     mirror::{Entry, Mirror},
 };
-use crate::fate::{Fate, Fates, InForce};
+use crate::fate::{Word, Words};
 
 /// How long what the API server did not take waits.
 const RETRY: Duration = Duration::from_secs(2);
@@ -41,15 +39,15 @@ pub(super) struct Wishes {
 
 #[derive(Clone, Debug)]
 struct Wish {
-    fate: Fate,
+    word: Word,
     has_status: bool,
 }
 
 impl Wishes {
     /// Takes in what became of objects.
-    pub(super) fn handle_fates(&mut self, fates: Fates) {
-        for (key, fate) in fates {
-            self.put(key, Wish { fate, has_status: false });
+    pub(super) fn handle_words(&mut self, words: Words) {
+        for (key, word) in words {
+            self.put(key, Wish { word, has_status: false });
         }
     }
 
@@ -97,8 +95,9 @@ impl Wishes {
                 wish.has_status = true;
                 Duration::ZERO
             }
-            // The object is gone, or is another one: there will be another word about it.
-            Err(Trouble::Missing(_)) => {
+            // The object is gone: there will be another word about it.
+            Err(Trouble::Missing(_)) if !matches!(wish.word, Word::Create(_)) => {
+                self.said.remove(key);
                 self.go_on(key);
                 return;
             }
@@ -136,29 +135,29 @@ impl Wishes {
 
 impl Wish {
     fn has_more(&self) -> bool {
-        matches!(&self.fate, Fate::InForce(word) if word.lacks_token)
+        matches!(&self.word, Word::InForce { lacks_token: true, .. })
     }
 }
 
 fn deed_of(key: &ObjectKey, wish: &Wish, mirror: &Mirror, time: Timestamp) -> Option<Deed> {
     let entry = mirror.get(key);
-    match (&wish.fate, entry) {
-        (Fate::InForce(word), Some(entry)) if is_of_cluster(&word.object.owner.source) => {
-            let status =
-                (!wish.has_status).then(|| word.status(entry)).filter(|status| *status != entry.status);
-            match status {
-                Some(status) => Some(status_deed(key, entry, status, time)),
-                None => word.lacks_token.then(|| Deed::Token { uid: entry.uid.clone() }),
+    match (&wish.word, entry) {
+        (Word::InForce { word, lacks_token }, Some(entry)) => {
+            let status = word.status(entry);
+            if wish.has_status || status == entry.status {
+                return lacks_token.then_some(Deed::Token);
             }
+            Some(status_deed(key, entry, status, time))
         }
-        (Fate::Waiting(word), Some(entry)) => {
+        (Word::Waiting(word), Some(entry)) => {
             let status = word.status(entry);
             (status != entry.status).then(|| status_deed(key, entry, status, time))
         }
-        (Fate::InForce(word), None) if joined(key, word) => {
-            Some(Deed::Create(deed::device(key, &word.object)))
-        }
-        (Fate::InForce(_), _) | (Fate::Waiting(_), None) | (Fate::Gone, _) => None,
+        (Word::Create(object), None) => Some(Deed::Create(deed::device(key, object))),
+        (Word::Stays(why), None) => Some(Deed::Tell(deed::stays(key, why, time))),
+        (Word::InForce { .. } | Word::Waiting(_), None)
+        | (Word::Create(_) | Word::Stays(_), Some(_))
+        | (Word::Nothing, _) => None,
     }
 }
 
@@ -167,10 +166,4 @@ fn status_deed(key: &ObjectKey, entry: &Entry, status: Value, time: Timestamp) -
     let suffix = format!("{:x}", time.as_nanosecond());
     let event = deed::event_of(key, entry, &status, &suffix, time);
     Deed::Status { uid: entry.uid.clone(), status, event }
-}
-
-/// Says whether an object is a device that a login made, which the cluster does not know yet.
-fn joined(key: &ObjectKey, word: &InForce) -> bool {
-    let owner = &word.object.owner;
-    key.kind == Kind::Device && is_login(&owner.source, &owner.origin)
 }
