@@ -1,7 +1,10 @@
-//! Clients that others wrote, in programs of a page each: Kubernetes' Go library, and the `kubernetes` package of
-//! Python. Each lives through a `kill -9` of the controller.
+//! Clients that others wrote, in programs of a page each: Kubernetes' Go library, the `kubernetes` package of Python,
+//! and kube-rs. Each lives through a `kill -9` of the controller.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "clients/rust.rs"]
+mod rust;
 
 use std::{
     env, fs,
