@@ -35,6 +35,25 @@ pub(crate) fn in_cluster(test: impl FnOnce(&Cluster, &Kubectl) -> anyhow::Result
     }
 }
 
+#[test]
+fn api_server_that_was_killed_or_stopped_comes_back_with_its_data() {
+    let Some(mut cluster) = Cluster::start().unwrap() else { return };
+    let kubectl = cluster.kubectl("operator").unwrap();
+    cluster.install_crds().unwrap();
+    kubectl.done(&["create", "namespace", "kept"]).unwrap();
+    let url = cluster.url();
+
+    cluster.kill_api_server().unwrap();
+    assert!(kubectl.done(&["get", "namespace", "kept"]).is_err());
+    cluster.start_api_server().unwrap();
+    cluster.stop_api_server().unwrap();
+    cluster.start_api_server().unwrap();
+
+    assert_eq!(cluster.url(), url);
+    kubectl.done(&["get", "namespace", "kept"]).unwrap();
+    cluster.wait_for_crds().unwrap();
+}
+
 /// Returns the path of something in the checkout that is tested.
 pub(crate) fn path(name: &str) -> String {
     let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap());

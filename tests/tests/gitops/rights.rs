@@ -198,12 +198,9 @@ fn is_exactly(kubectl: &Kubectl, namespace: &str, expected: &[Vec<String>]) -> a
     });
 
     let wanted: BTreeSet<String> = expected.iter().flatten().cloned().collect();
-    ensure!(
-        found == wanted,
-        "in {namespace} too much: {:#?}, too little: {:#?}",
-        found.difference(&wanted),
-        wanted.difference(&found)
-    );
+    let (more, less): (Vec<_>, Vec<_>) =
+        (found.difference(&wanted).collect(), wanted.difference(&found).collect());
+    ensure!(more.is_empty() && less.is_empty(), "in {namespace} too much: {more:#?}, too little: {less:#?}");
     Ok(())
 }
 
