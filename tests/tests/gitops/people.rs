@@ -16,15 +16,18 @@ fn people_may_what_their_role_says() {
             let of = [format!("--clusterrole=horizon-{role}"), format!("--user={role}")];
             kubectl.done(&["-n", "tenant", "create", "rolebinding", role, &of[0], &of[1]])?;
         }
-        let secure = [Kind::AccessPolicy, Kind::Admin, Kind::PersonalKey, Kind::RegistrationKey];
+        // Who gets in and where to; and of that, what only those see who decide about it.
+        let hidden = [Kind::Admin, Kind::PersonalKey, Kind::RegistrationKey];
+        let seen = [Kind::AccessPolicy, Kind::Device, Kind::Server, Kind::User];
 
         for kind in Kind::ALL {
-            let (is_secure, is_policy) = (secure.contains(&kind), kind == Kind::AccessPolicy);
+            let is_hidden = hidden.contains(&kind);
+            let is_secure = is_hidden || seen.contains(&kind);
             for (role, verb, may) in [
-                ("viewer", "list", !is_secure || is_policy),
+                ("viewer", "list", !is_hidden),
                 ("viewer", "create", false),
                 ("viewer", "delete", false),
-                ("editor", "get", !is_secure || is_policy),
+                ("editor", "get", !is_hidden),
                 ("editor", "patch", !is_secure),
                 ("editor", "deletecollection", !is_secure),
                 ("security-admin", "watch", is_secure),

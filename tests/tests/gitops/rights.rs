@@ -108,9 +108,7 @@ const ALLOWED: &[&[&str]] = &[
     ],
     &["create", "-f", "device.yaml"],
     &["create", "-f", "event.yaml"],
-    // The first makes it, the second finds it.
-    &["apply", "--server-side", "-f", "secret.yaml"],
-    &["apply", "--server-side", "-f", "secret.yaml"],
+    &["create", "-f", "secret.yaml"],
     &["create", "-f", "lease.yaml"],
     &["-n", "horizon", "get", "lease/horizon-controller"],
     &["replace", "-f", "lease.yaml"],
@@ -120,6 +118,8 @@ const FORBIDDEN: &[&[&str]] = &[
     &["apply", "--server-side", "--force-conflicts", "--field-manager", "other", "-f", "user.yaml"],
     &["-n", "tenant", "delete", "user/alice"],
     &["-n", "tenant", "get", "secret/foreign"],
+    // Whoever may patch one is shown it.
+    &["-n", "tenant", "patch", "secret/foreign", "--type", "merge", "-p", "{}"],
     &["get", "secrets", "--all-namespaces"],
     &["-n", "tenant", "delete", "secret/foreign"],
     &["-n", "horizon", "get", "pods"],
@@ -235,7 +235,7 @@ fn kinds() -> Vec<String> {
             .chain([format!("patch {resource}/status")])
             .collect::<Vec<_>>()
     });
-    let others = ["create horizon.dev/devices", "create /events", "create /secrets", "patch /secrets"];
+    let others = ["create horizon.dev/devices", "create /events", "create /secrets"];
     of_kind.chain(others.map(str::to_owned)).collect()
 }
 
