@@ -147,7 +147,22 @@ fn the_cluster_hears_what_becomes_of_its_objects() {
         let before = version()?;
         std::thread::sleep(Duration::from_secs(2));
         ensure!(version()? == before, "a status is written again and again");
-        Ok(())
+        // Somebody else's word about it does not stay.
+        let wrong = "{\"status\":{\"revision\":999}}";
+        world.admin.done(&[
+            "patch",
+            "user",
+            "alice",
+            "--subresource",
+            "status",
+            "--type",
+            "merge",
+            "-p",
+            wrong,
+        ])?;
+        wait_for("the status says the truth again", || {
+            Ok(world.get(&["user/alice"])?["status"]["revision"] != 999)
+        })
     });
 }
 

@@ -49,6 +49,11 @@ pub(super) struct ClusterState {
 impl Reconciler {
     /// Takes in what the cluster has, and compiles.
     pub(super) async fn see_cluster(&mut self, scan: ClusterScan) {
+        // Whoever overwrites a status hears the truth again.
+        self.state.untold.extend(scan.drifted);
+        if scan.kinds.is_empty() {
+            return;
+        }
         let mut definitions = Vec::new();
         for (kind, scan) in scan.kinds {
             let definition = self.state.see_kind(kind, scan);

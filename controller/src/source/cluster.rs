@@ -9,7 +9,10 @@ mod desk;
 mod mirror;
 mod wish;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::resource::{Kind, ObjectKey};
 use horizon_planner::manifest::Parsed;
@@ -20,6 +23,8 @@ pub use desk::Desk;
 #[derive(Clone, Debug, Default)]
 pub struct ClusterScan {
     pub kinds: BTreeMap<Kind, KindScan>,
+    /// Objects whose status is not what was written last: somebody else wrote it.
+    pub drifted: BTreeSet<ObjectKey>,
 }
 
 /// What the cluster has of a kind.

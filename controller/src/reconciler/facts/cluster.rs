@@ -52,7 +52,7 @@ fn seen(kind: Kind, objects: &[Value], definition: &str) -> ClusterScan {
         trouble: None,
         definition: Some(definition.into()),
     };
-    ClusterScan { kinds: BTreeMap::from([(kind, scan)]) }
+    ClusterScan { kinds: BTreeMap::from([(kind, scan)]), ..ClusterScan::default() }
 }
 
 impl World {

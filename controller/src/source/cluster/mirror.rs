@@ -38,6 +38,8 @@ struct Shelf {
     trouble: Option<String>,
     definition: Option<String>,
     is_news: bool,
+    /// Objects whose status changed by itself.
+    drifted: BTreeSet<ObjectKey>,
 }
 
 /// An object, without its text: that is read.
@@ -90,13 +92,14 @@ impl Mirror {
     /// Says whether there is something to tell. A trouble from before the first list is told when patience is over: an
     /// API server may only be about to start.
     pub(super) fn has_news(&self, is_patient: bool) -> bool {
-        self.kinds.values().any(|shelf| shelf.is_due(is_patient))
+        self.kinds.values().any(|shelf| shelf.is_due(is_patient) || !shelf.drifted.is_empty())
     }
 
     /// Returns what is new of the kinds. What is said to be gone and is in doubt is still among it.
     pub(super) fn take_news(&mut self, is_patient: bool) -> ClusterScan {
+        let drifted = self.kinds.values_mut().flat_map(|shelf| std::mem::take(&mut shelf.drifted)).collect();
         let due = self.kinds.iter_mut().filter(|(_, shelf)| shelf.is_due(is_patient));
-        ClusterScan { kinds: due.map(|(kind, shelf)| (*kind, shelf.take_news())).collect() }
+        ClusterScan { kinds: due.map(|(kind, shelf)| (*kind, shelf.take_news())).collect(), drifted }
     }
 }
 
@@ -115,7 +118,11 @@ impl Shelf {
                 self.gone.remove(&key);
                 self.gone_before.remove(&key);
                 // A state that only we wrote is no news of what is declared.
-                let is_same_text = self.objects.get(&key).is_some_and(|known| known.parsed_as(&entry));
+                let known = self.objects.get(&key);
+                let is_same_text = known.is_some_and(|known| known.parsed_as(&entry));
+                if is_same_text && known.is_some_and(|known| known.status != entry.status) {
+                    self.drifted.insert(key.clone());
+                }
                 self.objects.insert(key, entry);
                 self.is_news |= !is_same_text;
             }
@@ -413,8 +420,13 @@ mod tests {
         let mut seen = user("alice", 1);
         seen.object["status"] = json!({ "revision": 2 });
 
+        mirror.handle_sight(Kind::User, Sight::Changed(seen.clone()));
+        let scan = mirror.take_news(false);
+        assert!(scan.kinds.is_empty());
+        assert_eq!(scan.drifted, [key("alice")].into());
+        // What we wrote ourselves is none.
         mirror.handle_sight(Kind::User, Sight::Changed(seen));
-        assert_eq!(told(&mut mirror), None);
+        assert!(!mirror.has_news(false));
         assert_eq!(mirror.get(&key("alice")).unwrap().status, json!({ "revision": 2 }));
 
         mirror.handle_sight(Kind::User, Sight::Changed(user("alice", 2)));
