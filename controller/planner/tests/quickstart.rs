@@ -37,6 +37,9 @@ fn borrowed(files: &[(String, Vec<u8>)]) -> Vec<(&str, &[u8])> {
     files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect()
 }
 
+/// What installs the controller in a cluster, and declares nothing of ours.
+const INSTALLS: [&str; 3] = ["helm", "kubernetes", "kubernetes-one-namespace"];
+
 #[test]
 fn every_folder_of_manifests_is_fine() {
     let root = manifests();
@@ -44,6 +47,9 @@ fn every_folder_of_manifests_is_fine() {
     assert!(!folders.is_empty());
     for entry in folders {
         let name = entry.expect("readable").file_name().to_string_lossy().into_owned();
+        if INSTALLS.contains(&name.as_str()) {
+            continue;
+        }
         let files = folder(&name);
 
         let mut problems = check(&borrowed(&files), 0);
