@@ -3,6 +3,7 @@
 //! [`View`] is the whole picture; [`LiveEvent`]s carry its changes; `control` is for the socket on the host.
 //! Times are unix milliseconds of the controller's clock; bytes are those of the links that are up.
 
+mod check;
 mod control;
 mod guard;
 mod live;
@@ -11,11 +12,14 @@ mod session;
 mod token;
 mod view;
 
-pub use control::{InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, StatusReport};
+pub use check::{CheckAnswer, CheckedObject};
+pub use control::{
+    InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, SignInRequest, StatusReport,
+};
 pub use guard::{
     ApproveRequest, ArmRequest, ArmedView, ChangeKind, Done, EffectView, GatewayWord, HeldPlan, HoldRequest,
-    HoldView, ObjectChange, ObjectReport, ObjectRequest, Place, PlanAnswer, PlanRequest, ReleaseRequest,
-    StaleView,
+    HoldView, ObjectChange, ObjectReport, ObjectRequest, ObjectView, OwnerKind, Place, PlanAnswer,
+    PlanRequest, ReleaseRequest, StaleView,
 };
 pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};

@@ -197,6 +197,8 @@ pub struct InviteArgs {
 
 #[derive(clap::Args)]
 pub struct SignInArgs {
+    /// The Admin who signs in: NAME, or NAMESPACE/NAME. The operator of the host when left out.
+    pub admin: Option<String>,
     #[command(flatten)]
     pub data: DataArgs,
 }

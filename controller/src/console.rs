@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::http::{ApiError, View};
 use horizon_api_server::{
-    Admins, Command, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
+    Admins, Command, Holder, Refusal, Reply, SESSION_IDLE, SESSION_LIFE, SIGN_IN_LIFE, SecretHash, Session,
 };
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
@@ -24,7 +24,7 @@ use plans::Plans;
 #[cfg(test)]
 pub(crate) use plans::read_folders;
 
-/// Who may sign in until admins are declared: the operator of the host.
+/// Who signs in where no Admin is named: the operator of the host.
 const SUBJECT: &str = "operator";
 
 /// The task's own parts.
@@ -60,7 +60,9 @@ impl Console {
             Command::Settle { reply } => self.pass(Event::Settle, reply),
             Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply),
             Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply),
-            Command::MintSignIn { code, reply } => drop(reply.send(self.mint(&code).await)),
+            Command::MintSignIn { code, holder, reply } => {
+                drop(reply.send(self.mint(&code, holder).await));
+            }
             Command::TakeSignIn { code, session, from, reply } => {
                 drop(reply.send(self.take(&code, &session, from.map(|address| address.ip())).await));
             }
@@ -88,10 +90,12 @@ impl Console {
         }
     }
 
-    async fn mint(&self, code: &SecretHash) -> Result<u64, Refusal> {
+    async fn mint(&self, code: &SecretHash, holder: Option<Holder>) -> Result<u64, Refusal> {
         let now = clock::unix_ms();
         let expires_at = now + millis(SIGN_IN_LIFE);
-        let link = NewLink { secret: code.0.to_vec(), subject: SUBJECT.into(), now, expires_at };
+        let operator = || Holder { subject: SUBJECT.into(), uid: String::new() };
+        let Holder { subject, uid } = holder.unwrap_or_else(operator);
+        let link = NewLink { secret: code.0.to_vec(), subject, uid, now, expires_at };
         self.store.create_link(link).await.map_err(|error| refuse(&error))?;
         Ok(u64::try_from(expires_at).unwrap_or(0))
     }
@@ -173,7 +177,7 @@ impl IdleSessions {
 
 fn opened(session: &store::Session) -> Session {
     let expires_at = u64::try_from(session.expires_at).unwrap_or(0);
-    Session { subject: session.subject.clone(), expires_at }
+    Session { subject: session.subject.clone(), uid: session.uid.clone(), expires_at }
 }
 
 fn busy(message: &str) -> Refusal {

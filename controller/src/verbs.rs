@@ -5,10 +5,16 @@ pub mod kubeconfig;
 
 use std::{fmt::Write, path::Path};
 
-use horizon_api::http::{
-    InviteAnswer, InviteKind, InviteRequest, ServerView, SignInLink, StatusReport, View,
+use horizon_api::{
+    http::{
+        InviteAnswer, InviteKind, InviteRequest, ServerView, SignInLink, SignInRequest, StatusReport, View,
+    },
+    resource::{DEFAULT_NAMESPACE, Kind, ObjectKey},
 };
-use horizon_node::local::{self, Answer};
+use horizon_node::{
+    failure::Failure,
+    local::{self, Answer},
+};
 use http::Method;
 use serde::Serialize;
 
@@ -60,10 +66,11 @@ pub async fn invite(args: InviteArgs) -> anyhow::Result<()> {
 /// Prints a link that opens the console once.
 ///
 /// # Errors
-/// When no controller answers.
+/// When no controller answers, or it refuses.
 pub async fn sign_in(args: SignInArgs) -> anyhow::Result<()> {
+    let request = SignInRequest { admin: args.admin.as_deref().map(admin).transpose()? };
     let link: SignInLink =
-        ask::<()>(&args.data.folder, Method::POST, "/v1/sign-in-link", None).await?.json()?;
+        ask(&args.data.folder, Method::POST, "/v1/sign-in-link", Some(&request)).await?.json()?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
         println!("{}", link.url);
@@ -74,6 +81,15 @@ pub async fn sign_in(args: SignInArgs) -> anyhow::Result<()> {
         eprintln!("the browser must show this SHA-256 fingerprint of the certificate: {fingerprint}");
     }
     Ok(())
+}
+
+/// Reads whom a person means.
+fn admin(text: &str) -> anyhow::Result<ObjectKey> {
+    let (namespace, name) = text.split_once('/').unwrap_or((DEFAULT_NAMESPACE, text));
+    if namespace.is_empty() || name.is_empty() || name.contains('/') {
+        return Err(Failure::Usage(format!("{text}: must be NAME or NAMESPACE/NAME of an Admin")).into());
+    }
+    Ok(ObjectKey::new(Kind::Admin, namespace, name))
 }
 
 async fn ask<B: Serialize + Sync>(

@@ -141,6 +141,7 @@ fn view() -> View {
         controller_version: "0.1.0".into(),
         started_at: now() - 7_200_000,
         complete: true,
+        cluster: false,
         sources: vec![SourceView {
             path: "/etc/horizon".into(),
             complete: true,

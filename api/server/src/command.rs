@@ -12,7 +12,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{SecretHash, failure::Failure};
+use crate::{Holder, SecretHash, failure::Failure};
 
 /// How long a sign-in link may wait to be opened.
 pub const SIGN_IN_LIFE: Duration = Duration::from_secs(10 * 60);
@@ -52,14 +52,15 @@ pub enum Command {
     Object { request: ObjectRequest, reply: Reply<ObjectReport> },
     /// Say who may reach what, and why.
     Policy { question: PolicyQuestion, reply: Reply<PolicyAnswer> },
-    /// Remember the code of a sign-in link for [`SIGN_IN_LIFE`]; answers when it ends, in unix milliseconds.
-    MintSignIn { code: SecretHash, reply: Reply<u64> },
+    /// Remember the code of a sign-in link for [`SIGN_IN_LIFE`], for an Admin or the operator of the host; answers when
+    /// it ends, in unix milliseconds.
+    MintSignIn { code: SecretHash, holder: Option<Holder>, reply: Reply<u64> },
     /// Use up a code and begin a session in one transaction. An unknown, used or expired code is
     /// [`Refusal::Denied`] and a security event.
     TakeSignIn { code: SecretHash, session: SecretHash, from: Option<SocketAddr>, reply: Reply<Session> },
     /// Answer when the view shows all that was decided before.
     Settle { reply: Reply<()> },
-    /// Find a session that has not ended and note that it was used.
+    /// Find a session that has not ended and note that it was used. Whether its Admin is still in force is not looked at.
     LookupSession { session: SecretHash, reply: Reply<Option<Session>> },
     /// End a session; an unknown one is no error.
     SignOut { session: SecretHash, reply: Reply<()> },
@@ -74,7 +75,10 @@ pub enum Command {
 /// A session as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
+    /// As [`Keeper::admins`](crate::Keeper::admins) calls them.
     pub subject: String,
+    /// The uid that their Admin had when the link was made; empty for the operator of the host.
+    pub uid: String,
     /// Its latest end, in unix milliseconds.
     pub expires_at: u64,
 }

@@ -14,17 +14,19 @@ use horizon_api::http::View;
 use horizon_web_dist::with_page;
 
 use crate::{
-    AppState, Shared, failure::Failure, health, input::BODY_BYTES_MAX, live, resources, session,
-    session::SignedIn,
+    AppState, Shared, check, failure::Failure, health, input::BODY_BYTES_MAX, live, object, resources,
+    session, session::SignedIn,
 };
 
-/// Returns the router for HTTPS. Everything but health, metrics, sign-in and the page's files needs a session, or a
-/// token where it is the resource API.
+/// Returns the router for HTTPS. Everything but health, metrics, sign-in and the page's files needs a session; the
+/// resource API takes a token too.
 pub fn console_router(state: AppState) -> Router {
     let calls = Router::new()
         .route("/v1/view", get(view))
         .route("/v1/events", get(live::events))
         .merge(session::routes())
+        .merge(check::routes())
+        .merge(object::routes())
         .merge(health::routes());
     with_page(finish(calls).merge(resources::routes())).with_state(Shared::new(state))
 }

@@ -12,11 +12,11 @@ use axum::{
 use horizon_api::http::{
     ApproveRequest, ArmRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer, InviteRequest,
     ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
-    SignInLink, StatusReport, TokenAnswer, TokenRequest,
+    SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
 };
 
 use crate::{
-    AppState, Command, Shared,
+    AppState, Command, Shared, admission,
     command::{Wish, ask},
     console::finish,
     failure::Failure,
@@ -72,11 +72,15 @@ async fn policy(
     Ok(Json(ask(&shared.state.commands, Wish::Answer, |reply| Command::Policy { question, reply }).await?))
 }
 
-async fn sign_in_link(State(shared): State<Arc<Shared>>) -> Result<(StatusCode, Json<SignInLink>), Failure> {
+async fn sign_in_link(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<SignInRequest>,
+) -> Result<(StatusCode, Json<SignInLink>), Failure> {
+    let holder = request.admin.map(|admin| admission::holder(&shared.state, &admin)).transpose()?;
     let secret = Secret::generate().map_err(|_| Failure::NoAnswer)?;
     let code = secret.hash();
     let expires_at =
-        ask(&shared.state.commands, Wish::Store, |reply| Command::MintSignIn { code, reply }).await?;
+        ask(&shared.state.commands, Wish::Store, |reply| Command::MintSignIn { code, holder, reply }).await?;
     let url = format!("{}/sign-in#code={}", shared.state.console_url, secret.reveal());
     Ok((StatusCode::CREATED, Json(SignInLink { url, expires_at })))
 }

@@ -14,7 +14,9 @@ pub(crate) enum Failure {
     ForeignOrigin,
     StaleToken,
     Malformed(String),
-    TooLarge,
+    TooLarge {
+        bytes_max: usize,
+    },
     TooSlow,
     Busy,
     NoAnswer,
@@ -28,11 +30,17 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    fn parts(self) -> (StatusCode, ApiError) {
+    /// Returns the status code, and what the body says.
+    pub(crate) fn parts(self) -> (StatusCode, ApiError) {
         let (status, code, message, hint) = match self {
             Self::Refused(refusal) => return refused(refusal),
             Self::Malformed(reason) => {
                 return (StatusCode::BAD_REQUEST, ApiError::new("Malformed", reason, ""));
+            }
+            Self::TooLarge { bytes_max } => {
+                let message = format!("The body is larger than {} KiB.", bytes_max / 1024);
+                let hint = "Send less; what declares objects belongs into the folder of manifests.";
+                return (StatusCode::PAYLOAD_TOO_LARGE, ApiError::new("TooLarge", message, hint));
             }
             Self::Busy => return wait("Busy", "The controller is busy; nothing was done.", AGAIN),
             Self::NotDone => return wait("NotDone", "The reconciler is busy; this was not done.", AGAIN),
@@ -58,12 +66,6 @@ impl Failure {
                 "StaleToken",
                 "The call lacks this session's CSRF token.",
                 "Reload the page, or send the token of GET /v1/session in x-horizon-csrf.",
-            ),
-            Self::TooLarge => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "TooLarge",
-                "The body is larger than 64 KiB.",
-                "Send less; what declares objects belongs into the folder of manifests.",
             ),
             Self::TooSlow => (
                 StatusCode::REQUEST_TIMEOUT,
@@ -92,6 +94,12 @@ const AGAIN: &str = "Try again in a moment.";
 const LOOK: &str = "Look at `horizon-controller status` before you try again.";
 const LOG: &str = "Look into the controller's log.";
 const CLOSE: &str = "Close some, then try again.";
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {

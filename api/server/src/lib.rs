@@ -3,6 +3,8 @@
 //! It holds no state: it reads the newest [`View`] from a `watch` and sends [`Command`]s to the task that
 //! owns the store; the resource API reads the shelves of a [`Keeper`] and sends it [`Write`]s. Secrets are made here and leave only as hashes, so the store never sees one.
 
+mod admission;
+mod check;
 mod command;
 mod console;
 mod control;
@@ -10,6 +12,7 @@ mod failure;
 mod health;
 mod input;
 mod live;
+mod object;
 mod origin;
 mod resources;
 mod secret;
@@ -46,14 +49,19 @@ pub struct AppState {
 /// Open event streams at once. Each costs a task and at most one set of changes.
 const STREAMS_MAX: usize = 256;
 
+/// Texts that are checked at once; each may take a processor for a second.
+const CHECKS_MAX: usize = 4;
+
 struct Shared {
     state: AppState,
     streams: Arc<Semaphore>,
+    checks: Arc<Semaphore>,
     desk: Desk,
 }
 
 impl Shared {
     fn new(state: AppState) -> Arc<Self> {
-        Arc::new(Self { state, streams: Arc::new(Semaphore::new(STREAMS_MAX)), desk: Desk::default() })
+        let [streams, checks] = [STREAMS_MAX, CHECKS_MAX].map(|most| Arc::new(Semaphore::new(most)));
+        Arc::new(Self { state, streams, checks, desk: Desk::default() })
     }
 }

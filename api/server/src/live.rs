@@ -25,7 +25,7 @@ use tokio::{
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::{
-    SecretHash, Shared,
+    Admins, SecretHash, Shared,
     failure::Failure,
     session::{SignedIn, lookup},
 };
@@ -41,6 +41,7 @@ pub(crate) async fn events(State(shared): State<Arc<Shared>>, caller: SignedIn) 
     let (sender, receiver) = mpsc::channel(1);
     let follower = Follower {
         view: shared.state.view.clone(),
+        admins: shared.state.keeper.admins.clone(),
         session: caller.hash(),
         session_check: session_check(),
         shared,
@@ -55,6 +56,7 @@ pub(crate) async fn events(State(shared): State<Arc<Shared>>, caller: SignedIn) 
 
 struct Follower {
     view: watch::Receiver<Arc<View>>,
+    admins: watch::Receiver<Arc<Admins>>,
     session: SecretHash,
     session_check: Interval,
     shared: Arc<Shared>,
@@ -88,14 +90,23 @@ impl Follower {
             tokio::select! {
                 changed = self.view.changed() => return changed.is_ok(),
                 () = self.sender.closed() => return false,
+                changed = self.admins.changed() => {
+                    if changed.is_err() || self.has_ended().await {
+                        return false;
+                    }
+                }
                 _ = self.session_check.tick() => {
-                    // A store that is away for a moment ends nobody's stream.
-                    if let Ok(None) = lookup(&self.shared, self.session).await {
+                    if self.has_ended().await {
                         return false;
                     }
                 }
             }
         }
+    }
+
+    /// A store that is away for a moment ends nobody's stream.
+    async fn has_ended(&self) -> bool {
+        matches!(lookup(&self.shared, self.session).await, Ok(None))
     }
 
     async fn send(&self, event: &LiveEvent) -> bool {

@@ -78,16 +78,17 @@ async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response 
 
 async fn answer(shared: &Arc<Shared>, call: &Call, body: Body) -> Result<Response, Refused> {
     let asked = path::parse(call.method.as_str(), &call.path, &call.query);
-    // Who watches whether the server lives has no token.
+    // Who watches whether the server lives has neither token nor session.
     if let Ok(Asked::Document(open @ (Document::Version | Document::Live))) = &asked {
         return document::tell(shared, call, open);
     }
     // What is served where is nothing that strangers learn.
-    let caller = Caller::of(shared, &call.headers).await?;
+    let caller = Caller::of(shared, call).await?;
     match asked? {
         Asked::Document(document) => document::tell(shared, call, &document),
         Asked::Objects(target) => {
             caller.check(&target)?;
+            caller.check_cluster(shared, &target)?;
             answer_target(shared, call, body, caller, target).await
         }
     }

@@ -1,7 +1,8 @@
 //! From the code of a sign-in link to a cookie, and from the cookie to who is calling.
 //!
 //! The link carries its code in the fragment: no browser sends it, no link previewer uses it up. The page
-//! posts it, and gets a cookie that scripts cannot read and other sites cannot make a browser send.
+//! posts it, and gets a cookie that scripts cannot read and other sites cannot make a browser send. A session ends with
+//! the Admin for whom its link was made, whoever has their name later.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -15,7 +16,7 @@ use axum::{
 use horizon_api::http::{ApiError, CSRF_HEADER, SessionAnswer, SessionRequest};
 
 use crate::{
-    Command, Refusal, SESSION_LIFE, SecretHash, Session, Shared,
+    Admin, Command, Refusal, SESSION_LIFE, SecretHash, Session, Shared,
     command::{Wish, ask},
     failure::Failure,
     input::Input,
@@ -33,6 +34,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 /// The caller, if the cookie is of a live session and, where something changes, the call is from our page.
 pub(crate) struct SignedIn {
     pub(crate) session: Session,
+    pub(crate) admin: Admin,
     secret: Secret,
 }
 
@@ -44,6 +46,7 @@ impl SignedIn {
     fn answer(&self, shared: &Shared) -> SessionAnswer {
         SessionAnswer {
             subject: self.session.subject.clone(),
+            role: self.admin.role,
             csrf: self.secret.csrf().to_string(),
             expires_at: self.session.expires_at,
             controller_version: shared.state.view.borrow().controller_version.clone(),
@@ -55,19 +58,44 @@ impl FromRequestParts<Arc<Shared>> for SignedIn {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, Failure> {
-        let secret = cookie(&parts.headers).ok_or(Failure::SignedOut)?;
-        if !matches!(parts.method, Method::GET | Method::HEAD) {
-            origin::check(&parts.headers)?;
-            check_csrf(&parts.headers, &secret)?;
-        }
-        let session = lookup(shared, secret.hash()).await?.ok_or(Failure::SignedOut)?;
-        Ok(Self { session, secret })
+        let secret = shown(&parts.method, &parts.headers)?;
+        let (session, admin) = lookup(shared, secret.hash()).await?.ok_or(Failure::SignedOut)?;
+        Ok(Self { session, admin, secret })
     }
 }
 
-/// Finds a live session and notes that it was used.
-pub(crate) async fn lookup(shared: &Shared, session: SecretHash) -> Result<Option<Session>, Failure> {
-    ask(&shared.state.commands, Wish::Store, |reply| Command::LookupSession { session, reply }).await
+/// Returns the secret of the cookie that a call shows, if the call is from our page: always by what the browser says, and
+/// by the session's CSRF token where something changes.
+///
+/// # Errors
+/// Without a cookie, and for calls of other pages.
+pub(crate) fn shown(method: &Method, headers: &HeaderMap) -> Result<Secret, Failure> {
+    let secret = cookie(headers).ok_or(Failure::SignedOut)?;
+    origin::check(headers)?;
+    if !matches!(*method, Method::GET | Method::HEAD) {
+        check_csrf(headers, &secret)?;
+    }
+    Ok(secret)
+}
+
+/// Finds a live session whose Admin is in force, and notes that it was used.
+///
+/// # Errors
+/// When the store does not answer.
+pub(crate) async fn lookup(
+    shared: &Shared,
+    session: SecretHash,
+) -> Result<Option<(Session, Admin)>, Failure> {
+    let found =
+        ask(&shared.state.commands, Wish::Store, |reply| Command::LookupSession { session, reply }).await?;
+    Ok(found.and_then(|session| admin_of(shared, &session).map(|admin| (session, admin))))
+}
+
+/// Whoever governs one namespace only has no session, because the overview shows all of them.
+fn admin_of(shared: &Shared, session: &Session) -> Option<Admin> {
+    let admins = shared.state.keeper.admins.borrow();
+    let admin = admins.get(&session.subject).filter(|admin| admin.uid == session.uid);
+    admin.filter(|admin| admin.namespace.is_none()).cloned()
 }
 
 async fn who(State(shared): State<Arc<Shared>>, caller: SignedIn) -> Json<SessionAnswer> {
@@ -92,8 +120,9 @@ async fn sign_in(
         reply,
     })
     .await?;
+    let admin = admin_of(&shared, &session).ok_or_else(not_in_force)?;
     let cookie = set_cookie(secret.reveal(), SESSION_LIFE.as_secs());
-    let answer = SignedIn { session, secret }.answer(&shared);
+    let answer = SignedIn { session, admin, secret }.answer(&shared);
     Ok((StatusCode::CREATED, [(header::SET_COOKIE, cookie)], Json(answer)).into_response())
 }
 
@@ -108,6 +137,14 @@ fn not_a_code() -> Failure {
         "UnknownCode",
         "This is not the code of a sign-in link.",
         "Copy the whole link that `horizon-controller sign-in` printed.",
+    )))
+}
+
+fn not_in_force() -> Failure {
+    Failure::Refused(Refusal::Denied(ApiError::new(
+        "NotInForce",
+        "The Admin for whom this link was made is not in force any more.",
+        "Ask for another link: `horizon-controller sign-in` says what stands in the way.",
     )))
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/page.rs"]
+mod page;
 #[path = "http/store.rs"]
 mod store;
 
@@ -31,7 +33,7 @@ fn check_error(answer: &Answer, status: u16, code: &str) {
 #[tokio::test]
 async fn sign_in_link_opens_one_session() {
     let fixture = Fixture::start(view(4)).await;
-    let code = fixture.code().await;
+    let code = fixture.code(None).await;
     let body = format!(r#"{{"code":"{code}"}}"#);
 
     let answer = fixture.call(Call::post("/v1/session", &body)).await;
@@ -84,7 +86,7 @@ async fn sign_out_wants_the_token_and_our_own_page() {
 #[tokio::test]
 async fn other_sites_cannot_sign_a_browser_in() {
     let fixture = Fixture::start(view(4)).await;
-    let body = format!(r#"{{"code":"{}"}}"#, fixture.code().await);
+    let body = format!(r#"{{"code":"{}"}}"#, fixture.code(None).await);
 
     let foreign = Call::post("/v1/session", &body).header("sec-fetch-site", "cross-site");
 
@@ -205,7 +207,8 @@ async fn socket_of_a_dead_controller_is_replaced_and_a_live_one_is_not() {
 async fn a_watch_begins_before_anything_happens_and_ends_well_with_the_controller() {
     let fixture = Fixture::start(view(4)).await;
     let token = format!("Bearer hza_{}", "0".repeat(64));
-    let call = Call::get("/apis/horizon.dev/v1alpha1/users?watch=true").header("authorization", &token);
+    let call = Call::get("/apis/horizon.dev/v1alpha1/users?watch=true&fieldSelector=metadata.name%3Dbob")
+        .header("authorization", &token);
 
     let mut stream = fixture.stream(call).await;
     assert_eq!(stream.line().await.as_deref(), Some("HTTP/1.1 200 OK"));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::View;
+use crate::resource::ObjectKey;
 
 /// `GET /readyz`: whether a committed revision is served, and if not, why.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,16 @@ pub struct InviteAnswer {
     pub join: String,
 }
 
-/// `POST /v1/sign-in-link`: opens the console once. The code is in the fragment, which no browser sends
+/// `POST /v1/sign-in-link`: who is to sign in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignInRequest {
+    /// The operator of the host when left out.
+    #[serde(default)]
+    pub admin: Option<ObjectKey>,
+}
+
+/// The answer: a link that opens the console once. The code is in the fragment, which no browser sends
 /// and no link previewer posts. It is a secret, so it has no `Debug`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignInLink {

@@ -161,12 +161,33 @@ pub struct ObjectReport {
     pub object: ObjectKey,
     /// Who owns it: `files:FOLDER` or `api`.
     pub source: String,
+    /// What kind of owner that is.
+    pub owner: OwnerKind,
     /// Where it is declared, as `file:line`.
     pub place: String,
     pub generation: i64,
     pub conditions: Vec<Condition>,
     /// What each gateway that runs it said.
     pub gateways: Vec<GatewayWord>,
+}
+
+/// Who changes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OwnerKind {
+    /// A source of manifests declares it: it is changed there.
+    Source,
+    /// A login or an invitation made it. A client that writes it makes it its own.
+    Login,
+    /// A client of the resource API wrote it.
+    Client,
+}
+
+/// `GET /v1/object?kind=…&namespace=…&name=…`: an object for a page that shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectView {
+    pub report: ObjectReport,
+    /// The object as one would write it into a file: YAML without what the controller adds.
+    pub manifest: String,
 }
 
 /// What a gateway said last.

@@ -49,8 +49,8 @@ pub enum LiveEvent {
 impl View {
     /// Returns the events that turn `earlier` into `self`; none when they are equal.
     pub fn changes_since(&self, earlier: &Self, now: u64) -> Vec<LiveEvent> {
-        if (self.epoch, self.started_at, &self.controller_version)
-            != (earlier.epoch, earlier.started_at, &earlier.controller_version)
+        if (self.epoch, self.started_at, self.cluster, &self.controller_version)
+            != (earlier.epoch, earlier.started_at, earlier.cluster, &earlier.controller_version)
         {
             return vec![LiveEvent::Snapshot { now, view: Box::new(self.clone()) }];
         }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::resource::AdminRole;
+
 /// The header that carries the CSRF token on every call that changes something.
 pub const CSRF_HEADER: &str = "x-horizon-csrf";
 
@@ -15,6 +17,7 @@ pub struct SessionRequest {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionAnswer {
     pub subject: String,
+    pub role: AdminRole,
     pub csrf: String,
     /// The latest end, however busy the session is.
     pub expires_at: u64,

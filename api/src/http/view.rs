@@ -18,6 +18,9 @@ pub struct View {
     pub started_at: u64,
     /// Whether every source was read in full; while not, nothing is pruned.
     pub complete: bool,
+    /// Whether objects are declared in a Kubernetes cluster: then they are changed there, by whoever has the right.
+    #[serde(default)]
+    pub cluster: bool,
     pub sources: Vec<SourceView>,
     pub servers: Vec<ServerView>,
     pub devices: Vec<DeviceView>,

@@ -54,6 +54,31 @@ pub fn set_status(object: &mut Map<String, Value>, known: Known<'_>) {
     object.insert("status".to_owned(), status(known));
 }
 
+/// Returns an object as one would write it: without what a server adds.
+pub fn written(object: &Value) -> Value {
+    let member = |path: &str| object.pointer(path).cloned().unwrap_or_default();
+    let mut metadata =
+        json!({ "name": member("/metadata/name"), "namespace": member("/metadata/namespace") });
+    for name in ["labels", "annotations"] {
+        let mut texts = member(&format!("/metadata/{name}"));
+        if let Some(texts) = texts.as_object_mut() {
+            texts.remove(LAST_APPLIED);
+        }
+        if texts.as_object().is_some_and(|texts| !texts.is_empty()) {
+            metadata[name] = texts;
+        }
+    }
+    json!({
+        "apiVersion": member("/apiVersion"),
+        "kind": member("/kind"),
+        "metadata": metadata,
+        "spec": member("/spec"),
+    })
+}
+
+/// Where `kubectl apply` keeps a copy of the text.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
 /// Marks an object as one that is to go, which nothing holds back any more.
 pub fn mark_deleted(object: &mut Value, now: Timestamp) {
     let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
@@ -119,6 +144,29 @@ mod tests {
     use horizon_planner::{compile::Owner, manifest::Origin, node::Place};
 
     use super::*;
+
+    #[test]
+    fn what_is_written_again_lacks_what_a_server_adds() {
+        let object = json!({
+            "apiVersion": "horizon.dev/v1alpha1",
+            "kind": "User",
+            "metadata": {
+                "name": "alice", "namespace": "default", "uid": "u", "generation": 3, "resourceVersion": "7",
+                "creationTimestamp": "1970-01-01T00:00:00Z", "managedFields": [{ "manager": "kubectl" }],
+                "labels": {}, "annotations": { LAST_APPLIED: "{}", "note": "tall" },
+            },
+            "spec": { "maxDevices": 5 },
+            "status": { "revision": 7 },
+        });
+
+        let expected = json!({
+            "apiVersion": "horizon.dev/v1alpha1",
+            "kind": "User",
+            "metadata": { "name": "alice", "namespace": "default", "annotations": { "note": "tall" } },
+            "spec": { "maxDevices": 5 },
+        });
+        assert_eq!(written(&object), expected);
+    }
 
     #[test]
     fn what_is_in_force_is_shown_as_an_api_server_shows_it() {

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use horizon_api::problem::{Problem, Severity};
+use horizon_api::{
+    http::{CheckAnswer, CheckedObject},
+    problem::{Problem, Severity},
+};
 
 use crate::{
     compile::{Input, SourceSnapshot, compile},
     excerpt::Excerpts,
-    manifest::{File, parse_folder},
+    manifest::{File, parse_file, parse_folder},
 };
 
 /// Returns every problem of a folder in the order of its files. `now` is unix seconds.
@@ -25,6 +28,24 @@ pub fn check(files: &[File<'_>], now: i64) -> Vec<Problem> {
     problems.sort();
     problems
 }
+
+/// Returns the verdict on one text alone, as an editor asks for it. Whether what it refers to is there is not looked at.
+pub fn check_text(text: &[u8]) -> CheckAnswer {
+    let parsed = parse_file(TEXT, text);
+    let accepted = parsed.manifests.iter().map(|manifest| (&manifest.key, &manifest.origin));
+    let rejected = parsed.rejected.iter().map(|rejected| (&rejected.key, &rejected.origin));
+    let declared = accepted.chain(rejected);
+    let mut objects: Vec<_> = declared
+        .map(|(key, origin)| CheckedObject { object: key.clone(), line: origin.place.line })
+        .collect();
+    objects.sort_by_key(|object| object.line);
+    let mut problems = parsed.problems;
+    problems.sort();
+    CheckAnswer { problems, objects }
+}
+
+/// What stands for the name of a file where there is none.
+const TEXT: &str = "text";
 
 /// Returns the problems as lines for people, each with the text that it is about.
 pub fn to_text(problems: &[Problem], files: &[File<'_>]) -> String {
@@ -64,6 +85,33 @@ pub fn to_json_lines(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_alone_says_what_it_declares_and_what_is_wrong() {
+        let text = b"\
+apiVersion: horizon.dev/v1alpha1
+kind: User
+metadata: {name: alice, namespace: office}
+spec: {maxDevices: many}
+---
+apiVersion: horizon.dev/v1alpha1
+kind: PersonalKey
+metadata: {name: laptop}
+spec: {userRef: {name: nobody}, networkRefs: [{name: office}], generate: {}}
+---
+kind: Cat
+";
+
+        let CheckAnswer { problems, objects } = check_text(text);
+
+        let declared: Vec<_> =
+            objects.iter().map(|declared| (declared.object.to_string(), declared.line)).collect();
+        assert_eq!(declared, [("User/office/alice".to_owned(), 1), ("PersonalKey/laptop".to_owned(), 6)]);
+        let wrong: Vec<_> = problems.iter().map(|problem| (problem.line, problem.path.as_str())).collect();
+        assert!(wrong.contains(&(4, "spec.maxDevices")), "{problems:?}");
+        assert!(wrong.iter().all(|(line, _)| *line == 4 || *line >= 11), "{problems:?}");
+        assert_eq!(check_text(b""), CheckAnswer::default());
+    }
 
     #[test]
     fn each_problem_stands_before_its_text_in_the_order_given() {

@@ -1,13 +1,17 @@
 //! What an operator says over the texts: let a plan pass, hold an object, release it, ask about one.
 
 use horizon_api::{
-    http::{ApiError, ApproveRequest, Done, GatewayWord, HoldRequest, ObjectReport, ReleaseRequest},
+    http::{
+        ApiError, ApproveRequest, Done, GatewayWord, HoldRequest, ObjectReport, OwnerKind, ReleaseRequest,
+    },
     resource::ObjectKey,
 };
 use horizon_api_server::Refusal;
 use horizon_node::clock;
 use horizon_planner::{
+    compile::{API_SOURCE, is_login},
     hold::{self, Hold},
+    manifest::Origin,
     plan::{Breach, Plan},
     status::{self, Answer},
 };
@@ -165,7 +169,7 @@ impl Reconciler {
 
     /// Says everything that is known about one object.
     pub(super) fn object(&self, key: &ObjectKey) -> Result<ObjectReport, Refusal> {
-        let Some(object) = self.state.committed.get(key) else { return Err(self.missing(key)) };
+        let Some(object) = self.state.committed.get(key) else { return self.object_kept_out(key) };
         let reports = self.state.gateway_reports();
         let answers = status::answers(&self.state.compiled, self.state.progress(&reports), key);
         let words = answers.into_iter().map(|(server, answer)| {
@@ -181,10 +185,25 @@ impl Reconciler {
         Ok(ObjectReport {
             object: key.clone(),
             source: object.owner.source.clone(),
+            owner: owner_kind(&object.owner.source, &object.owner.origin),
             place: object.owner.origin.to_string(),
             generation: object.generation,
             conditions: self.state.conditions.get(key).cloned().unwrap_or_default(),
             gateways: words.collect(),
+        })
+    }
+
+    /// What a client wrote may wait for its turn.
+    fn object_kept_out(&self, key: &ObjectKey) -> Result<ObjectReport, Refusal> {
+        let Some(manifest) = self.state.api_objects.get(key) else { return Err(self.missing(key)) };
+        Ok(ObjectReport {
+            object: key.clone(),
+            source: API_SOURCE.to_owned(),
+            owner: owner_kind(API_SOURCE, &manifest.origin),
+            place: manifest.origin.to_string(),
+            generation: self.state.api_generations.get(key).copied().unwrap_or(0),
+            conditions: self.state.waiting_conditions(key),
+            gateways: vec![],
         })
     }
 
@@ -217,6 +236,16 @@ impl Reconciler {
             self.state.guard = guard;
         }
         Ok(())
+    }
+}
+
+fn owner_kind(source: &str, origin: &Origin) -> OwnerKind {
+    if source != API_SOURCE {
+        OwnerKind::Source
+    } else if is_login(source, origin) {
+        OwnerKind::Login
+    } else {
+        OwnerKind::Client
     }
 }
 

@@ -364,7 +364,8 @@ async fn first_revocation_of_a_key_stands_until_its_own_reason_is_gone() {
 async fn link_opens_one_session() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(folder.path()).unwrap();
-    let link = NewLink { secret: b"link".to_vec(), subject: "alice".into(), now: 10, expires_at: 20 };
+    let (secret, subject, uid) = (b"link".to_vec(), "alice".to_owned(), "u-1".to_owned());
+    let link = NewLink { secret, subject, uid, now: 10, expires_at: 20 };
     let take = |link: &str, session: &str, now: i64| TakeLink {
         link_secret: link.into(),
         session_secret: session.into(),
@@ -376,7 +377,7 @@ async fn link_opens_one_session() {
     assert_eq!(store.take_link(take("link", "late", 20)).await, Ok(None));
     assert_eq!(store.take_link(take("other", "one", 11)).await, Ok(None));
     let session = store.take_link(take("link", "one", 11)).await.unwrap().unwrap();
-    assert_eq!(session.subject, "alice");
+    assert_eq!((session.subject.as_str(), session.uid.as_str()), ("alice", "u-1"));
     assert_eq!(store.take_link(take("link", "one", 12)).await, Ok(Some(session.clone())));
     assert_eq!(store.take_link(take("link", "two", 12)).await, Ok(None));
 

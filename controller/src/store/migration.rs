@@ -18,6 +18,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, text: include_str!("migration/0003_approval.sql") },
     Migration { version: 4, text: include_str!("migration/0004_documents.sql") },
     Migration { version: 5, text: include_str!("migration/0005_cluster.sql") },
+    Migration { version: 6, text: include_str!("migration/0006_sessions_of_admins.sql") },
 ];
 
 /// Brings the database to the schema of this program.

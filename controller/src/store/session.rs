@@ -9,6 +9,8 @@ pub struct NewLink {
     pub secret: Vec<u8>,
     /// Who signs in with it.
     pub subject: String,
+    /// The uid of their Admin; empty for the operator of the host.
+    pub uid: String,
     pub now: i64,
     pub expires_at: i64,
 }
@@ -25,6 +27,8 @@ pub struct TakeLink {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     pub subject: String,
+    /// The uid that their Admin had when the link was made; empty for the operator of the host.
+    pub uid: String,
     pub created_at: i64,
     pub expires_at: i64,
 }
@@ -32,9 +36,15 @@ pub struct Session {
 pub(super) fn put_link(statements: &mut Statements, link: &NewLink) -> Result<()> {
     delete_expired(statements, link.now)?;
     statements.execute(
-        "INSERT INTO sign_in_links (digest, subject, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO sign_in_links (digest, subject, uid, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (digest) DO NOTHING",
-        vec![digest(&link.secret), link.subject.as_str().into(), link.now.into(), link.expires_at.into()],
+        vec![
+            digest(&link.secret),
+            link.subject.as_str().into(),
+            link.uid.as_str().into(),
+            link.now.into(),
+            link.expires_at.into(),
+        ],
     )?;
     Ok(())
 }
@@ -42,18 +52,18 @@ pub(super) fn put_link(statements: &mut Statements, link: &NewLink) -> Result<()
 /// Makes the session, if the link is valid and unused; the same session again is the same answer.
 pub(super) fn take_link(statements: &mut Statements, take: &TakeLink) -> Result<Option<Session>> {
     let session_digest = digest(&take.session_secret);
-    let subject = statements.query_one(
+    let holder = statements.query_one(
         "UPDATE sign_in_links SET session = ?2
          WHERE digest = ?1 AND expires_at > ?3 AND (session IS NULL OR session = ?2)
-         RETURNING subject",
+         RETURNING subject, uid",
         vec![digest(&take.link_secret), session_digest.clone(), take.now.into()],
-        |row| row.text(0),
+        |row| Ok((row.text(0)?, row.text(1)?)),
     )?;
-    let Some(subject) = subject else { return Ok(None) };
+    let Some((subject, uid)) = holder else { return Ok(None) };
     statements.execute(
-        "INSERT INTO sessions (digest, subject, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO sessions (digest, subject, uid, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (digest) DO NOTHING",
-        vec![session_digest, subject.into(), take.now.into(), take.session_expires_at.into()],
+        vec![session_digest, subject.into(), uid.into(), take.now.into(), take.session_expires_at.into()],
     )?;
     find(statements, &take.session_secret, take.now)
 }
@@ -61,7 +71,7 @@ pub(super) fn take_link(statements: &mut Statements, take: &TakeLink) -> Result<
 /// Returns the session of a cookie, unless it has expired.
 pub(super) fn find(statements: &mut Statements, secret: &[u8], now: i64) -> Result<Option<Session>> {
     statements.query_one(
-        "SELECT subject, created_at, expires_at FROM sessions WHERE digest = ?1 AND expires_at > ?2",
+        "SELECT subject, uid, created_at, expires_at FROM sessions WHERE digest = ?1 AND expires_at > ?2",
         vec![digest(secret), now.into()],
         from_row,
     )
@@ -84,5 +94,10 @@ fn digest(secret: &[u8]) -> Value {
 }
 
 fn from_row(row: &Row<'_>) -> Result<Session> {
-    Ok(Session { subject: row.text(0)?, created_at: row.integer(1)?, expires_at: row.integer(2)? })
+    Ok(Session {
+        subject: row.text(0)?,
+        uid: row.text(1)?,
+        created_at: row.integer(2)?,
+        expires_at: row.integer(3)?,
+    })
 }

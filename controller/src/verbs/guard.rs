@@ -204,7 +204,7 @@ fn plan_line(plan: &HeldPlan) -> String {
 
 fn object_text(report: &ObjectReport) -> String {
     let mut text = String::new();
-    let ObjectReport { object, source, place, generation, conditions, gateways } = report;
+    let ObjectReport { object, source, place, generation, conditions, gateways, owner: _ } = report;
     let _ = writeln!(text, "object      {object}, generation {generation}");
     let _ = writeln!(text, "owner       {}, {}", printable(source), printable(place));
     for condition in conditions {

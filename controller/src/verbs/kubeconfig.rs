@@ -5,13 +5,13 @@ use std::{io::Write, path::Path};
 use anyhow::Context;
 use horizon_api::{
     http::{Done, EndTokensRequest, TokenAnswer, TokenRequest},
-    resource::{DEFAULT_NAMESPACE, Kind, ObjectKey},
+    resource::{DEFAULT_NAMESPACE, ObjectKey},
 };
 use horizon_machinery::kubeconfig::Kubeconfig;
 use horizon_node::{durable, failure::Failure};
 use http::Method;
 
-use super::ask;
+use super::{admin, ask};
 use crate::{args::KubeconfigArgs, certificate};
 
 /// Prints or writes the file, or ends what was made before.
@@ -54,12 +54,4 @@ async fn end(data: &Path, admin: Option<ObjectKey>) -> anyhow::Result<()> {
         println!("{}", done.message);
     }
     Ok(())
-}
-
-fn admin(text: &str) -> anyhow::Result<ObjectKey> {
-    let (namespace, name) = text.split_once('/').unwrap_or((DEFAULT_NAMESPACE, text));
-    if namespace.is_empty() || name.is_empty() || name.contains('/') {
-        return Err(Failure::Usage(format!("{text}: must be NAME or NAMESPACE/NAME of an Admin")).into());
-    }
-    Ok(ObjectKey::new(Kind::Admin, namespace, name))
 }

@@ -3,10 +3,13 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
-use horizon_api::http::{ApiError, View};
+use horizon_api::{
+    http::{ApiError, View},
+    resource::AdminRole,
+};
 use horizon_api_server::{
-    AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router, control_router,
-    serve_https, serve_unix,
+    Admin, Admins, AppState, Command, ControlSocket, Keeper, Refusal, SecretHash, Session, console_router,
+    control_router, serve_https, serve_unix,
 };
 use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tokio::{
@@ -24,6 +27,8 @@ pub struct Site {
     config: Arc<ServerConfig>,
     folder: tempfile::TempDir,
     face: Option<(watch::Sender<bool>, JoinHandle<()>)>,
+    /// A stream ends with whoever says who may look.
+    _admins: watch::Sender<Arc<Admins>>,
 }
 
 impl Site {
@@ -31,6 +36,8 @@ impl Site {
         let (view, shown) = watch::channel(Arc::new(view));
         let (commands, queue) = mpsc::channel(16);
         tokio::spawn(keep(queue));
+        let operator = Admin { key: None, uid: String::new(), role: AdminRole::Owner, namespace: None };
+        let (admins, in_force) = watch::channel(Arc::new(Admins::from([("operator".to_owned(), operator)])));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
         let state = AppState {
@@ -38,12 +45,12 @@ impl Site {
             commands,
             metrics: Arc::new(String::new),
             console_url: format!("https://localhost:{}", address.port()).into(),
-            keeper: keeper(),
+            keeper: keeper(in_force),
         };
         let folder = tempfile::tempdir()?;
         let socket = ControlSocket::bind(&folder.path().join("control.sock")).await?;
         tokio::spawn(serve_unix(socket, control_router(state.clone()), std::future::pending()));
-        let mut site = Self { view, address, state, config: config()?, folder, face: None };
+        let mut site = Self { view, address, state, config: config()?, folder, face: None, _admins: admins };
         site.open(listener);
         Ok(site)
     }
@@ -68,7 +75,8 @@ impl Site {
     /// Asks the control socket for a sign-in link, as `horizon-controller sign-in` does.
     pub async fn sign_in_link(&self) -> anyhow::Result<String> {
         let mut stream = UnixStream::connect(self.folder.path().join("control.sock")).await?;
-        let request = "POST /v1/sign-in-link HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        let request = "POST /v1/sign-in-link HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+            content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
         stream.write_all(request.as_bytes()).await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
@@ -103,13 +111,13 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
     while let Some(command) = queue.recv().await {
         // Whoever asked may have left.
         match command {
-            Command::MintSignIn { code, reply } => {
+            Command::MintSignIn { code, reply, holder: _ } => {
                 codes.push(code);
                 let _ = reply.send(Ok(u64::MAX));
             }
             Command::TakeSignIn { code, session, reply, from: _ } => {
                 let place = codes.iter().position(|known| *known == code);
-                let begun = Session { subject: "operator".into(), expires_at: u64::MAX };
+                let begun = Session { subject: "operator".into(), uid: String::new(), expires_at: u64::MAX };
                 let _ = reply.send(match place.map(|place| codes.remove(place)) {
                     Some(_) => Ok(sessions.entry(session).or_insert(begun).clone()),
                     None => Err(Refusal::Denied(ApiError::new(
@@ -151,10 +159,10 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
 }
 
 /// Nothing is kept: these tests look at the console.
-fn keeper() -> Keeper {
+fn keeper(admins: watch::Receiver<Arc<Admins>>) -> Keeper {
     Keeper {
         shelves: Arc::default(),
-        admins: watch::channel(Arc::default()).1,
+        admins,
         counts: watch::channel(Arc::default()).1,
         writes: mpsc::channel(1).0,
         lookups: mpsc::channel(1).0,

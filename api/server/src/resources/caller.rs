@@ -1,43 +1,57 @@
-//! Who calls, by the bearer token: never by a cookie, which other sites could make a browser send.
+//! Who calls: the bearer token of a program, or the session of the console's page. A token wins where both are shown, and
+//! a cookie counts in calls of our own page only, because other sites could make a browser send it.
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use horizon_machinery::{
-    access::{self, Realm},
-    path::Target,
-    refusal::Refusal,
+    access,
+    path::{Target, Verb},
+    refusal::{About, Reason, Refusal},
     status,
 };
 
-use super::{Admin, Holder, token};
-use crate::{SecretHash, Shared, secret::Token};
+use super::{Admin, Holder, call::Call, token};
+use crate::{
+    SecretHash, Shared,
+    failure::Failure,
+    secret::Token,
+    session::{self, lookup},
+};
 
-/// Somebody with a valid token, and what they may do at the moment.
+/// Somebody with a valid token or session, and what they may do at the moment.
 pub(super) struct Caller {
     pub(super) subject: String,
     uid: String,
     admin: Admin,
     system_namespace: Arc<str>,
-    token: SecretHash,
+    credential: Credential,
+}
+
+/// By what a caller is known.
+#[derive(Clone, Copy)]
+enum Credential {
+    Token(SecretHash),
+    Session(SecretHash),
 }
 
 impl Caller {
     /// Finds the caller.
     ///
     /// # Errors
-    /// 401 without a valid token, 429 or 503 when the store does not answer.
-    pub(super) async fn of(shared: &Shared, headers: &HeaderMap) -> Result<Self, Refusal> {
-        let token = bearer(headers).ok_or_else(status::unauthorized)?.hash();
-        Self::with(shared, token).await?.ok_or_else(status::unauthorized)
+    /// 401 without a valid token or session, 403 for a call of another page, 429 or 503 when the store
+    /// does not answer.
+    pub(super) async fn of(shared: &Shared, call: &Call) -> Result<Self, Refusal> {
+        let credential = credential(call)?;
+        Self::with(shared, credential).await?.ok_or_else(status::unauthorized)
     }
 
-    /// Looks again at the token; `None` when it is no more valid.
+    /// Looks again at the token or session; `None` when it is no more valid.
     ///
     /// # Errors
     /// 429 or 503 when the store does not answer.
     pub(super) async fn again(&self, shared: &Shared) -> Result<Option<Self>, Refusal> {
-        Self::with(shared, self.token).await
+        Self::with(shared, self.credential).await
     }
 
     /// Says whether the caller may do this.
@@ -48,36 +62,77 @@ impl Caller {
         access::check(&self.who(), target)
     }
 
+    /// What a Kubernetes cluster declares is changed there, with a right that somebody has there: a session of this
+    /// controller is none.
+    ///
+    /// # Errors
+    /// 403 for a write by a session where objects are declared in a cluster.
+    pub(super) fn check_cluster(&self, shared: &Shared, target: &Target) -> Result<(), Refusal> {
+        let changes = target.verb.is_write() && target.resource.verbs.contains(&Verb::Get.as_str());
+        let is_session = matches!(self.credential, Credential::Session(_));
+        if !(changes && is_session && shared.state.view.borrow().cluster) {
+            return Ok(());
+        }
+        let about =
+            About { group: &target.resource.group, kind: &target.resource.plural, name: &target.name };
+        let why =
+            "objects are declared in a Kubernetes cluster: change them there, with `kubectl apply -f -`";
+        Err(Refusal::forbidden(about, why))
+    }
+
     /// Returns the caller as access knows them.
     pub(super) fn who(&self) -> access::Subject<'_> {
-        let realm = self.admin.namespace.as_deref().map_or(Realm::All, Realm::Namespace);
-        let Self { subject, admin, system_namespace, .. } = self;
-        access::Subject { user: subject, role: admin.role, realm, system_namespace }
+        self.admin.subject(&self.subject, &self.system_namespace)
     }
 
-    /// Returns the caller as the Admins in force know them, whatever has become of the token; `None` if they do not.
+    /// Returns the caller as the Admins in force know them, whatever has become of the token or session; `None` if they
+    /// do not.
     pub(super) fn in_force(&self, shared: &Shared) -> Option<Self> {
         let Self { subject, uid, .. } = self;
-        Self::of_admins(shared, self.token, Holder { subject: subject.clone(), uid: uid.clone() })
+        Self::of_admins(shared, self.credential, Holder { subject: subject.clone(), uid: uid.clone() })
     }
 
-    async fn with(shared: &Shared, token: SecretHash) -> Result<Option<Self>, Refusal> {
-        let holder = token::holder_of(shared, token).await?;
-        Ok(holder.and_then(|holder| Self::of_admins(shared, token, holder)))
+    async fn with(shared: &Shared, credential: Credential) -> Result<Option<Self>, Refusal> {
+        let holder = match credential {
+            Credential::Token(token) => token::holder_of(shared, token).await?,
+            Credential::Session(session) => {
+                let found = lookup(shared, session).await.map_err(refuse)?;
+                found.map(|(session, _)| Holder { subject: session.subject, uid: session.uid })
+            }
+        };
+        Ok(holder.and_then(|holder| Self::of_admins(shared, credential, holder)))
     }
 
-    /// A token ends with the Admin for whom it was made, whoever has their name later.
-    fn of_admins(shared: &Shared, token: SecretHash, holder: Holder) -> Option<Self> {
+    /// A token or session ends with the Admin for whom it was made, whoever has their name later.
+    fn of_admins(shared: &Shared, credential: Credential, holder: Holder) -> Option<Self> {
         let Holder { subject, uid } = holder;
         let keeper = &shared.state.keeper;
         let admin = keeper.admins.borrow().get(&subject).filter(|admin| admin.uid == uid).cloned();
         let system_namespace = Arc::clone(&keeper.system_namespace);
-        admin.map(|admin| Self { subject, uid, admin, system_namespace, token })
+        admin.map(|admin| Self { subject, uid, admin, system_namespace, credential })
     }
+}
+
+fn credential(call: &Call) -> Result<Credential, Refusal> {
+    if call.headers.contains_key(header::AUTHORIZATION) {
+        let token = bearer(&call.headers).ok_or_else(status::unauthorized)?;
+        return Ok(Credential::Token(token.hash()));
+    }
+    let secret = session::shown(&call.method, &call.headers).map_err(refuse)?;
+    Ok(Credential::Session(secret.hash()))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<Token> {
     let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = text.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim())).flatten()
+}
+
+/// Says in the words of an API server what the rest of the console's calls say in their own.
+fn refuse(failure: Failure) -> Refusal {
+    match failure.parts() {
+        (StatusCode::UNAUTHORIZED, _) => status::unauthorized(),
+        (StatusCode::FORBIDDEN, error) => Refusal::plain(403, Reason::Forbidden, error.to_string()),
+        (_, error) => Refusal::plain(503, Reason::ServiceUnavailable, error.to_string()),
+    }
 }

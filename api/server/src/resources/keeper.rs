@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use horizon_api::resource::{AdminRole, ObjectKey};
-use horizon_machinery::{collection::Collection, refusal::Refusal, resource::Resource, stored::Stored};
+use horizon_machinery::{
+    access::{self, Realm},
+    collection::Collection,
+    refusal::Refusal,
+    resource::Resource,
+    stored::Stored,
+};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -41,6 +47,14 @@ pub struct Admin {
     pub role: AdminRole,
     /// The namespace that they govern; `None` is every one.
     pub namespace: Option<String>,
+}
+
+impl Admin {
+    /// Returns them as access knows them, under the name that refusals show.
+    pub(crate) fn subject<'s>(&'s self, user: &'s str, system_namespace: &'s str) -> access::Subject<'s> {
+        let realm = self.namespace.as_deref().map_or(Realm::All, Realm::Namespace);
+        access::Subject { user, role: self.role, realm, system_namespace }
+    }
 }
 
 /// Numbers that tables show beside what objects say.

@@ -312,6 +312,20 @@ async fn a_watch_ends_with_its_token_or_its_rights() {
 }
 
 #[tokio::test]
+async fn a_watch_of_the_page_ends_with_its_session() {
+    let mut fixture = Fixture::start();
+    let is_signed_in = fixture.answer_sessions("owner");
+    let secret = "a".repeat(64);
+    let mut watch = fixture.watch_with("cookie", &format!("__Host-horizon={secret}")).await;
+    fixture.create("alice", "a").await;
+    assert_eq!(watch.next().await, "ADDED alice");
+
+    is_signed_in.send_replace(false);
+
+    assert_eq!(watch.next().await, "");
+}
+
+#[tokio::test]
 async fn a_token_is_not_of_somebody_who_is_declared_later_under_the_same_name() {
     let fixture = Fixture::start();
     let mut watch = fixture.watch("local", "").await;

@@ -1,4 +1,4 @@
-//! `watch`: one task a watcher, which tells what happens to objects until the client leaves, its token ends, the time
+//! `watch`: one task a watcher, which tells what happens to objects until the client leaves, its token or session ends, the time
 //! is over, or the controller stops. It holds no events: a slow reader holds up nothing but itself.
 
 use std::{
@@ -97,7 +97,7 @@ struct Follower {
     lines: Lines,
     counters: Counters,
     start: Instant,
-    /// When the token was last looked at.
+    /// When the token or session was last looked at.
     looked: Instant,
     /// When somebody last answered whether it is valid.
     answered: Instant,

@@ -25,6 +25,12 @@ impl Call {
         call.header("content-type", "application/json")
     }
 
+    /// A call with a method and a media type of its own.
+    pub(crate) fn send_text(method: &'static str, path: &str, media: &str, body: &str) -> Self {
+        let call = Self { method, body: body.into(), ..Self::get(path) };
+        call.header("content-type", media)
+    }
+
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers += &format!("{name}: {value}\r\n");
         self

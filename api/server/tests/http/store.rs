@@ -3,22 +3,24 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use horizon_api::{
-    http::{ApiError, InviteAnswer, SignInLink, View},
-    resource::{AdminRole, Kind},
+    http::{ApiError, InviteAnswer, ObjectReport, OwnerKind, SessionAnswer, SignInLink, View},
+    resource::{AdminRole, Kind, ObjectKey},
 };
 use horizon_api_server::{
-    Admin, Admins, AppState, Command, ControlSocket, Holder, Keeper, Lookup, Refusal, SecretHash, Session,
-    console_router, control_router, serve_https, serve_unix,
+    Admin, Admins, AppState, Command, ControlSocket, Deed, Holder, Keeper, Lookup, NotKept, Refusal,
+    SecretHash, Session, Token, Write, console_router, control_router, serve_https, serve_unix,
 };
 use horizon_machinery::{
     collection::{Collection, Limits},
     resource::Resource,
+    stored::{Stored, key},
 };
 use rustls::{ClientConfig, RootCertStore, ServerConfig, pki_types::PrivateKeyDer};
+use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream, UnixStream},
@@ -32,13 +34,15 @@ use crate::client::{Answer, Call, Stream};
 pub(crate) struct Fixture {
     pub(crate) view: watch::Sender<Arc<View>>,
     pub(crate) store: JoinHandle<()>,
+    pub(crate) admins: watch::Sender<Arc<Admins>>,
+    /// Who wrote, in their order.
+    pub(crate) writers: Arc<Mutex<Vec<String>>>,
     address: std::net::SocketAddr,
     trust: TlsConnector,
     socket: PathBuf,
     stop: watch::Sender<bool>,
     faces: Vec<JoinHandle<()>>,
     _folder: tempfile::TempDir,
-    _owners: Owners,
 }
 
 impl Fixture {
@@ -55,7 +59,9 @@ impl Fixture {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (config, trust) = certificates();
-        let (keeper, owners) = keeper();
+        let (admins, in_force) = watch::channel(Arc::new(admins()));
+        let writers = Arc::<Mutex<Vec<String>>>::default();
+        let keeper = keeper(in_force, Arc::clone(&writers));
         let state = AppState {
             view: shown,
             commands,
@@ -74,7 +80,7 @@ impl Fixture {
             tokio::spawn(serve_unix(control, control_router(state), until(stopped))),
         ];
         let (socket, _folder) = (socket.to_owned(), tempfile::tempdir().unwrap());
-        Self { view, store, address, trust, socket, stop, faces, _folder, _owners: owners }
+        Self { view, store, admins, writers, address, trust, socket, stop, faces, _folder }
     }
 
     pub(crate) async fn call(&self, call: Call) -> Answer {
@@ -95,15 +101,28 @@ impl Fixture {
         stream
     }
 
-    pub(crate) async fn code(&self) -> String {
-        let link = self.control(Call::post("/v1/sign-in-link", "")).await.json::<SignInLink>();
+    /// Asks for a link for somebody; with no name, for the operator.
+    pub(crate) async fn link(&self, admin: Option<&str>) -> Answer {
+        let body = json!({ "admin": admin.map(|name| format!("Admin/{name}")) });
+        self.control(Call::post("/v1/sign-in-link", &body.to_string())).await
+    }
+
+    pub(crate) async fn code(&self, admin: Option<&str>) -> String {
+        let link = self.link(admin).await.json::<SignInLink>();
         let prefix = format!("https://localhost:{}/sign-in#code=", self.address.port());
         link.url.strip_prefix(&prefix).unwrap().to_owned()
     }
 
     pub(crate) async fn sign_in(&self) -> Answer {
-        let body = format!(r#"{{"code":"{}"}}"#, self.code().await);
+        let body = format!(r#"{{"code":"{}"}}"#, self.code(None).await);
         self.call(Call::post("/v1/session", &body)).await
+    }
+
+    /// Signs an Admin in; returns the cookie, and the token that goes with what changes something.
+    pub(crate) async fn session_of(&self, admin: Option<&str>) -> (String, String) {
+        let body = format!(r#"{{"code":"{}"}}"#, self.code(admin).await);
+        let answer = self.call(Call::post("/v1/session", &body)).await;
+        (answer.cookie(), answer.json::<SessionAnswer>().csrf)
     }
 
     pub(crate) async fn stop(self) {
@@ -132,7 +151,7 @@ fn certificates() -> (Arc<ServerConfig>, TlsConnector) {
 }
 
 async fn run(mut queue: mpsc::Receiver<Command>) {
-    let mut codes = Vec::<SecretHash>::new();
+    let mut codes = Vec::<(SecretHash, Holder)>::new();
     let mut sessions = BTreeMap::<SecretHash, Session>::new();
     while let Some(command) = queue.recv().await {
         // Whoever asked may have left.
@@ -152,23 +171,31 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Release { .. }
             | Command::Arm { .. }
             | Command::Confirm { .. }
-            | Command::Object { .. }
             | Command::MintToken { .. }
             | Command::EndTokens { .. } => {}
+            Command::Object { request, reply } if request.object.name == "bob" => {
+                let _ = reply.send(Err(Refusal::Missing(ApiError::new("NotFound", "there is none", ""))));
+            }
+            Command::Object { request, reply } => {
+                let _ = reply.send(Ok(report(request.object)));
+            }
             Command::Policy { question, reply } => {
                 let message = format!("Nobody is called {}.", question.source);
                 let _ = reply.send(Err(Refusal::Missing(ApiError::new("UnknownName", message, ""))));
             }
-            Command::MintSignIn { code, reply } => {
-                codes.push(code);
+            Command::MintSignIn { code, holder, reply } => {
+                let operator = Holder { subject: "operator".into(), uid: String::new() };
+                codes.push((code, holder.unwrap_or(operator)));
                 let _ = reply.send(Ok(7));
             }
             Command::TakeSignIn { code, session, from, reply } => {
                 assert!(from.is_some_and(|from| from.ip().is_loopback()));
-                let taken = codes.iter().position(|known| *known == code).map(|place| codes.remove(place));
-                let begun = Session { subject: "operator".into(), expires_at: 9 };
-                let _ = reply.send(match taken {
-                    Some(_) => Ok(sessions.entry(session).or_insert(begun).clone()),
+                let taken = codes.iter().position(|(known, _)| *known == code);
+                let _ = reply.send(match taken.map(|place| codes.remove(place)) {
+                    Some((_, Holder { subject, uid })) => {
+                        let begun = Session { subject, uid, expires_at: 9 };
+                        Ok(sessions.entry(session).or_insert(begun).clone())
+                    }
                     None => Err(Refusal::Denied(ApiError::new("UnknownCode", "No such code.", ""))),
                 });
             }
@@ -189,30 +216,118 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
     }
 }
 
-/// What the resource API lives from.
-type Owners = (watch::Sender<Arc<Collection>>, watch::Sender<Arc<Admins>>);
+fn report(object: ObjectKey) -> ObjectReport {
+    ObjectReport {
+        object,
+        source: "files:/etc/horizon".into(),
+        owner: OwnerKind::Source,
+        place: "people.yaml:3".into(),
+        generation: 1,
+        conditions: vec![],
+        gateways: vec![],
+    }
+}
 
-/// Returns a keeper of no users, which keeps nothing.
-fn keeper() -> (Keeper, Owners) {
-    let resource = Resource::of(Kind::User);
-    let limits = Limits { changes_max: 1, bytes_max: 1 };
-    let (users, shelf) = watch::channel(Arc::new(Collection::new([], 1, 1, limits)));
+/// The token that is the operator's; every other one is nobody's.
+pub(crate) fn token() -> String {
+    format!("hza_{}", "0".repeat(64))
+}
+
+/// The operator, an Auditor of everything, and an Owner of one namespace.
+fn admins() -> Admins {
+    let admin = |name: &str, role, namespace: Option<&str>| {
+        let key = ObjectKey::new(Kind::Admin, namespace.unwrap_or("default"), name);
+        let (uid, namespace) = (format!("uid-of-{name}"), namespace.map(str::to_owned));
+        (format!("{}/{name}", key.namespace), Admin { key: Some(key), uid, role, namespace })
+    };
     let operator = Admin { key: None, uid: String::new(), role: AdminRole::Owner, namespace: None };
+    Admins::from([
+        ("operator".to_owned(), operator),
+        admin("audrey", AdminRole::Auditor, None),
+        admin("otto", AdminRole::Owner, Some("office")),
+    ])
+}
+
+/// Returns a keeper of one user and of the Admins who are not in force; it keeps what is written.
+fn keeper(admins: watch::Receiver<Arc<Admins>>, writers: Arc<Mutex<Vec<String>>>) -> Keeper {
     let (lookups, mut asked) = mpsc::channel::<Lookup>(16);
     tokio::spawn(async move {
-        while let Some(Lookup { reply, .. }) = asked.recv().await {
-            let _ = reply.send(Ok(Some(Holder { subject: "operator".into(), uid: String::new() })));
+        let known = Token::parse(&token()).unwrap().hash();
+        while let Some(Lookup { token, reply }) = asked.recv().await {
+            let operator = Holder { subject: "operator".into(), uid: String::new() };
+            let _ = reply.send(Ok((token == known).then_some(operator)));
         }
     });
-    let (admins, in_force) = watch::channel(Arc::new(Admins::from([("operator".to_owned(), operator)])));
-    let keeper = Keeper {
-        shelves: Arc::new(BTreeMap::from([(resource.qualified(), shelf)])),
-        admins: in_force,
+    let alice = json!({ "maxDevices": 5 });
+    let admin = |more: Value| {
+        let mut spec = json!({ "role": "Owner", "auth": { "oidcSubject": "a" } });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        spec
+    };
+    let users = shelf(Kind::User, &[("alice", alice)]);
+    let declared = [
+        ("dora", admin(json!({ "disabled": true }))),
+        ("edgar", admin(json!({ "expiresAt": "2020-01-01T00:00:00Z" }))),
+        ("helen", admin(json!({}))),
+        ("nils", admin(json!({}))),
+    ];
+    let shelves = [users, shelf(Kind::Admin, &declared)];
+    let receivers = shelves.iter().map(|(name, shelf)| (name.clone(), shelf.subscribe())).collect();
+    let (writes, queue) = mpsc::channel(16);
+    tokio::spawn(keep(queue, shelves.into(), writers));
+    Keeper {
+        shelves: Arc::new(receivers),
+        admins,
         counts: watch::channel(Arc::default()).1,
-        writes: mpsc::channel(1).0,
+        writes,
         lookups,
         endings: watch::channel(0).1,
-        system_namespace: "horizon-system".into(),
-    };
-    (keeper, (users, admins))
+        system_namespace: "default".into(),
+    }
+}
+
+type Shelf = watch::Sender<Arc<Collection>>;
+
+fn shelf(kind: Kind, objects: &[(&str, Value)]) -> (String, Shelf) {
+    let resource = Resource::of(kind);
+    let stored = objects.iter().map(|(name, spec)| {
+        let object = json!({
+            "apiVersion": resource.api_version(),
+            "kind": resource.kind,
+            "metadata": { "name": name, "namespace": "default", "uid": "u", "resourceVersion": "1" },
+            "spec": spec,
+        });
+        Stored::new(&object, 1, &resource.selectable)
+    });
+    let limits = Limits { changes_max: 10, bytes_max: 1 << 20 };
+    (resource.qualified(), watch::Sender::new(Arc::new(Collection::new(stored, 1, 1, limits))))
+}
+
+async fn keep(
+    mut queue: mpsc::Receiver<Write>,
+    shelves: BTreeMap<String, Shelf>,
+    writers: Arc<Mutex<Vec<String>>>,
+) {
+    let mut version = 1;
+    while let Some(Write { resource, namespace, name, deed, by, reply, .. }) = queue.recv().await {
+        let shelf = &shelves[&resource.qualified()];
+        version += 1;
+        let mut next = (**shelf.borrow()).clone();
+        let outcome = match deed {
+            Deed::Put(mut object) => {
+                object["metadata"]["resourceVersion"] = version.to_string().into();
+                let stored = Stored::new(&object, version, &resource.selectable);
+                next.put(Arc::clone(&stored)).unwrap();
+                Ok(stored)
+            }
+            Deed::Delete => {
+                let last = next.get(&key(&namespace, &name)).cloned().unwrap();
+                next.remove(last.key(), version).unwrap();
+                Ok::<_, NotKept>(last)
+            }
+        };
+        writers.lock().unwrap().push(by);
+        shelf.send_replace(Arc::new(next));
+        let _ = reply.send(outcome);
+    }
 }

@@ -29,7 +29,7 @@ use tower_service::Service;
 use super::super::{
     Admin, Admins, Deed, Desk, Holder, Keeper, Lookup, NotKept, Write, routes, token::Tokens,
 };
-use crate::{AppState, Command, SecretHash, Shared, Token};
+use crate::{AppState, Command, SecretHash, Session, Shared, Token};
 
 const LIMITS: Limits = Limits { changes_max: 10, bytes_max: 1 << 20 };
 /// How long a token is remembered in these tests, so that none of them waits.
@@ -138,7 +138,33 @@ impl Fixture {
     }
 
     pub(super) async fn watch(&self, subject: &str, query: &str) -> Events {
-        let request = self.request(subject, &format!("GET {USERS}?watch=1&{query}"), "", Body::empty());
+        self.open(self.request(subject, &format!("GET {USERS}?watch=1&{query}"), "", Body::empty())).await
+    }
+
+    /// Watches as whoever a header says.
+    pub(super) async fn watch_with(&self, header: &'static str, value: &str) -> Events {
+        let mut request = self.request("", &format!("GET {USERS}?watch=1"), "", Body::empty());
+        request.headers_mut().insert(header, value.parse().unwrap());
+        self.open(request).await
+    }
+
+    /// Answers that every session is somebody's, until the sender says otherwise.
+    pub(super) fn answer_sessions(&mut self, subject: &'static str) -> watch::Sender<bool> {
+        let mut commands = std::mem::replace(&mut self.commands, mpsc::channel(1).1);
+        let (is_signed_in, asked) = watch::channel(true);
+        tokio::spawn(async move {
+            while let Some(command) = commands.recv().await {
+                if let Command::LookupSession { reply, .. } = command {
+                    let (subject, uid) = (subject.to_owned(), format!("uid-of-{subject}"));
+                    let session = Session { subject, uid, expires_at: u64::MAX };
+                    let _ = reply.send(Ok(asked.borrow().then_some(session)));
+                }
+            }
+        });
+        is_signed_in
+    }
+
+    async fn open(&self, request: Request<Body>) -> Events {
         let response = timeout(PATIENCE, self.router.clone().call(request)).await.unwrap().unwrap();
         assert_eq!(response.status(), 200);
         Events { pieces: response.into_body().into_data_stream(), rest: vec![] }
