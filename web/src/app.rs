@@ -5,7 +5,8 @@ use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::JsValue;
 
 use crate::{
-    live::{self, CallError, Link, Live},
+    address::Address,
+    live::{self, CallError, Link, Live, resources::Caller},
     page::{Console, SignIn},
 };
 
@@ -63,6 +64,8 @@ fn Session(session: SessionAnswer, gate: RwSignal<Gate>) -> impl IntoView {
         }
     });
     let csrf = StoredValue::new(session.csrf);
+    provide_context(Caller { csrf });
+    provide_context(Address::follow());
     let sign_out = move || {
         spawn_local(async move {
             let token = csrf.get_value();
@@ -71,11 +74,13 @@ fn Session(session: SessionAnswer, gate: RwSignal<Gate>) -> impl IntoView {
                 Ok(()) | Err(CallError::SignedOut) => gate.set(Gate::SignedOut(CallError::SignedOut)),
                 Err(CallError::Unreachable) => live.link.set(Link::Lost),
                 // The stream says by itself whether it is lost.
-                Err(CallError::Refused(refusal)) => leptos::logging::error!("not signed out: {refusal}"),
+                Err(refused @ (CallError::Refused(_) | CallError::Status(_))) => {
+                    leptos::logging::error!("not signed out: {refused}");
+                }
             }
         });
     };
-    view! { <Console subject=session.subject sign_out/> }
+    view! { <Console subject=session.subject role=session.role sign_out/> }
 }
 
 /// Takes the code of a sign-in link out of the address, so that neither history nor a bookmark keeps it.

@@ -2,7 +2,10 @@
 
 use leptos::prelude::*;
 
-use crate::{live::Live, model::standing::Tone};
+use crate::{
+    live::{CallError, Live},
+    model::standing::Tone,
+};
 
 #[component]
 pub(crate) fn Section(
@@ -30,13 +33,44 @@ pub(crate) fn Badge(#[prop(into)] standing: Signal<(Tone, &'static str)>) -> imp
 }
 
 #[component]
-fn Loading() -> impl IntoView {
+pub(crate) fn Loading() -> impl IntoView {
     view! {
         <div class="loading" role="status" aria-label="Loading">
             <span></span>
             <span></span>
             <span></span>
         </div>
+    }
+}
+
+/// Why there is nothing to see.
+#[component]
+pub(crate) fn Failed(error: CallError) -> impl IntoView {
+    view! {
+        <div class="empty" role="alert" data-testid="failed">
+            <strong>"This could not be read."</strong>
+            <p>{error.to_string()}</p>
+        </div>
+    }
+}
+
+/// A text to take elsewhere, and the button that does it.
+#[component]
+pub(crate) fn CopyButton(#[prop(into)] text: Signal<String>) -> impl IntoView {
+    let is_copied = RwSignal::new(false);
+    let copy = move |_| {
+        // Where the browser refuses, the text can be selected all the same.
+        drop(window().navigator().clipboard().write_text(&text.get_untracked()));
+        is_copied.set(true);
+    };
+    Effect::new(move |_| {
+        text.track();
+        is_copied.set(false);
+    });
+    view! {
+        <button type="button" data-testid="copy" on:click=copy>
+            {move || if is_copied.get() { "Copied" } else { "Copy the YAML" }}
+        </button>
     }
 }
 

@@ -1,4 +1,7 @@
-//! All talk with the controller: the session's calls, and the event stream into signals.
+//! All talk with the controller: the session's calls, the event stream into signals, and the resource API.
+
+pub(crate) mod follow;
+pub(crate) mod resources;
 
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ use send_wrapper::SendWrapper;
 use wasm_bindgen::{JsCast, prelude::Closure};
 use web_sys::{EventSource, MessageEvent};
 
-use crate::rows::Rows;
+use crate::{model::refusal::Refusal, rows::Rows};
 
 /// Between two attempts after the controller refused the stream; lost connections the browser retries itself.
 const RETRY: Duration = Duration::from_secs(2);
@@ -27,6 +30,19 @@ pub(crate) enum CallError {
     Unreachable,
     SignedOut,
     Refused(ApiError),
+    /// By the resource API, which has words of its own.
+    Status(Refusal),
+}
+
+impl std::fmt::Display for CallError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unreachable => f.write_str("The controller does not answer."),
+            Self::SignedOut => f.write_str("The session has ended."),
+            Self::Refused(error) => error.fmt(f),
+            Self::Status(refusal) => f.write_str(&refusal.message),
+        }
+    }
 }
 
 pub(crate) async fn who() -> Result<SessionAnswer, CallError> {
@@ -51,8 +67,17 @@ async fn accept(sent: Result<Response, gloo_net::Error>) -> Result<Response, Cal
     match response.status() {
         200..=299 => Ok(response),
         401 => Err(CallError::SignedOut),
-        _ => Err(response.json().await.map_or(CallError::Unreachable, CallError::Refused)),
+        _ => Err(refused(&response.text().await.unwrap_or_default())),
     }
+}
+
+/// Whatever stands between may answer too, in words that nobody reads here.
+fn refused(body: &str) -> CallError {
+    let status = serde_json::from_str(body).ok().and_then(|body| Refusal::read(&body));
+    if let Some(refusal) = status {
+        return CallError::Status(refusal);
+    }
+    serde_json::from_str(body).map_or(CallError::Unreachable, CallError::Refused)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +94,8 @@ pub(crate) enum Link {
 pub(crate) struct Head {
     pub epoch: u64,
     pub revision: u64,
+    /// Whether objects are declared in a Kubernetes cluster.
+    pub cluster: bool,
     pub controller_version: String,
     pub started_at: u64,
     pub sources: Vec<SourceView>,
@@ -178,7 +205,7 @@ impl Live {
             Err(CallError::SignedOut) => {
                 self.link.try_set(Link::SignedOut);
             }
-            Err(CallError::Unreachable | CallError::Refused(_)) => {
+            Err(CallError::Unreachable | CallError::Refused(_) | CallError::Status(_)) => {
                 set_timeout(move || spawn_local(self.reopen()), RETRY);
             }
         }
@@ -211,10 +238,10 @@ impl Live {
         self.devices.replace(view.devices.into_iter().map(|device| (device.key(), device)));
         self.problems.set(view.problems);
         self.events.set(view.events);
-        let View { epoch, revision, controller_version, started_at, sources, .. } = view;
+        let View { epoch, revision, cluster, controller_version, started_at, sources, .. } = view;
         let View { plans, holds, armed, stale, .. } = view;
         self.guard.set(Guard { plans, holds, armed, stale });
-        self.head.set(Some(Head { epoch, revision, controller_version, started_at, sources }));
+        self.head.set(Some(Head { epoch, revision, cluster, controller_version, started_at, sources }));
     }
 }
 

@@ -1,43 +1,61 @@
-//! The console's one page: header, tiles, and a section for each thing that there is to see.
+//! The console: the overview with a section for each thing that there is to see, and the resources.
 
 mod devices;
 mod events;
 mod header;
 mod problems;
+mod resources;
 mod servers;
 mod sign_in;
 mod tiles;
 mod waiting;
 
+use horizon_api::resource::AdminRole;
 use leptos::prelude::*;
 
 use self::{
-    devices::Devices, events::Events, header::Header, problems::Problems, servers::Servers, tiles::Tiles,
-    waiting::Waiting,
+    devices::Devices, events::Events, header::Header, problems::Problems, resources::Resources,
+    servers::Servers, tiles::Tiles, waiting::Waiting,
 };
 use crate::{
+    address::Address,
     live::{Link, Live},
-    model::age::ago,
+    model::{age::ago, route::Route},
 };
 
 pub(crate) use sign_in::SignIn;
 
 #[component]
-pub(crate) fn Console(subject: String, sign_out: impl Fn() + Copy + Send + 'static) -> impl IntoView {
+pub(crate) fn Console(
+    subject: String,
+    role: AdminRole,
+    sign_out: impl Fn() + Copy + Send + 'static,
+) -> impl IntoView {
+    let address = expect_context::<Address>();
+    let is_overview = Memo::new(move |_| address.get() == Route::Overview);
     view! {
         <a class="skip" href="#main">"Skip to the content"</a>
-        <Header subject sign_out/>
+        <Header subject role sign_out/>
         <main id="main" tabindex="-1">
-            <h1 class="hidden">"Overview"</h1>
-            <Tiles/>
-            <Waiting/>
-            <Servers/>
-            <Devices/>
-            <Problems/>
-            <Events/>
+            <Show when=move || is_overview.get() fallback=|| view! { <Resources/> }>
+                <Overview/>
+            </Show>
         </main>
         <Footer/>
         <Banner/>
+    }
+}
+
+#[component]
+fn Overview() -> impl IntoView {
+    view! {
+        <h1 class="hidden">"Overview"</h1>
+        <Tiles/>
+        <Waiting/>
+        <Servers/>
+        <Devices/>
+        <Problems/>
+        <Events/>
     }
 }
 

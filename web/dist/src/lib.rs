@@ -168,6 +168,16 @@ mod tests {
         assert_eq!(status("/servers", "text/html,*/*;q=0.8"), status("/", "*/*"));
     }
 
+    /// What a browser loads before it shows anything, over a link of people who are far away.
+    #[test]
+    fn page_keeps_to_its_budget() {
+        let sizes = FILES.iter().map(|file| file.brotli.unwrap_or(file.identity).len());
+
+        let bytes: usize = sizes.sum();
+
+        assert!(bytes <= 250_000, "the page has {bytes} bytes");
+    }
+
     #[test]
     fn page_is_read_only() {
         assert_eq!(serve(&Method::POST, "/", &HeaderMap::new()).status(), StatusCode::METHOD_NOT_ALLOWED);

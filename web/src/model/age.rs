@@ -19,6 +19,33 @@ pub fn ago(now: u64, then: u64) -> String {
     format!("{count} {unit} ago")
 }
 
+/// Returns the age of a moment as the resource API writes it; nothing for what is none.
+pub fn age_of(now: u64, text: &str) -> String {
+    unix_ms(text).map(|at| ago(now, at)).unwrap_or_default()
+}
+
+/// Reads a moment such as `2026-01-31T18:00:00Z`; parts of a second do not matter here. A library for it would be a tenth
+/// of the page.
+fn unix_ms(text: &str) -> Option<u64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let numbers = |text: &str, between: char| -> Option<[u64; 3]> {
+        let numbers: Option<Vec<u64>> = text.split(between).map(|part| part.parse().ok()).collect();
+        numbers?.try_into().ok()
+    };
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
+    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Years that begin in March end with the day that leap years add.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    Some((days - DAYS_TO_1970) * DAY + hour * HOUR + minute * MINUTE + second * SECOND)
+}
+
+/// From the first of March of the year 0.
+const DAYS_TO_1970: u64 = 719_468;
+
 /// Returns how far ahead a time is. What has come is now.
 pub fn ahead(now: u64, then: u64) -> String {
     let left = then.saturating_sub(now);
@@ -63,6 +90,23 @@ mod tests {
         check(59 * SECOND, "in 59 s");
         check(999, "now");
         assert_eq!(ahead(2, 1), "now");
+    }
+
+    #[test]
+    fn moments_of_the_resource_api_have_an_age() {
+        assert_eq!(age_of(HOUR + 5 * MINUTE, "1970-01-01T01:00:00Z"), "5 min ago");
+        assert_eq!(age_of(HOUR, "soon"), "");
+        for (text, days) in [
+            ("1970-01-01T00:00:00Z", 0),
+            ("2000-02-29T00:00:00.5Z", 11_016),
+            ("2024-03-01T00:00:00Z", 19_783),
+            ("2026-12-31T00:00:00Z", 20_818),
+        ] {
+            assert_eq!(unix_ms(text), Some(days * DAY), "{text}");
+        }
+        for text in ["2026-13-01T00:00:00Z", "2026-01-01T00:00:00", "1969-12-31T00:00:00Z", "2026-01T1Z"] {
+            assert_eq!(unix_ms(text), None, "{text}");
+        }
     }
 
     #[test]

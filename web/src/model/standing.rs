@@ -5,7 +5,7 @@ use horizon_api::{
     problem::Severity,
 };
 
-use super::quantity::rate;
+use super::{object::Fact, quantity::rate};
 
 /// The colour of a badge. The word beside it says the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +55,24 @@ pub fn of_problem(severity: Severity) -> (Tone, &'static str) {
 /// Returns the badge of an object that is as it was, whatever its text says.
 pub fn of_last_good() -> (Tone, &'static str) {
     (Tone::Warning, "Last good")
+}
+
+/// Returns the badge of a condition. Some say that something is wrong by being true.
+pub fn of_condition(fact: &Fact) -> (Tone, &'static str) {
+    const WRONG: [&str; 5] = ["Conflicted", "Held", "Reconciling", "Stale", "Stalled"];
+    let is_wrong = WRONG.contains(&fact.kind.as_str());
+    match fact.status.as_str() {
+        "True" if is_wrong => (Tone::Warning, "Yes"),
+        "True" => (Tone::Good, "Yes"),
+        "False" if is_wrong => (Tone::Good, "No"),
+        "False" => (Tone::Bad, "No"),
+        _ => (Tone::Quiet, "Unknown"),
+    }
+}
+
+/// Returns the badge of what happened to an object.
+pub fn of_happening(is_warning: bool) -> (Tone, &'static str) {
+    if is_warning { (Tone::Warning, "Warning") } else { (Tone::Quiet, "Normal") }
 }
 
 /// Returns the badge of a security event.
@@ -123,6 +141,20 @@ mod tests {
         check(4, 4, "4");
         check(3, 4, "3 → 4");
         check(0, 4, "none → 4");
+    }
+
+    #[test]
+    fn what_is_wrong_by_being_true_is_no_good_news() {
+        let badge = |kind: &str, status: &str| {
+            let [reason, message, since] = [const { String::new() }; 3];
+            of_condition(&Fact { kind: kind.into(), status: status.into(), reason, message, since })
+        };
+
+        assert_eq!(badge("Ready", "True"), (Tone::Good, "Yes"));
+        assert_eq!(badge("Ready", "False"), (Tone::Bad, "No"));
+        assert_eq!(badge("Ready", "Unknown"), (Tone::Quiet, "Unknown"));
+        assert_eq!(badge("Held", "True"), (Tone::Warning, "Yes"));
+        assert_eq!(badge("Stale", "False"), (Tone::Good, "No"));
     }
 
     #[test]

@@ -52,7 +52,8 @@ fn source(source: SourceView) -> impl IntoView {
     }
 }
 
-fn problem(problem: Problem) -> impl IntoView {
+/// A problem with its place and what to do.
+pub(super) fn problem(problem: Problem) -> impl IntoView {
     let place = format!("{}:{}:{}", problem.file, problem.line, problem.column);
     let object = problem.object.map(|object| object.to_string()).unwrap_or_default();
     let fix = (!problem.fix.is_empty()).then(|| view! { <p class="fix">{problem.fix}</p> });

@@ -9,7 +9,9 @@ pub(crate) fn SignIn(reason: CallError, retry: impl Fn() + Copy + Send + 'static
     let (title, refusal) = match reason {
         CallError::SignedOut => ("Sign in to Horizon", None),
         CallError::Unreachable => ("The controller does not answer", None),
-        CallError::Refused(error) => ("This link did not work", Some(error.to_string())),
+        error @ (CallError::Refused(_) | CallError::Status(_)) => {
+            ("This link did not work", Some(error.to_string()))
+        }
     };
     view! {
         <main class="alone">
