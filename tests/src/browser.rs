@@ -16,7 +16,10 @@ use anyhow::{Context, ensure};
 use serde_json::json;
 use thirtyfour::{
     CapabilitiesHelper, LoggingPrefsLogLevel,
-    prelude::{By, ChromiumLikeCapabilities, DesiredCapabilities, ElementQueryable, WebDriver, WebElement},
+    components::SelectElement,
+    prelude::{
+        By, ChromiumLikeCapabilities, DesiredCapabilities, ElementQueryable, Key, WebDriver, WebElement,
+    },
     stringmatch::StringMatch,
 };
 use tokio::{
@@ -90,10 +93,48 @@ impl Browser {
         found.with_context(|| format!("see {text:?} in {id}"))
     }
 
+    /// Waits until no element with this test id contains `text`.
+    pub async fn misses_text(&self, id: &str, text: &str) -> anyhow::Result<()> {
+        let wanted = StringMatch::new(text).partial();
+        let is_gone = self.driver.query(By::Testid(id)).with_text(wanted).not_exists().await?;
+        ensure!(is_gone, "{text:?} is still in {id}");
+        Ok(())
+    }
+
+    /// Waits for an object in the table of resources and opens it.
+    pub async fn opens(&self, name: &str) -> anyhow::Result<()> {
+        self.sees("resource", name).await?;
+        let link = self.driver.query(By::LinkText(name)).first().await;
+        link.with_context(|| format!("find the link of {name}"))?.click().await?;
+        Ok(())
+    }
+
     /// Waits until no element has this test id.
     pub async fn misses(&self, id: &str) -> anyhow::Result<()> {
         let is_gone = self.driver.query(By::Testid(id)).not_exists().await?;
         ensure!(is_gone, "{id} is still there");
+        Ok(())
+    }
+
+    /// Writes a text in the place of what stands in a field, as a person does.
+    pub async fn writes(&self, id: &str, text: &str) -> anyhow::Result<()> {
+        let field = self.driver.query(By::Testid(id)).first().await?;
+        field.click().await?;
+        field.send_keys(Key::Control + "a").await?;
+        field.send_keys(Key::Delete + "").await?;
+        field.send_keys(text).await.with_context(|| format!("write into {id}"))
+    }
+
+    /// Waits for an element with this test id and clicks it.
+    pub async fn clicks(&self, id: &str) -> anyhow::Result<()> {
+        let element = self.driver.query(By::Testid(id)).and_clickable().first().await;
+        element.with_context(|| format!("find {id}"))?.click().await.with_context(|| format!("click {id}"))
+    }
+
+    /// Chooses an option of a list by its text.
+    pub async fn chooses(&self, id: &str, option: &str) -> anyhow::Result<()> {
+        let list = self.driver.query(By::Testid(id)).first().await?;
+        SelectElement::new(&list).await?.select_by_visible_text(option).await?;
         Ok(())
     }
 

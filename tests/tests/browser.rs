@@ -33,6 +33,9 @@ macro_rules! browser_or_skip {
     };
 }
 
+#[path = "browser/resources.rs"]
+mod resources;
+
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
 }

@@ -48,6 +48,16 @@ impl RealController {
         Ok(Self { manifests, data, _daemon: daemon, _folder: folder })
     }
 
+    /// Returns a link that opens the console once for an Admin, as soon as they may sign in.
+    ///
+    /// # Errors
+    /// When that takes too long.
+    pub fn sign_in_link_of(&self, admin: &str) -> anyhow::Result<String> {
+        wait_until("the Admin may sign in", PATIENCE, || {
+            Ok(verb(&self.data, &["sign-in", admin]).ok().map(|link| link.trim().to_owned()))
+        })
+    }
+
     /// Returns a link that opens the console once, as the operator gets it.
     ///
     /// # Errors
