@@ -1,12 +1,14 @@
 //! One verdict through every door: all manifests of the corpus of bad input and all examples go through the folder,
-//! the API of a controller that runs alone, and a Kubernetes cluster with the controller in it. What differs stands in
-//! a table with its reason (`doors/table.rs`), which people read as `docs/one-verdict.md`; what is not in it fails,
+//! the API of a controller that runs alone, a Kubernetes cluster with the controller in it, and the console's editor.
+//! What differs stands in a table with its reason (`doors/table.rs`), which people read as `docs/one-verdict.md`; what is not in it fails,
 //! and so does a line of it that is not true any more. `UPDATE=1` writes the page.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "doors/compare.rs"]
 mod compare;
+#[path = "doors/console.rs"]
+mod console;
 #[path = "doors/corpus.rs"]
 mod corpus;
 #[path = "doors/folder.rs"]
@@ -20,11 +22,7 @@ mod table;
 #[path = "doors/verdict.rs"]
 mod verdict;
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, env, fs, path::PathBuf};
 
 use horizon_tests::{cluster::Cluster, standalone::Standalone};
 use tempfile::TempDir;
@@ -35,7 +33,17 @@ use self::{compare::Comparison, corpus::World, served::Api, table::Door, verdict
 fn the_api_of_a_controller_alone_says_what_the_folder_says() {
     let corpus = Corpus::read();
 
-    corpus.compare(Door::Alone, &corpus.controller.kubeconfig(&[]).unwrap());
+    let kubeconfig = corpus.controller.kubeconfig(&[]).unwrap();
+    corpus.compare(Door::Alone, async |worlds| Api::new(&kubeconfig).await?.verdicts(worlds).await);
+}
+
+#[test]
+fn the_console_says_what_the_folder_says() {
+    let corpus = Corpus::read();
+
+    let controller = &corpus.controller;
+    let kubeconfig = controller.kubeconfig(&[]).unwrap();
+    corpus.compare(Door::Console, async |worlds| console::verdicts(worlds, controller, &kubeconfig).await);
 }
 
 #[test]
@@ -48,7 +56,9 @@ fn a_cluster_with_the_controller_in_it_says_what_the_folder_says() {
     let account = cluster.kubeconfig_of("horizon", "horizon-controller").unwrap();
     let _controller = Standalone::in_cluster(&account).unwrap();
 
-    Corpus::read().compare(Door::Cluster, &cluster.kubeconfig());
+    let kubeconfig = cluster.kubeconfig();
+    let verdicts = async |worlds: &[World]| Api::new(&kubeconfig).await?.verdicts(worlds).await;
+    Corpus::read().compare(Door::Cluster, verdicts);
 }
 
 #[test]
@@ -81,11 +91,14 @@ impl Corpus {
         Self { worlds, folder, controller, _scratch: scratch }
     }
 
-    /// Sends everything to an API, and checks that what it says differs as the table says, and not otherwise.
-    fn compare(&self, door: Door, kubeconfig: &Path) {
+    /// Sends everything through a door, and checks that what it says differs as the table says, and not otherwise.
+    fn compare(
+        &self,
+        door: Door,
+        verdicts: impl AsyncFnOnce(&[World]) -> anyhow::Result<BTreeMap<String, Verdict>>,
+    ) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let said =
-            runtime.block_on(async { Api::new(kubeconfig).await?.verdicts(&self.worlds).await }).unwrap();
+        let said = runtime.block_on(verdicts(&self.worlds)).unwrap();
         let mut comparison = Comparison::default();
         comparison.add(door, &self.folder, &said);
 

@@ -90,7 +90,8 @@ fn realm(world: &World) -> String {
     format!("folder-{}", world.name)
 }
 
-fn of_file(file: &File, problems: &[Problem]) -> Vec<(String, Verdict)> {
+/// Returns what these problems say of each document of a file.
+pub(crate) fn of_file(file: &File, problems: &[Problem]) -> Vec<(String, Verdict)> {
     let mut words: BTreeMap<&str, Vec<Word>> = BTreeMap::new();
     let is_of_file = |problem: &&Problem| problem.file.rsplit('/').next() == Some(file.name.as_str());
     for problem in problems.iter().filter(is_of_file).filter(|problem| problem.is_error()) {

@@ -7,8 +7,8 @@ use super::table::{REASONS, Reason, Way};
 const HEAD: &str = "\
 # One verdict
 
-A resource gets one verdict, whichever way it comes: by a folder, by the API of a controller that runs alone, or by a \
-Kubernetes cluster with the controller in it.
+A resource gets one verdict, whichever way it comes: by a folder, by the API of a controller that runs alone, by a \
+Kubernetes cluster with the controller in it, or by the editor of the console.
 One schema and one set of rules decide (`crds/`), and what is wrong is said in the same words at the same place.
 Here is what differs from the folder all the same, and why.
 `tests/tests/doors.rs` sends the corpus of bad manifests (`controller/planner/tests/bad-input`) and all examples through \

@@ -9,6 +9,8 @@ pub(crate) enum Door {
     Alone,
     /// A Kubernetes API server with our CRDs, and the controller that watches it.
     Cluster,
+    /// The editor of the console, before anything is written.
+    Console,
 }
 
 /// Why doors differ.
@@ -42,7 +44,7 @@ pub(crate) enum Way {
     More(&'static str),
 }
 
-use Door::{Alone, Cluster};
+use Door::{Alone, Cluster, Console};
 
 pub(crate) const REASONS: &[Reason] = &[
     Reason {
@@ -133,6 +135,33 @@ pub(crate) const REASONS: &[Reason] = &[
         doors: &[Alone, Cluster],
         why: "What only the whole world shows, such as a missing reference, is no reason to refuse an object at the door. It is taken and kept out, its status says the first reason, and it heals by itself when the world changes. In a cluster everything that no schema can say is said there, such as that a key is not on its curve.",
         ways: &[Way::InStatus, Way::FirstOnly],
+    },
+    Reason {
+        title: "A text alone",
+        doors: &[Console],
+        why: "While somebody writes, each object is judged by itself. What it has in common with others, and what of it may not change, is said when it is written.",
+        ways: &[
+            Way::Verdict("36-pools.yaml#7"),
+            Way::Verdict("38-pools.yaml#1"),
+            Way::Verdict("38-pools.yaml#2"),
+            Way::Verdict("39-addresses.yaml#4"),
+            Way::Verdict("39-addresses.yaml#5"),
+            Way::Verdict("39-addresses.yaml#6"),
+            Way::Verdict("39-addresses.yaml#7"),
+            Way::Verdict("40-changes.yaml#1"),
+            Way::Verdict("40-changes.yaml#3"),
+            Way::Verdict("41-references.yaml#1"),
+            Way::Verdict("45-keys.yaml#4"),
+            Way::Verdict("46-twice.yaml#1"),
+            Way::Verdict("46-twice.yaml#2"),
+            Way::Verdict("50-unknown.yaml#2"),
+            Way::Verdict("audience.yaml#4"),
+            Way::Verdict("devices-max.yaml#4"),
+            Way::Verdict("logins.yaml#2"),
+            Way::Verdict("logins.yaml#5"),
+            Way::Verdict("sealed-later.yaml#1"),
+            Way::Verdict("sealed.yaml#2"),
+        ],
     },
     Reason {
         title: "What a schema forbids",
@@ -226,6 +255,7 @@ impl fmt::Display for Door {
         f.write_str(match self {
             Alone => "the API of a controller alone",
             Cluster => "a Kubernetes cluster",
+            Console => "the editor of the console",
         })
     }
 }
