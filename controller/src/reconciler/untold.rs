@@ -16,6 +16,10 @@ impl Untold {
         self.cluster.get_or_insert_with(|| self.registry.clone());
     }
 
+    pub(super) fn has_cluster(&self) -> bool {
+        self.cluster.is_some()
+    }
+
     pub(super) fn insert(&mut self, key: ObjectKey) {
         self.extend([key]);
     }

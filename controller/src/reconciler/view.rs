@@ -52,7 +52,7 @@ pub(super) fn view(state: &State) -> View {
         controller_version: env!("CARGO_PKG_VERSION").to_owned(),
         started_at: millis(state.started_at_ms),
         complete: state.source_notes.values().all(|note| note.is_complete),
-        cluster: false,
+        cluster: state.untold.has_cluster(),
         sources: sources(state),
         servers: servers.collect(),
         devices: devices.collect(),
