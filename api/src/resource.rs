@@ -40,7 +40,9 @@ mod token_hash;
 mod user;
 mod window;
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer, de::DeserializeOwned};
 
 #[cfg(feature = "crd")]
 pub use self::{
@@ -86,21 +88,20 @@ pub const API_VERSION: &str = "horizon.dev/v1alpha1";
 /// The namespace of an object that names none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
-/// The spec of any kind.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
+/// The spec of any kind. Clones share it: an object is declared, in force and compared with others at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResourceSpec {
-    Network(NetworkSpec),
-    Server(ServerSpec),
-    RegistrationKey(RegistrationKeySpec),
-    User(UserSpec),
-    PersonalKey(PersonalKeySpec),
-    Device(DeviceSpec),
-    AccessPolicy(AccessPolicySpec),
-    AccessTest(AccessTestSpec),
-    ConnectionProfile(ConnectionProfileSpec),
-    Admin(AdminSpec),
-    AlertRule(AlertRuleSpec),
+    Network(Arc<NetworkSpec>),
+    Server(Arc<ServerSpec>),
+    RegistrationKey(Arc<RegistrationKeySpec>),
+    User(Arc<UserSpec>),
+    PersonalKey(Arc<PersonalKeySpec>),
+    Device(Arc<DeviceSpec>),
+    AccessPolicy(Arc<AccessPolicySpec>),
+    AccessTest(Arc<AccessTestSpec>),
+    ConnectionProfile(Arc<ConnectionProfileSpec>),
+    Admin(Arc<AdminSpec>),
+    AlertRule(Arc<AlertRuleSpec>),
 }
 
 impl ResourceSpec {
@@ -110,17 +111,17 @@ impl ResourceSpec {
     /// When the JSON does not fit the type; structural validation says it better and first.
     pub fn from_json(kind: Kind, json: serde_json::Value) -> Result<Self, serde_json::Error> {
         Ok(match kind {
-            Kind::Network => Self::Network(serde_json::from_value(json)?),
-            Kind::Server => Self::Server(serde_json::from_value(json)?),
-            Kind::RegistrationKey => Self::RegistrationKey(serde_json::from_value(json)?),
-            Kind::User => Self::User(serde_json::from_value(json)?),
-            Kind::PersonalKey => Self::PersonalKey(serde_json::from_value(json)?),
-            Kind::Device => Self::Device(serde_json::from_value(json)?),
-            Kind::AccessPolicy => Self::AccessPolicy(serde_json::from_value(json)?),
-            Kind::AccessTest => Self::AccessTest(serde_json::from_value(json)?),
-            Kind::ConnectionProfile => Self::ConnectionProfile(serde_json::from_value(json)?),
-            Kind::Admin => Self::Admin(serde_json::from_value(json)?),
-            Kind::AlertRule => Self::AlertRule(serde_json::from_value(json)?),
+            Kind::Network => Self::Network(shared(json)?),
+            Kind::Server => Self::Server(shared(json)?),
+            Kind::RegistrationKey => Self::RegistrationKey(shared(json)?),
+            Kind::User => Self::User(shared(json)?),
+            Kind::PersonalKey => Self::PersonalKey(shared(json)?),
+            Kind::Device => Self::Device(shared(json)?),
+            Kind::AccessPolicy => Self::AccessPolicy(shared(json)?),
+            Kind::AccessTest => Self::AccessTest(shared(json)?),
+            Kind::ConnectionProfile => Self::ConnectionProfile(shared(json)?),
+            Kind::Admin => Self::Admin(shared(json)?),
+            Kind::AlertRule => Self::AlertRule(shared(json)?),
         })
     }
 
@@ -145,6 +146,28 @@ impl ResourceSpec {
             Self::AlertRule(_) => Kind::AlertRule,
         }
     }
+}
+
+impl Serialize for ResourceSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Network(spec) => spec.as_ref().serialize(serializer),
+            Self::Server(spec) => spec.as_ref().serialize(serializer),
+            Self::RegistrationKey(spec) => spec.as_ref().serialize(serializer),
+            Self::User(spec) => spec.as_ref().serialize(serializer),
+            Self::PersonalKey(spec) => spec.as_ref().serialize(serializer),
+            Self::Device(spec) => spec.as_ref().serialize(serializer),
+            Self::AccessPolicy(spec) => spec.as_ref().serialize(serializer),
+            Self::AccessTest(spec) => spec.as_ref().serialize(serializer),
+            Self::ConnectionProfile(spec) => spec.as_ref().serialize(serializer),
+            Self::Admin(spec) => spec.as_ref().serialize(serializer),
+            Self::AlertRule(spec) => spec.as_ref().serialize(serializer),
+        }
+    }
+}
+
+fn shared<T: DeserializeOwned>(json: serde_json::Value) -> Result<Arc<T>, serde_json::Error> {
+    serde_json::from_value(json).map(Arc::new)
 }
 
 fn is_false(value: &bool) -> bool {

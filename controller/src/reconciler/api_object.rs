@@ -1,6 +1,6 @@
 //! Objects that the API owns: what logins and invitations make.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use horizon_api::{
     problem::Problem,
@@ -43,7 +43,7 @@ impl Reconciler {
     /// Takes a draft in.
     pub(super) fn keep(&mut self, draft: Manifest, uid: Uid) {
         self.state.uids.insert(draft.key.clone(), uid);
-        self.state.api_objects.insert(draft.key.clone(), draft);
+        self.state.api_objects.insert(draft.key.clone(), Arc::new(draft));
     }
 
     /// Writes a draft as the store keeps it before a revision has taken it in.
@@ -98,7 +98,7 @@ mod tests {
 
     fn key(networks: usize) -> ResourceSpec {
         let reference = |number: usize| Reference { name: format!("n{number}").parse().unwrap() };
-        ResourceSpec::PersonalKey(PersonalKeySpec {
+        ResourceSpec::PersonalKey(Arc::new(PersonalKeySpec {
             user_ref: Reference { name: "alice".parse().unwrap() },
             network_refs: (0..networks).map(reference).collect(),
             hash: None,
@@ -110,7 +110,7 @@ mod tests {
             profile_refs: vec![],
             on_revoke: OnRevoke::Keep,
             disabled: false,
-        })
+        }))
     }
 
     #[test]

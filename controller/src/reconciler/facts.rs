@@ -240,8 +240,8 @@ async fn invitation_that_is_over_is_pruned() {
     let before = keys(&world);
 
     for manifest in world.reconciler.state.api_objects.values_mut() {
-        if let horizon_api::resource::ResourceSpec::PersonalKey(spec) = &mut manifest.spec {
-            spec.expires_at = jiff::Timestamp::from_second(1).ok();
+        if let horizon_api::resource::ResourceSpec::PersonalKey(spec) = &mut Arc::make_mut(manifest).spec {
+            Arc::make_mut(spec).expires_at = jiff::Timestamp::from_second(1).ok();
         }
     }
     world.reconciler.recompile("time").await.unwrap();

@@ -52,7 +52,7 @@ impl Reconciler {
                     let uid = Uid { uid: object.uid, created_at_ms: object.created_at_ms };
                     self.state.uids.entry(key.clone()).or_insert(uid);
                     self.state.written_generations.insert(key.clone(), object.generation);
-                    self.state.api_objects.insert(key, object.manifest);
+                    self.state.api_objects.insert(key, Arc::new(object.manifest));
                 }
             }
         }

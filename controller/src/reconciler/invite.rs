@@ -1,5 +1,7 @@
 //! Invitations: the secret of a key that is declared with `generate: {}`, shown once.
 
+use std::sync::Arc;
+
 use horizon_api::{
     http::{ApiError, InviteAnswer, InviteKind, InviteRequest},
     join::JoinString,
@@ -133,7 +135,7 @@ impl Reconciler {
         // A name has 63 characters at most.
         let stem: String = user.name.chars().take(45).collect();
         let key = self.free_name(&user.sibling(Kind::PersonalKey, format!("{stem}-invitation")));
-        let drafted = self.draft(&key, ResourceSpec::PersonalKey(spec), INVITATION);
+        let drafted = self.draft(&key, ResourceSpec::PersonalKey(Arc::new(spec)), INVITATION);
         let (draft, uid) = drafted.map_err(|problem| {
             let message = format!("no invitation can be made: {} {}", problem.path, problem.message);
             let hint = "declare a Network, and a PersonalKey of this user with the networkRefs that it is for and `generate: {}`";

@@ -1,5 +1,7 @@
 //! Devices: a personal key signs one in, which binds a declared Device or makes an API-owned one.
 
+use std::sync::Arc;
+
 use horizon_api::{
     key::PublicKey,
     name::Name,
@@ -88,7 +90,7 @@ impl Reconciler {
             tags: vec![],
             disabled: false,
         };
-        let drafted = self.draft(&key, ResourceSpec::Device(spec), &found.key.to_string());
+        let drafted = self.draft(&key, ResourceSpec::Device(Arc::new(spec)), &found.key.to_string());
         let (draft, uid) = drafted.map_err(|problem| {
             let message = format!("the device cannot be made: {}", problem.message);
             Refusal::new(RefusalCode::Protocol, message, problem.fix.clone())

@@ -73,7 +73,7 @@ pub(super) struct State {
     pub(super) sources: BTreeMap<String, SourceSnapshot>,
     pub(super) source_notes: BTreeMap<String, SourceNote>,
     /// Objects that the API owns, whether compiled yet or not.
-    pub(super) api_objects: BTreeMap<ObjectKey, Manifest>,
+    pub(super) api_objects: BTreeMap<ObjectKey, Arc<Manifest>>,
     /// The generation of what clients of the resource API wrote or the cluster has, as it was looked at, and as it waits
     /// to be.
     pub(super) api_generations: BTreeMap<ObjectKey, i64>,
@@ -246,7 +246,8 @@ impl State {
         };
         if committed.owner.source == API_SOURCE {
             let Committed { metadata, spec, owner, .. } = committed.clone();
-            self.api_objects.insert(key.clone(), Manifest::without_file(metadata, spec, &owner.origin.file));
+            let manifest = Manifest::without_file(metadata, spec, &owner.origin.file);
+            self.api_objects.insert(key.clone(), Arc::new(manifest));
         }
         self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
         self.untold.insert(key.clone());
@@ -389,7 +390,7 @@ impl State {
     ) -> BTreeMap<ObjectKey, ContentHash> {
         let mut said: BTreeMap<_, _> = keys.map(|key| (key.clone(), text_hash(None))).collect();
         let manifests = self.sources.values().flat_map(|source| &source.parsed.manifests);
-        for manifest in manifests.map(Arc::as_ref).chain(self.api_objects.values()) {
+        for manifest in manifests.chain(self.api_objects.values()) {
             if let Some(text) = said.get_mut(&manifest.key) {
                 *text = text_hash(Some(&manifest.spec));
             }
@@ -399,7 +400,7 @@ impl State {
 
     /// Returns every source with what it says, the API's own among them.
     pub(super) fn source_snapshots(&self) -> Vec<SourceSnapshot> {
-        let manifests = self.api_objects.values().cloned().map(Arc::new).collect();
+        let manifests = self.api_objects.values().cloned().collect();
         let parsed = Arc::new(Parsed { manifests, ..Parsed::default() });
         let api = SourceSnapshot { source: API_SOURCE.into(), parsed, is_complete: true };
         self.sources.values().cloned().chain([api]).collect()

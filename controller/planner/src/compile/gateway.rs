@@ -66,7 +66,7 @@ pub(super) fn carried<'a>(
             }
             let ResourceSpec::Network(spec) = world.members.get(&network)?.spec else { return None };
             let id = network_id(&network);
-            (!allocations.of(&id, server).is_empty()).then_some((id, spec))
+            (!allocations.of(&id, server).is_empty()).then_some((id, &**spec))
         })
         .collect()
 }

@@ -220,7 +220,7 @@ impl<'a> Scene<'a> {
         let first = ObjectKey::new(Kind::Network, "", "");
         let networks = self.objects.range::<ObjectKey, _>(&first..).map_while(|(key, (spec, _))| {
             let ResourceSpec::Network(spec) = spec else { return None };
-            Some((*key, spec))
+            Some((*key, &**spec))
         });
         networks.collect::<Vec<_>>().into_iter()
     }
