@@ -36,6 +36,7 @@ mod rule;
 pub mod schema;
 mod server;
 mod status;
+mod texts;
 mod token_hash;
 mod user;
 mod window;
@@ -74,6 +75,7 @@ pub use self::{
     registration_key::{Generate, Grants, OnRevoke, RegistrationKeySpec, RegistrationRole},
     server::{AdminState, Capacity, Endpoint, Exit, LanInterface, ServerIdentity, ServerSpec, SubnetRoute},
     status::Status,
+    texts::Texts,
     token_hash::{TokenHash, TokenHashError},
     user::UserSpec,
     window::{Day, Window},

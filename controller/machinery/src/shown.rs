@@ -174,7 +174,7 @@ mod tests {
         let origin = Origin { file: "people.yaml".into(), place: Place { line: 1, column: 1 } };
         let committed = Committed {
             key: ObjectKey::new(Kind::User, "default", "alice"),
-            metadata: Metadata { labels: [("team".into(), "a".into())].into(), ..Metadata::default() },
+            metadata: Metadata { labels: [("team", "a")].into_iter().collect(), ..Metadata::default() },
             spec,
             owner: Owner { source: "files:/etc/horizon".into(), origin },
             generation: 3,

@@ -1,6 +1,6 @@
 //! Objects that the API owns: what logins and invitations make.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use horizon_api::{
     problem::Problem,
@@ -31,12 +31,8 @@ impl Reconciler {
         by: &str,
     ) -> Result<(Manifest, Uid), Box<Problem>> {
         check(key, &spec)?;
-        let metadata = Metadata {
-            name: key.name.to_string(),
-            namespace: key.namespace.to_string(),
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-        };
+        let metadata =
+            Metadata { name: key.name.clone(), namespace: key.namespace.clone(), ..Metadata::default() };
         Ok((Manifest::without_file(metadata, spec, by), new_uid()))
     }
 

@@ -305,8 +305,8 @@ pub(super) fn api_object(key: &ObjectKey, object: &Value) -> Result<ApiObject, R
         Refusal::plain(422, Reason::Invalid, message)
     })?;
     let metadata = Metadata {
-        name: key.name.to_string(),
-        namespace: key.namespace.to_string(),
+        name: key.name.clone(),
+        namespace: key.namespace.clone(),
         labels: texts(object, "/metadata/labels"),
         annotations: texts(object, "/metadata/annotations"),
     };

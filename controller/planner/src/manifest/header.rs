@@ -1,11 +1,9 @@
 //! What a document says before its spec: whose it is, which kind, which name.
 
-use std::collections::BTreeMap;
-
 use horizon_api::{
     name::Name,
     problem::{Severity, printable},
-    resource::{API_VERSION, DEFAULT_NAMESPACE, GROUP, Kind, Metadata, ObjectKey},
+    resource::{API_VERSION, DEFAULT_NAMESPACE, GROUP, Kind, Metadata, ObjectKey, Texts},
 };
 
 use crate::{
@@ -55,8 +53,8 @@ pub(super) fn read(root: &Node) -> Result<Header, Refusal> {
         return Err(Refusal { complaints, is_foreign: false });
     };
     let metadata = Metadata {
-        name: name.to_owned(),
-        namespace: namespace.to_owned(),
+        name: name.into(),
+        namespace: namespace.into(),
         labels: texts(node.field("labels")),
         annotations: texts(node.field("annotations")),
     };
@@ -125,9 +123,9 @@ fn check_top_level(root: &Node, complaints: &mut Complaints) {
     }
 }
 
-fn texts(map: Option<&Node>) -> BTreeMap<String, String> {
+fn texts(map: Option<&Node>) -> Texts {
     let entries = map.map(Node::entries).unwrap_or_default();
-    entries.iter().filter_map(|e| Some((e.key.clone(), e.node.text()?.to_owned()))).collect()
+    entries.iter().filter_map(|e| Some((e.key.as_str(), e.node.text()?))).collect()
 }
 
 impl Refusal {

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!((parsed.problems, parsed.broken_files.len()), (vec![], 0));
         let [manifest] = parsed.manifests.as_slice() else { panic!("one object") };
         assert_eq!(manifest.key.to_string(), "Network/office/office");
-        assert_eq!(manifest.metadata.annotations, [("team".to_owned(), "a".to_owned())].into());
+        assert_eq!(manifest.metadata.annotations.iter().collect::<Vec<_>>(), [("team", "a")]);
         assert_eq!(manifest.origin.to_string(), "office/networks/office");
     }
 
