@@ -24,6 +24,7 @@ use horizon_api::{
     resource::{Metadata, ObjectKey, ResourceSpec},
     section::{ContentHash, EncodedSection},
 };
+use smol_str::SmolStr;
 
 use self::draft::Draft;
 pub use self::{
@@ -87,7 +88,7 @@ pub struct SourceSnapshot {
 /// Who declares an object, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
-    pub source: String,
+    pub source: SmolStr,
     pub origin: Origin,
 }
 

@@ -9,6 +9,7 @@ use horizon_api::{
     problem::{Problem, Severity},
     resource::{Kind, Metadata, ObjectKey, ResourceSpec},
 };
+use smol_str::SmolStr;
 
 use crate::{
     cel,
@@ -26,7 +27,7 @@ pub type File<'a> = (&'a str, &'a [u8]);
 /// Where an object is declared.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    pub file: String,
+    pub file: SmolStr,
     pub place: Place,
 }
 
@@ -90,14 +91,14 @@ impl Manifest {
     /// Makes the manifest of an object that stands in no file, such as a device that a login made.
     pub fn without_file(metadata: Metadata, spec: ResourceSpec, locator: &str) -> Self {
         let key = ObjectKey::new(spec.kind(), metadata.namespace.clone(), metadata.name.clone());
-        let origin = Origin { file: locator.to_owned(), place: Place::default() };
+        let origin = Origin { file: locator.into(), place: Place::default() };
         Self { key, metadata, spec, origin, root: None }
     }
 
     /// Returns a problem of this object at the place of a path in it.
     pub fn problem(&self, path: &str, code: &str, message: impl Into<String>) -> Problem {
         let place = self.root.as_ref().map_or(self.origin.place, |root| root.place_of(path));
-        Problem::error(&self.origin.file, code, message)
+        Problem::error(self.origin.file.as_str(), code, message)
             .at(place.line, place.column)
             .about(self.key.clone(), path)
     }
@@ -131,7 +132,7 @@ pub fn parse_object(key: &ObjectKey, locator: &str, object: &serde_json::Value) 
     }
     let first = parsed.problems.iter().find(|problem| problem.is_error());
     if let (Some(first), true, true) = (first, parsed.manifests.is_empty(), parsed.rejected.is_empty()) {
-        let origin = Origin { file: locator.to_owned(), place: Place::default() };
+        let origin = Origin { file: locator.into(), place: Place::default() };
         let rejected = Rejected { key: key.clone(), origin, problem: first.clone(), readable: None };
         parsed.rejected.push(rejected);
     }
@@ -182,7 +183,7 @@ impl Parsed {
                 return;
             }
         };
-        let origin = Origin { file: file.to_owned(), place: root.place };
+        let origin = Origin { file: file.into(), place: root.place };
         let key = header.key;
         let mut complaints = header.complaints;
         let spec = read_spec(key.kind, &root, &mut complaints);
@@ -217,7 +218,7 @@ impl Parsed {
                 self.rejected.push(Rejected { key, origin, problem, readable });
             }
             // What says nothing that can be read and is not wrong either: nothing of its file is removed.
-            (None, None) => drop(self.broken_files.insert(origin.file)),
+            (None, None) => drop(self.broken_files.insert(origin.file.into())),
         }
     }
 }

@@ -104,7 +104,7 @@ impl Plan {
     pub(crate) fn problem(&self) -> Option<Problem> {
         let (key, origin) = self.causes.first_key_value()?;
         let code = self.breach.reason().as_str();
-        let problem = Problem::error(&origin.file, code, &self.message)
+        let problem = Problem::error(origin.file.as_str(), code, &self.message)
             .at(origin.place.line, origin.place.column)
             .about(key.clone(), "");
         Some(problem.fix(self.fix()))

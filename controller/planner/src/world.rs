@@ -317,7 +317,7 @@ impl<'a> Member<'a> {
             Some(manifest) => manifest.problem(path, code, message),
             None => {
                 let origin = self.owner.origin;
-                Problem::error(&origin.file, code, message)
+                Problem::error(origin.file.as_str(), code, message)
                     .at(origin.place.line, origin.place.column)
                     .about(key.clone(), path)
             }
@@ -327,7 +327,7 @@ impl<'a> Member<'a> {
 
 impl OwnerRef<'_> {
     pub(crate) fn to_owner(self) -> Owner {
-        Owner { source: self.source.to_owned(), origin: self.origin.clone() }
+        Owner { source: self.source.into(), origin: self.origin.clone() }
     }
 }
 
@@ -413,7 +413,7 @@ fn unread_claim(
     if let Some((_, own)) = rejected.iter().find(|(source, own)| committed.is_of(source, &own.origin.file)) {
         return Some(Stale::of(StaleReason::SourceInvalid, &own.problem));
     }
-    if source_named(input, source).is_some_and(|own| own.parsed.broken_files.contains(&origin.file)) {
+    if source_named(input, source).is_some_and(|own| own.parsed.broken_files.contains(origin.file.as_str())) {
         let message = format!("{} cannot be read; the last good stays", origin.file);
         return Some(Stale { reason: StaleReason::SourceInvalid, message });
     }
@@ -443,7 +443,7 @@ fn reason_to_keep(input: &Input, committed: &Committed) -> Option<Stale> {
         );
     }
     let broken: &BTreeSet<String> = &snapshot.parsed.broken_files;
-    if broken.contains(&origin.file) {
+    if broken.contains(origin.file.as_str()) {
         return keep(
             StaleReason::SourceInvalid,
             format!("{} cannot be read; the last good stays", origin.file),

@@ -245,8 +245,8 @@ fn old_object(key: ObjectKey, object: &OldObject, current: Option<&Committed>) -
     Ok(Committed {
         metadata: text.metadata,
         owner: Owner {
-            source: object.source.clone(),
-            origin: Origin { file: object.locator.clone(), place },
+            source: object.source.as_str().into(),
+            origin: Origin { file: object.locator.as_str().into(), place },
         },
         generation,
         spec,

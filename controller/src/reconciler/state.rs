@@ -239,7 +239,10 @@ impl State {
             key: key.clone(),
             metadata: text.metadata,
             spec: ResourceSpec::from_json(kind, text.spec)?,
-            owner: Owner { source: object.source, origin: Origin { file: object.locator, place } },
+            owner: Owner {
+                source: object.source.into(),
+                origin: Origin { file: object.locator.into(), place },
+            },
             generation: object.generation,
             conditions: serde_json::from_str(&object.conditions)?,
             stale: None,

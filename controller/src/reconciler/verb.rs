@@ -184,7 +184,7 @@ impl Reconciler {
         });
         Ok(ObjectReport {
             object: key.clone(),
-            source: object.owner.source.clone(),
+            source: object.owner.source.to_string(),
             owner: owner_kind(&object.owner.source, &object.owner.origin),
             place: object.owner.origin.to_string(),
             generation: object.generation,

@@ -260,7 +260,7 @@ impl Keeper {
         if owner.source == horizon_planner::compile::API_SOURCE {
             Self::Login
         } else {
-            Self::Source { source: owner.source.clone(), place: owner.origin.to_string() }
+            Self::Source { source: owner.source.to_string(), place: owner.origin.to_string() }
         }
     }
 }

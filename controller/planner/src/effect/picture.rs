@@ -42,7 +42,10 @@ impl Pair<'_> {
     /// Returns where an object stands, or stood before it disappeared.
     pub(crate) fn origin_of(&self, key: &ObjectKey) -> Origin {
         let found = self.after.objects.get(key).or_else(|| self.before.objects.get(key));
-        found.map_or_else(|| Origin { file: String::new(), place: Default::default() }, |(_, o)| (*o).clone())
+        found.map_or_else(
+            || Origin { file: Default::default(), place: Default::default() },
+            |(_, o)| (*o).clone(),
+        )
     }
 
     /// Returns the object because of which an end is another one than before, or meets other rules.

@@ -126,7 +126,7 @@ pub(super) fn rule_view(scene: &Scene<'_>, network: &NetworkId, rule: &Rule) -> 
         namespace: namespace.to_owned(),
         policy: policy.to_owned(),
         index: index.parse().ok()?,
-        file: origin.file.clone(),
+        file: origin.file.to_string(),
         line: origin.place.line,
     })
 }
