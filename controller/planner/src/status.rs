@@ -76,9 +76,11 @@ pub fn changed(
     for (key, object) in &compiled.objects {
         let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
         let conditions = statuses.of(key, object).into_iter();
-        let conditions: Vec<_> =
+        let mut conditions: Vec<_> =
             conditions.map(|c| c.at_generation(object.generation).since(earlier)).collect();
         if conditions != earlier {
+            // They are kept for long, and were not counted when they were collected.
+            conditions.shrink_to_fit();
             changed.insert(key.clone(), conditions);
         }
     }

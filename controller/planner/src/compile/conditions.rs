@@ -52,7 +52,7 @@ fn committed(
     key: &ObjectKey,
     member: &Member<'_>,
     generation: i64,
-    conditions: Vec<Condition>,
+    mut conditions: Vec<Condition>,
 ) -> Arc<Committed> {
     let is_as_it_was = |old: &&Arc<Committed>| {
         old.generation == generation
@@ -64,6 +64,8 @@ fn committed(
     if let Some(old) = member.last_good.filter(is_as_it_was) {
         return Arc::clone(old);
     }
+    // They are kept for long, and were not counted when they were collected.
+    conditions.shrink_to_fit();
     Arc::new(Committed {
         key: key.clone(),
         metadata: member.metadata.clone(),
