@@ -1,13 +1,11 @@
 //! What is allowed, and probably not what anybody meant: warnings about objects among others.
 
-use std::collections::BTreeSet;
-
 use horizon_api::{
+    name::Name,
     problem::Problem,
     resource::{ConnectionProfileSpec, ObjectKey, ResourceSpec},
 };
 use jiff::Timestamp;
-use smol_str::SmolStr;
 
 use crate::{
     compile::Effective,
@@ -56,8 +54,8 @@ fn expired_from_the_start(key: &ObjectKey, member: &Member<'_>, now: i64) -> Opt
 }
 
 fn too_many_devices(key: &ObjectKey, member: &Member<'_>, effective: &Effective) -> Option<Problem> {
-    let user = effective.users.get(key).filter(|user| user.devices > user.max_devices)?;
-    let message = format!("is {}, and there are {} devices", user.max_devices, user.devices);
+    let user = effective.users.get(key).filter(|user| user.devices > user.spec.max_devices)?;
+    let message = format!("is {}, and there are {} devices", user.spec.max_devices, user.devices);
     let fix = "those that are there stay; remove some, or raise it";
     Some(member.problem(key, "spec.maxDevices", "TooManyDevices", message).fix(fix).warning())
 }
@@ -68,14 +66,14 @@ fn offered_to_nobody(
     spec: &ConnectionProfileSpec,
     effective: &Effective,
 ) -> Option<Problem> {
-    let is_somebody = |key: &ObjectKey, groups: &BTreeSet<SmolStr>| {
+    let is_somebody = |key: &ObjectKey, groups: &[Name]| {
         spec.audience.iter().any(|selector| {
             selector.user.as_ref().is_some_and(|user| user.as_str() == key.name)
-                || selector.group.as_ref().is_some_and(|group| groups.contains(group.as_str()))
+                || selector.group.as_ref().is_some_and(|group| groups.contains(group))
         })
     };
     let mut users = effective.users.iter().filter(|(user, _)| user.namespace == key.namespace);
-    if spec.audience.is_empty() || users.any(|(user, effective)| is_somebody(user, &effective.groups)) {
+    if spec.audience.is_empty() || users.any(|(user, effective)| is_somebody(user, &effective.spec.groups)) {
         return None;
     }
     // A user who is missing is a missing reference, which says it better.

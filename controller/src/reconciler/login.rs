@@ -69,8 +69,8 @@ impl Reconciler {
             return Ok(target);
         }
         let user = self.state.compiled.effective.users.get(&effective.user);
-        if let Some(user) = user.filter(|user| user.devices >= user.max_devices) {
-            let message = format!("{} has {} devices already", effective.user, user.max_devices);
+        if let Some(user) = user.filter(|user| user.devices >= user.spec.max_devices) {
+            let message = format!("{} has {} devices already", effective.user, user.spec.max_devices);
             let hint = "raise spec.maxDevices of the user, or remove a Device of theirs from the manifests";
             return Err(Refusal::new(RefusalCode::TooManyDevices, message, hint));
         }

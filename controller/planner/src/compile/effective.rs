@@ -1,6 +1,9 @@
 //! What the objects come to: who may enrol, sign in and connect, as which identity, with which addresses.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use horizon_api::{
     grant::NetworkGrant,
@@ -47,8 +50,7 @@ pub struct EffectiveServer {
 /// A User with what counts for their devices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveUser {
-    pub groups: BTreeSet<SmolStr>,
-    pub max_devices: u32,
+    pub spec: Arc<UserSpec>,
     /// How many devices there are.
     pub devices: u32,
     pub standing: Standing,
@@ -140,6 +142,13 @@ impl Effective {
     }
 }
 
+impl EffectiveUser {
+    /// Returns what policies know the user by.
+    pub fn groups(&self) -> BTreeSet<SmolStr> {
+        self.spec.groups.iter().map(|group| group.text().clone()).collect()
+    }
+}
+
 pub(super) fn effective(world: &World<'_>, facts: &Facts, allocations: &Allocations, now: i64) -> Effective {
     let mut builder = Builder {
         expiries: world.holds.values().map(|hold| hold.until).collect(),
@@ -199,11 +208,10 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn user(&mut self, key: &ObjectKey, spec: &UserSpec) -> EffectiveUser {
+    fn user(&mut self, key: &ObjectKey, spec: &Arc<UserSpec>) -> EffectiveUser {
         self.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         EffectiveUser {
-            groups: spec.groups.iter().map(|group| group.text().clone()).collect(),
-            max_devices: spec.max_devices,
+            spec: Arc::clone(spec),
             devices: 0,
             standing: Standing::of(spec.disabled, spec.expires_at, self.now)
                 .with_hold(self.world.is_held(key)),
@@ -231,7 +239,7 @@ impl Builder<'_> {
     fn device(&mut self, key: &ObjectKey, spec: &DeviceSpec) {
         let user_key = key.sibling(Kind::User, spec.user_ref.name.as_str());
         let user = self.users.get_mut(&user_key);
-        let groups = user.as_ref().map(|user| user.groups.clone()).unwrap_or_default();
+        let groups = user.as_ref().map(|user| user.groups()).unwrap_or_default();
         let user_standing = user.as_ref().map(|user| user.standing);
         if let Some(user) = user {
             user.devices += 1;

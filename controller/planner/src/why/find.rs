@@ -113,7 +113,7 @@ impl<'a> Scene<'a> {
     /// Returns who a device of this user is, when it has no tag; nobody for what is no user.
     fn identity_of(&self, key: &ObjectKey) -> Option<Identity> {
         let user = self.effective.users.get(key)?;
-        let (user, groups) = (key.name.clone(), user.groups.clone());
+        let (user, groups) = (key.name.clone(), user.groups());
         Some(Identity { user, groups, ..Identity::default() })
     }
 
