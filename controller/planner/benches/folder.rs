@@ -43,7 +43,7 @@ fn compile_again(bencher: Bencher<'_, '_>, objects: usize) {
     let first = Input { sources: vec![source(objects, false)], ..Input::default() };
     let compiled = compile(&first, NOW);
     let input = Input {
-        previous: compiled.objects.into_values().collect(),
+        previous: compiled.objects.values().cloned().collect(),
         sources: vec![source(objects, true)],
         allocations: compiled.allocations,
         ..Input::default()

@@ -136,7 +136,7 @@ pub enum StaleReason {
 pub struct Compiled {
     /// What is in force with it, each with its conditions as far as they do not depend on gateways. What did not change
     /// is the same allocation as in [`Input::previous`].
-    pub objects: BTreeMap<ObjectKey, Arc<Committed>>,
+    pub objects: Arc<BTreeMap<ObjectKey, Arc<Committed>>>,
     pub pruned: Vec<ObjectKey>,
     /// In the order of files.
     pub problems: Vec<Problem>,
@@ -173,7 +173,7 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
     problems.sort();
     problems.dedup();
     Compiled {
-        objects: conditions::objects(&world, &unresolved, &effective, &failures, now),
+        objects: Arc::new(conditions::objects(&world, &unresolved, &effective, &failures, now)),
         pruned: world.pruned.iter().map(|committed| committed.key.clone()).collect(),
         problems,
         allocations,

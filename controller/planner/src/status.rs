@@ -73,7 +73,7 @@ pub fn changed(
 ) -> BTreeMap<ObjectKey, Vec<Condition>> {
     let statuses = Statuses::new(compiled, progress);
     let mut changed = BTreeMap::new();
-    for (key, object) in &compiled.objects {
+    for (key, object) in compiled.objects.iter() {
         let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
         let conditions = statuses.of(key, object).into_iter();
         let mut conditions: Vec<_> =

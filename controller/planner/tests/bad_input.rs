@@ -32,7 +32,7 @@ fn check_change(name: &str, before: &[u8], bytes: &[u8]) -> Vec<Problem> {
     };
     let compiled = compile(&input(before), NOW);
     assert!(compiled.problems.iter().all(|p| !p.is_error()), "{name}: {:?}", compiled.problems);
-    let previous = compiled.objects.into_values().collect();
+    let previous = compiled.objects.values().cloned().collect();
     let after = Input { previous, allocations: compiled.allocations, ..input(bytes) };
     compile(&after, NOW).problems
 }

@@ -54,7 +54,7 @@ proptest! {
 
         let after = memory.apply(&bad);
 
-        for (key, object) in &before.objects {
+        for (key, object) in before.objects.iter() {
             prop_assert_eq!(&after.objects[key].spec, &object.spec);
         }
         for (server, sections) in &before.sections {
@@ -177,7 +177,7 @@ fn no_known_mistake_touches_what_stands_in_other_files() {
         };
         let after = memory.apply_snapshot(source);
 
-        for (key, object) in &before.objects {
+        for (key, object) in before.objects.iter() {
             assert_eq!(after.objects[key].spec, object.spec, "{}: {key}", path.display());
         }
         // A policy of the file that is fine adds its own rules to those that were there.

@@ -98,7 +98,7 @@ impl Reconciler {
                 guard.armed = None;
             }
             self.keep_guard(guard).await?;
-            self.state.committed.clone_from(&compiled.objects);
+            self.state.committed = Arc::clone(&compiled.objects);
             self.state.compiled = compiled;
         } else {
             self.commit(compiled, change, cause).await?;
@@ -186,7 +186,7 @@ impl Reconciler {
             state.conditions.remove(key);
             state.facts.servers.remove(key);
         }
-        state.committed.clone_from(&compiled.objects);
+        state.committed = Arc::clone(&compiled.objects);
         state.allocations = compiled.allocations.clone();
         state.assignments.retain(|server, _| !change.unassigned.contains(server));
         state.assignments.extend(signed);
@@ -284,23 +284,20 @@ pub(super) fn stored_object(
     })
 }
 
-/// Hashes of texts, each with the object whose text it is: what did not change is not hashed again.
-pub(super) type TextHashes = BTreeMap<ObjectKey, (Arc<Committed>, blake3::Hash)>;
+/// Objects in the order of their keys, each with the hash of its text: what did not change is not hashed again.
+pub(super) type TextHashes = Vec<(Arc<Committed>, blake3::Hash)>;
 
 /// The content of a revision: equal inputs give equal hashes, whatever their order was.
 fn hash_of(compiled: &Compiled, known: &mut TextHashes) -> blake3::Hash {
-    // Both are in the order of the keys.
     let mut old = std::mem::take(known).into_iter().peekable();
     let mut hasher = blake3::Hasher::new();
-    let hashed = compiled.objects.iter().map(|(key, object)| {
-        while old.next_if(|(earlier, _)| earlier < key).is_some() {}
-        let is_same =
-            |(other, (text, _)): &(ObjectKey, (Arc<Committed>, _))| other == key && Arc::ptr_eq(text, object);
-        let (key, known) = old
-            .next_if(is_same)
-            .unwrap_or_else(|| (key.clone(), (Arc::clone(object), text_hash(key, &object.spec))));
+    let hashed = compiled.objects.values().map(|object| {
+        while old.next_if(|(earlier, _)| earlier.key < object.key).is_some() {}
+        let known = old
+            .next_if(|(earlier, _)| Arc::ptr_eq(earlier, object))
+            .unwrap_or_else(|| (Arc::clone(object), text_hash(&object.key, &object.spec)));
         hasher.update(known.1.as_bytes());
-        (key, known)
+        known
     });
     *known = hashed.collect();
     for section in compiled.sections.values().flatten() {

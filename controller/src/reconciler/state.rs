@@ -51,7 +51,8 @@ pub struct Advertised {
 
 pub(super) struct State {
     pub(super) version: Version,
-    pub(super) committed: BTreeMap<ObjectKey, Arc<Committed>>,
+    /// What is in force; shared with what was compiled, where that is what is in force.
+    pub(super) committed: Arc<BTreeMap<ObjectKey, Arc<Committed>>>,
     pub(super) text_hashes: TextHashes,
     /// What is said of each, as the store has it: what the compiler found, and what gateways answered.
     pub(super) conditions: BTreeMap<ObjectKey, Vec<Condition>>,
@@ -195,7 +196,7 @@ impl State {
     fn new(version: Version, now_ms: i64) -> Self {
         Self {
             version,
-            committed: BTreeMap::new(),
+            committed: Arc::default(),
             text_hashes: TextHashes::new(),
             conditions: BTreeMap::new(),
             uids: BTreeMap::new(),
@@ -259,7 +260,7 @@ impl State {
         if revision > 0 {
             self.revisions.insert(key.clone(), revision);
             self.conditions.insert(key.clone(), committed.conditions.clone());
-            self.committed.insert(key, Arc::new(committed));
+            Arc::make_mut(&mut self.committed).insert(key, Arc::new(committed));
         }
         Ok(())
     }

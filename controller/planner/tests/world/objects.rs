@@ -26,7 +26,7 @@ pub fn ask(choices: &[u8], slowness: u64) {
     oracle::ask(before.as_bytes(), slowness);
 
     let first = compile(&input(&before), 0);
-    let previous = first.objects.into_values().collect();
+    let previous = first.objects.values().cloned().collect();
     let next = Input { previous, allocations: first.allocations, ..input(&after) };
     let second = compile(&next, 1_000_000_000);
     assert_eq!(compile(&next, 1_000_000_000), second, "the same input, another answer");
