@@ -120,37 +120,44 @@ async fn converse<S>(
     let stops = Stopping(stopping.clone());
     let service = service_fn(move |request| answer(router.clone(), peer, stops.clone(), request));
     let stream = TokioIo::new(stream);
+    // Boxed, so that a connection takes what its version needs, and not what the larger one does.
     let ended = match version {
         Version::One => {
-            let connection = http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_PATIENCE)
-                .serve_connection(stream, service);
-            tokio::pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stopped(&mut stopping) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            Box::pin(async {
+                let connection = http1::Builder::new()
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEADER_PATIENCE)
+                    .serve_connection(stream, service);
+                tokio::pin!(connection);
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stopped(&mut stopping) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
                 }
-            }
+            })
+            .await
         }
         Version::Two => {
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(REQUESTS_MAX)
-                .max_header_list_size(HEADER_BYTES_MAX)
-                .keep_alive_interval(PING_EVERY)
-                .keep_alive_timeout(HEADER_PATIENCE)
-                .serve_connection(stream, service);
-            tokio::pin!(connection);
-            tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stopped(&mut stopping) => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+            Box::pin(async {
+                let connection = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(REQUESTS_MAX)
+                    .max_header_list_size(HEADER_BYTES_MAX)
+                    .keep_alive_interval(PING_EVERY)
+                    .keep_alive_timeout(HEADER_PATIENCE)
+                    .serve_connection(stream, service);
+                tokio::pin!(connection);
+                tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stopped(&mut stopping) => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
                 }
-            }
+            })
+            .await
         }
     };
     if let Err(error) = ended {
