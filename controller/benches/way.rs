@@ -38,7 +38,7 @@ use tokio::{
 
 /// As the program has it.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Numbers of objects, about a kilobyte each.
 const SIZES: [usize; 3] = [1_000, 10_000, 100_000];

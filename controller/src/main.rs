@@ -9,9 +9,9 @@ use horizon_controller::{
     dispatch::dispatch,
 };
 
-/// A compilation makes and forgets millions of small things.
+/// A compilation makes and forgets millions of small things, among many that stay for long.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     let args = Args::parse();
