@@ -177,6 +177,8 @@ fn a_mistake_is_told_at_the_object_and_the_last_good_stays() {
 
         world.apply(&lab(overlapping))?;
         let message = world.wait_condition("network/lab", "Accepted", "False Overlap")?;
+        world.wait_condition("network/lab", "Stalled", "True Overlap")?;
+        world.wait_condition("network/office", "Reconciling", "True NoGateways")?;
         ensure!(message.contains("10.77.0.0/24 of Network/office"), "{message}");
         world.admin.done(&["delete", "network", "lab"])?;
         world.apply(&lab("{cidr: 10.78.0.0/24}"))?;

@@ -1,7 +1,7 @@
 //! An object of ours as it is shown: what somebody wrote or what is in force, with what is known of it.
 
 use horizon_api::{
-    condition::Condition,
+    condition::{Condition, ConditionStatus},
     resource::{Kind, Metadata, Status, VERSION},
 };
 use horizon_planner::{compile::Committed, schema::custom_resource_definition};
@@ -132,9 +132,29 @@ pub fn definition(kind: Kind, uid: &str, created: Timestamp) -> Value {
     object
 }
 
+/// Says what `Ready` means to programs that know no reasons, in the words of kstatus: that an object is on its way, or
+/// that it will not become ready by itself. What waits for a person, and what is as it was declared, is neither.
+fn progress(ready: &Condition) -> Option<Condition> {
+    let (kind, reason) = match ready.reason.as_str() {
+        _ if ready.is_true() => return None,
+        "Pending" | "NoGateways" => ("Reconciling", &ready.reason),
+        "AwaitingApproval" | "HoldActive" | "UserHeld" | "NotEnrolled" | "NeverConnected" | "Disabled"
+        | "Expired" | "Exhausted" | "UserDisabled" | "UserExpired" => return None,
+        _ => ("Stalled", &ready.reason),
+    };
+    Some(Condition {
+        kind: kind.into(),
+        status: ConditionStatus::True,
+        reason: reason.clone(),
+        ..ready.clone()
+    })
+}
+
 fn status(known: Known<'_>) -> Value {
     let Known { generation, revision, conditions, .. } = known;
-    let conditions = conditions.iter().map(|condition| condition.clone().at_generation(generation)).collect();
+    let progress = conditions.iter().find(|condition| condition.kind == "Ready").and_then(progress);
+    let conditions = conditions.iter().cloned().chain(progress);
+    let conditions = conditions.map(|condition| condition.at_generation(generation)).collect();
     json!(Status { observed_generation: generation, revision, conditions })
 }
 
@@ -166,6 +186,19 @@ mod tests {
             "spec": { "maxDevices": 5 },
         });
         assert_eq!(written(&object), expected);
+    }
+
+    #[test]
+    fn programs_that_know_no_reasons_hear_what_ready_means() {
+        let of = |ready: Condition| progress(&ready).map(|told| (told.kind.to_string(), told.is_true()));
+        let fails = |reason: &str| Condition::fails("Ready", reason, "why", 0);
+
+        assert_eq!(of(Condition::holds("Ready", "Ready", "works", 0)), None);
+        assert_eq!(of(fails("NoGateways")), Some(("Reconciling".into(), true)));
+        assert_eq!(of(Condition::unknown("Ready", "Pending", "why", 0)), Some(("Reconciling".into(), true)));
+        assert_eq!(of(fails("NotEnrolled")), None);
+        assert_eq!(of(fails("Expired")), None);
+        assert_eq!(of(fails("Overlap")), Some(("Stalled".into(), true)));
     }
 
     #[test]

@@ -305,7 +305,12 @@ fn kept_back(key: &ObjectKey) -> Rejected {
         format!("went when the CustomResourceDefinition {plural}.{GROUP} was made anew, which nobody meant");
     let fix = "apply it again, and delete it then if it is not wanted";
     let problem = Problem::error(&file, "DefinitionRenewed", message).fix(fix).about(key.clone(), path);
-    Rejected { key: key.clone(), origin: Origin { file: file.into(), place: Place::default() }, problem, readable: None }
+    Rejected {
+        key: key.clone(),
+        origin: Origin { file: file.into(), place: Place::default() },
+        problem,
+        readable: None,
+    }
 }
 
 fn renewed(kind: Kind, kept: &[ObjectKey]) -> String {

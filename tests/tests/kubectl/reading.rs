@@ -98,6 +98,7 @@ fn every_kind_has_its_table() {
 #[test]
 fn objects_come_in_every_form() {
     with_people(|kubectl| {
+        kubectl.done(&["wait", "--for=condition=Accepted", "users", "--all", "--timeout=30s"])?;
         let json: Value = serde_json::from_str(&kubectl.done(&["get", "users", "-o", "json"])?)?;
         let yaml = kubectl.done(&["get", "user", "alice", "-o", "yaml"])?;
 
