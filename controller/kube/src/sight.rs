@@ -42,6 +42,8 @@ pub struct Seen {
 
 /// How long one page of a list may take.
 const LIST_PATIENCE: Duration = Duration::from_secs(30);
+/// After so many seconds without a word a watch begins anew where it was: a connection may die without a word too.
+const WATCH_S: u32 = 30;
 /// Objects that one answer of a list brings.
 const PAGE: u32 = 500;
 
@@ -49,7 +51,7 @@ impl Cluster {
     /// Looks at a kind until nobody wants to know any more.
     /// `number` tells its sights from those of an earlier watch.
     pub async fn watch(&self, kind: Kind, number: u32, sights: mpsc::Sender<(Kind, u32, Sight)>) {
-        let config = watcher::Config::default().page_size(PAGE);
+        let config = watcher::Config::default().page_size(PAGE).timeout(WATCH_S);
         let stream = watcher(self.all(kind), config).default_backoff();
         tokio::pin!(stream);
         let mut is_listing = true;

@@ -84,7 +84,7 @@ pub(crate) fn not_yet_effective(spec: &ResourceSpec) -> Vec<(String, &'static st
         ResourceSpec::AccessPolicy(spec) => find(ACCESS_POLICY, spec),
         ResourceSpec::ConnectionProfile(_) => whole("profiles are offered to nobody yet"),
         ResourceSpec::Admin(_) => whole(
-            "admins use the resource API (`horizon-controller kubeconfig NAME`) and do not sign in to the console yet",
+            "admins use the resource API (`horizon-controller kubeconfig NAME`) and the console (`horizon-controller sign-in NAME`), and do not sign in by password yet",
         ),
         ResourceSpec::AlertRule(_) => whole("alerts wake nobody yet"),
         ResourceSpec::User(_) | ResourceSpec::Device(_) | ResourceSpec::AccessTest(_) => vec![],
