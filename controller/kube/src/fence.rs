@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::{
     Cluster, MANAGER, Trouble,
-    lease::{Candidate, Turn, Word},
+    lease::{Candidate, Turn, Wait, Word},
 };
 
 /// How long a holder's word is good.
@@ -28,7 +28,6 @@ pub struct Fence {
     api: Api<Lease>,
     candidate: Candidate,
     began: Instant,
-    is_held: bool,
 }
 
 /// How the turn began.
@@ -49,30 +48,28 @@ impl Cluster {
     /// When the service account lacks a right.
     pub async fn fence(&self, me: String) -> anyhow::Result<(Fence, Fenced)> {
         let api = Api::namespaced(self.client.clone(), &self.home);
-        let mut fence = Fence { api, candidate: Candidate::new(me), began: Instant::now(), is_held: false };
+        let mut fence = Fence { api, candidate: Candidate::new(me), began: Instant::now() };
         let mut told = String::new();
-        let mut silent_since: Option<Instant> = None;
+        let mut wait = Wait::default();
         loop {
             match fence.turn().await {
                 Ok(Turn::Mine { was_given_back: true }) => return Ok((fence, Fenced::InOrder)),
                 Ok(Turn::Mine { was_given_back: false }) => return Ok((fence, Fenced::TakenOver)),
                 Ok(Turn::Theirs { holder }) => {
-                    silent_since = None;
+                    wait.handle_another();
                     if told != holder {
                         info!(%holder, "another controller holds the Lease of this cluster: waiting for its turn to end");
                         told = holder;
                     }
                 }
                 Err(trouble) if trouble.is_passing() => {
-                    let since = *silent_since.get_or_insert_with(Instant::now);
-                    // Where another one was heard of, silence is no answer.
-                    if told.is_empty() && since.elapsed() >= PATIENCE {
+                    if wait.handle_silence(fence.began.elapsed(), PATIENCE) {
                         warn!(%trouble, "the cluster is not reached: what was in force is served without it");
                         return Ok((fence, Fenced::Unasked));
                     }
                 }
                 // Somebody was faster; the next look says who.
-                Err(Trouble::Conflict(_)) => silent_since = None,
+                Err(Trouble::Conflict(_)) => wait.handle_another(),
                 Err(trouble) => bail!(
                     "the Lease {MANAGER} of namespace {} cannot be held: {trouble}; install manifests/kubernetes, which give the right",
                     self.home
@@ -111,8 +108,8 @@ impl Fence {
     }
 
     /// Gives the turn back, so that the next one need not wait.
-    pub async fn give_back(mut self) {
-        if !self.is_held {
+    pub async fn give_back(self) {
+        if !self.candidate.is_held() {
             return;
         }
         let given = async {
@@ -128,18 +125,12 @@ impl Fence {
         if let Err(trouble) = given.await {
             warn!(%trouble, "the Lease of this cluster is not given back: the next controller waits for its end");
         }
-        self.is_held = false;
     }
 
     /// Looks whose turn it is, and takes or renews it if it is ours.
     async fn turn(&mut self) -> Result<Turn, Trouble> {
         let found = Cluster::answer(self.api.get_opt(MANAGER)).await?;
         let said = found.as_ref().map(word);
-        if let Some(word) = said.as_ref().filter(|word| self.is_held && word.holder != self.candidate.me()) {
-            // It was somebody else's meanwhile, who may have begun another epoch: it is never taken back.
-            let holder = if word.holder.is_empty() { "nobody any more" } else { &word.holder };
-            return Ok(Turn::Theirs { holder: holder.to_owned() });
-        }
         let turn = self.candidate.handle(said.as_ref(), self.began.elapsed());
         let Turn::Mine { was_given_back } = turn else { return Ok(turn) };
         let now = MicroTime(Timestamp::now());
@@ -157,7 +148,7 @@ impl Fence {
                 self.replace(&lease).await?;
             }
         }
-        self.is_held = true;
+        self.candidate.handle_taken();
         Ok(Turn::Mine { was_given_back })
     }
 

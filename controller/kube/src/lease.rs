@@ -19,6 +19,8 @@ pub(crate) struct Word {
 #[derive(Debug)]
 pub(crate) struct Candidate {
     me: String,
+    /// It was taken, and renewed since.
+    is_held: bool,
     /// The last word of another one, and when it was first seen.
     heard: Option<(Word, Duration)>,
 }
@@ -37,15 +39,29 @@ pub(crate) enum Turn {
 
 impl Candidate {
     pub(crate) fn new(me: String) -> Self {
-        Self { me, heard: None }
+        Self { me, is_held: false, heard: None }
     }
 
     pub(crate) fn me(&self) -> &str {
         &self.me
     }
 
+    pub(crate) fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// The Lease says from here on that it is ours.
+    pub(crate) fn handle_taken(&mut self) {
+        self.is_held = true;
+    }
+
     /// Looks at what the Lease says at a moment of a clock that only goes on.
     pub(crate) fn handle(&mut self, word: Option<&Word>, now: Duration) -> Turn {
+        if let Some(word) = word.filter(|word| self.is_held && word.holder != self.me) {
+            // It was somebody else's meanwhile, who may have begun another epoch: it is never taken back.
+            let holder = if word.holder.is_empty() { "nobody any more" } else { &word.holder };
+            return Turn::Theirs { holder: holder.to_owned() };
+        }
         let Some(word) = word.filter(|word| !word.holder.is_empty()) else {
             return Turn::Mine { was_given_back: true };
         };
@@ -62,6 +78,27 @@ impl Candidate {
             return Turn::Mine { was_given_back: false };
         }
         Turn::Theirs { holder: word.holder.clone() }
+    }
+}
+
+/// How long a start waits for an API server that does not answer.
+#[derive(Debug, Default)]
+pub(crate) struct Wait {
+    has_heard_of_another: bool,
+    silent_since: Option<Duration>,
+}
+
+impl Wait {
+    /// The API server answered; another one holds the Lease, or was faster with it.
+    pub(crate) fn handle_another(&mut self) {
+        (self.has_heard_of_another, self.silent_since) = (true, None);
+    }
+
+    /// The API server does not answer. Returns whether to go on without it: never where another one was heard of, who may
+    /// hold the Lease still.
+    pub(crate) fn handle_silence(&mut self, now: Duration, patience: Duration) -> bool {
+        let since = *self.silent_since.get_or_insert(now);
+        !self.has_heard_of_another && now.saturating_sub(since) >= patience
     }
 }
 
@@ -112,5 +149,38 @@ mod tests {
             candidate.handle(Some(&word("other", "t3")), 135 * S),
             Turn::Mine { was_given_back: false }
         );
+    }
+
+    #[test]
+    fn what_was_somebody_elses_meanwhile_is_never_taken_back() {
+        let mut candidate = Candidate::new("me".into());
+        candidate.handle_taken();
+
+        assert_eq!(candidate.handle(Some(&word("me", "t1")), S), Turn::Mine { was_given_back: false });
+        for holder in ["other", ""] {
+            let turn = candidate.handle(Some(&word(holder, "t2")), 100 * S);
+            assert!(matches!(turn, Turn::Theirs { .. }), "{turn:?}");
+        }
+        // One that somebody deleted was nobody's.
+        assert_eq!(candidate.handle(None, S), Turn::Mine { was_given_back: true });
+    }
+
+    #[test]
+    fn a_start_goes_on_without_an_api_server_that_is_silent_for_long_enough() {
+        let mut wait = Wait::default();
+
+        assert!(!wait.handle_silence(100 * S, 10 * S));
+        assert!(!wait.handle_silence(109 * S, 10 * S));
+        assert!(wait.handle_silence(110 * S, 10 * S));
+    }
+
+    #[test]
+    fn who_waits_behind_another_one_waits_on_whatever_is_silent() {
+        let mut wait = Wait::default();
+
+        assert!(!wait.handle_silence(100 * S, 10 * S));
+        wait.handle_another();
+        assert!(!wait.handle_silence(120 * S, 10 * S));
+        assert!(!wait.handle_silence(1_000 * S, 10 * S));
     }
 }

@@ -69,6 +69,17 @@ impl World {
         world
     }
 
+    /// One in which alice may sign in with this token.
+    async fn with_alice(token: &Token) -> Self {
+        let spec = json!({ "userRef": { "name": "alice" }, "networkRefs": [{ "name": "office" }],
+            "hash": token.digest().to_text(), "expiresAt": "2100-01-01T00:00:00Z" });
+        let mut world = Self::with_empty_cluster().await;
+        world.see(seen(Kind::Network, &[office()], "1")).await;
+        world.see(seen(Kind::User, &[user("alice")], "1")).await;
+        world.see(seen(Kind::PersonalKey, &[object(Kind::PersonalKey, "alice", &spec)], "1")).await;
+        world
+    }
+
     async fn see(&mut self, scan: ClusterScan) {
         self.reconciler.handle(Event::Cluster(scan)).await;
     }
@@ -254,13 +265,8 @@ async fn what_stays_in_force_although_it_was_deleted_is_told() {
 #[tokio::test]
 async fn a_login_begins_no_change_that_must_be_confirmed() {
     let token = token(TokenKind::Personal, 1);
-    let spec = json!({ "userRef": { "name": "alice" }, "networkRefs": [{ "name": "office" }],
-        "hash": token.digest().to_text(), "expiresAt": "2100-01-01T00:00:00Z" });
     let laptop = key(Kind::Device, "laptop-1");
-    let mut world = World::with_empty_cluster().await;
-    world.see(seen(Kind::Network, &[office()], "1")).await;
-    world.see(seen(Kind::User, &[user("alice")], "1")).await;
-    world.see(seen(Kind::PersonalKey, &[object(Kind::PersonalKey, "alice", &spec)], "1")).await;
+    let mut world = World::with_alice(&token).await;
     let within = horizon_api::http::ArmRequest { within: 60 };
     world.reconciler.arm(&within).await.unwrap();
 
@@ -276,13 +282,8 @@ async fn a_login_begins_no_change_that_must_be_confirmed() {
 #[tokio::test]
 async fn a_device_that_joined_is_told_to_the_cluster_and_becomes_its_own() {
     let token = token(TokenKind::Personal, 1);
-    let spec = json!({ "userRef": { "name": "alice" }, "networkRefs": [{ "name": "office" }],
-        "hash": token.digest().to_text(), "expiresAt": "2100-01-01T00:00:00Z" });
     let laptop = key(Kind::Device, "laptop-1");
-    let mut world = World::with_empty_cluster().await;
-    world.see(seen(Kind::Network, &[office()], "1")).await;
-    world.see(seen(Kind::User, &[user("alice")], "1")).await;
-    world.see(seen(Kind::PersonalKey, &[object(Kind::PersonalKey, "alice", &spec)], "1")).await;
+    let mut world = World::with_alice(&token).await;
     world.login(&token, 1).await.unwrap();
     let addresses = |world: &World| {
         let all = world.reconciler.state.allocations.iter();
