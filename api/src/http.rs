@@ -14,7 +14,8 @@ mod view;
 
 pub use check::{CheckAnswer, CheckedObject};
 pub use control::{
-    InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, SignInRequest, StatusReport,
+    BackupRequest, InviteAnswer, InviteKind, InviteRequest, Readiness, SignInLink, SignInRequest,
+    StatusReport,
 };
 pub use guard::{
     ApproveRequest, ArmRequest, ArmedView, ChangeKind, Done, EffectView, GatewayWord, HeldPlan, HoldRequest,
@@ -25,7 +26,9 @@ pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
 pub use token::{EndTokensRequest, TokenAnswer, TokenRequest};
-pub use view::{DeviceView, EventSeverity, EventView, ServerView, SourceView, View};
+pub use view::{
+    DeviceView, EventSeverity, EventView, LackingView, RevocationsView, ServerView, SourceView, View,
+};
 
 use serde::{Deserialize, Serialize};
 

@@ -39,6 +39,10 @@ pub enum Command {
     Arm(ArmArgs),
     /// Confirm the change that waits for it.
     Confirm(ConfirmArgs),
+    /// Copy the store of the running controller into a file.
+    Backup(BackupArgs),
+    /// Make the store of a data folder from a copy, while no controller runs on it.
+    Restore(RestoreArgs),
     /// Say who may reach what, and why.
     Policy(PolicyArgs),
 }
@@ -191,6 +195,26 @@ pub struct InviteArgs {
     pub name: String,
     #[arg(long, default_value = horizon_api::resource::DEFAULT_NAMESPACE)]
     pub namespace: String,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct BackupArgs {
+    /// The file that is made; nothing may be there yet.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct RestoreArgs {
+    /// A file that `backup` made.
+    pub file: PathBuf,
+    /// An epoch that gateways have heard of, where the data folder does not know it: a gateway that refuses the
+    /// restored controller names it.
+    #[arg(long, default_value_t = 0)]
+    pub after_epoch: u32,
     #[command(flatten)]
     pub data: DataArgs,
 }

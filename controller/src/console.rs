@@ -1,5 +1,6 @@
 //! Answers the HTTP face's commands: sessions from the store, invitations from the reconciler.
 
+mod backups;
 pub mod lookups;
 mod plans;
 mod tokens;
@@ -77,6 +78,13 @@ impl Console {
                 drop(reply.send(self.mint_token(&token, &request).await));
             }
             Command::EndTokens { request, reply } => drop(reply.send(self.end_tokens(&request).await)),
+            Command::Backup { request, reply } => {
+                let (store, revision) = (self.store.clone(), self.views.borrow().revision);
+                // The disk takes its time, and sessions must not wait for it.
+                drop(tokio::spawn(
+                    async move { reply.send(backups::write(&store, &request, revision).await) },
+                ));
+            }
             Command::CheckReady { reply } => drop(reply.send(Ok(self.reasons().await))),
         }
     }

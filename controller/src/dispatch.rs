@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use crate::{
     args::Command,
     check, policy, run,
-    verbs::{self, guard},
+    verbs::{self, backup, guard},
 };
 
 /// Does what the command line says.
@@ -26,6 +26,8 @@ pub async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Release(release) => guard::release(release).await?,
         Command::Arm(arm) => guard::arm(arm).await?,
         Command::Confirm(confirm) => guard::confirm(confirm).await?,
+        Command::Backup(backup) => backup::backup(backup).await?,
+        Command::Restore(restore) => backup::restore(&restore)?,
         Command::Policy(policy) => return policy::policy(policy.command).await,
     }
     Ok(ExitCode::SUCCESS)

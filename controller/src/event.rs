@@ -6,7 +6,9 @@ use horizon_api::{
     assignment::Version,
     http,
     join::JoinString,
+    kept::Kept,
     key::PublicKey,
+    news::CarriedNews,
     resource::ObjectKey,
     section::ContentHash,
     token::TokenText,
@@ -40,12 +42,16 @@ pub enum Event {
     Join(JoinRequest, oneshot::Sender<Result<ServerName, Refusal>>),
     /// An enrolled gateway is back.
     Attach(AttachRequest, oneshot::Sender<Result<ServerName, Refusal>>),
+    /// A gateway gives back what it kept of this controller's word, before its store was restored.
+    Kept(PublicKey, Kept, oneshot::Sender<()>),
     /// A gateway said something about itself.
     Report(GatewayReport),
     /// A person's device presents a personal token.
     Login(LoginRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks for its next grant.
     Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
+    /// A known device asks whom a gateway should keep out that cannot ask itself.
+    News(RefreshRequest, oneshot::Sender<Result<Vec<CarriedNews>, Refusal>>),
     /// Somebody opened a sign-in link that is unknown, used or expired.
     SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.

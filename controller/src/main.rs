@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     if let Command::Check(check) = args.command {
         return check::check(&check);
     }
-    horizon_node::log::start();
+    horizon_node::start();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return horizon_node::failure::exit(Err(error.into())),

@@ -1,6 +1,7 @@
 //! `/metrics`: Prometheus text (exposition format 0.0.4), made of the newest view and the store's counters.
 
 use std::{
+    collections::BTreeMap,
     fmt::{Display, Write},
     sync::{Arc, atomic::Ordering},
 };
@@ -45,6 +46,8 @@ pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detecti
     page.per_server(view, "horizon_gateway_applied_revision", |server| server.applied_revision);
     page.family("horizon_gateway_links", "gauge", "Links of devices on a gateway.");
     page.per_server(view, "horizon_gateway_links", |server| u64::from(server.links));
+    page.family("horizon_links", "gauge", "Links of devices, by what secures them.");
+    page.per_suite(view);
     page.family("horizon_gateway_bytes", "gauge", "Bytes of the links that a gateway carries, both ways.");
     page.per_server(view, "horizon_gateway_bytes", |server| server.rx_bytes + server.tx_bytes);
     page.family("horizon_store_commits_total", "counter", "Transactions of the store.");
@@ -77,6 +80,17 @@ impl Page {
         for server in &view.servers {
             let labels = format!("namespace=\"{}\",server=\"{}\"", server.namespace, server.name);
             self.sample(name, &labels, value(server));
+        }
+    }
+
+    fn per_suite(&mut self, view: &View) {
+        let mut links = BTreeMap::<_, u64>::new();
+        for device in view.devices.iter().filter(|device| device.connected) {
+            *links.entry((&device.key_exchange, &device.cipher)).or_default() += 1;
+        }
+        for ((key_exchange, cipher), count) in links {
+            let labels = format!("key_exchange=\"{}\",cipher=\"{}\"", escaped(key_exchange), escaped(cipher));
+            self.sample("horizon_links", &labels, count);
         }
     }
 }

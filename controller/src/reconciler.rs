@@ -15,8 +15,11 @@ mod gateways;
 mod grants;
 mod guard;
 mod invite;
+mod kept;
+mod lacking;
 mod last_seen;
 mod login;
+mod news;
 mod plan;
 mod refusal;
 mod refusal_limit;
@@ -34,7 +37,7 @@ mod facts;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use horizon_api::{assignment::Version, http::View};
+use horizon_api::{assignment::Version, http::View, signed::Signed};
 use horizon_api_server::{Admins, Counts, Refusal};
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
@@ -50,7 +53,7 @@ use crate::{
     event::{Answer, Event},
     fate::{Fates, Words},
     identity::ControllerIdentity,
-    snapshot::{GatewaySnapshot, Snapshot},
+    snapshot::Snapshot,
     store::Store,
 };
 
@@ -117,10 +120,7 @@ impl Reconciler {
             state.untold.tell_cluster();
             state.cluster.scope = scope;
         }
-        let snapshot = Snapshot {
-            delegation: identity.delegation().signed.clone(),
-            gateways: state.gateway_snapshots(),
-        };
+        let snapshot = state.snapshot(identity.delegation().signed.clone());
         let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
         // One word waits at most: while it does, the next one grows.
@@ -212,9 +212,15 @@ impl Reconciler {
             // Whoever asked may be gone by the time of the answer.
             Event::Join(request, reply) => drop(reply.send(self.join(request).await)),
             Event::Attach(request, reply) => drop(reply.send(self.attach(&request).await)),
+            Event::Kept(gateway, kept, reply) => {
+                self.take_kept(&gateway, &kept).await;
+                // Who asked may have gone.
+                let _ = reply.send(());
+            }
             Event::Report(report) => self.report(report).await,
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
+            Event::News(request, reply) => drop(reply.send(self.news(&request))),
             Event::Invite(request, reply) => {
                 let invited = self.invite(request, &reply).await;
                 drop(reply.send(invited));
@@ -295,9 +301,7 @@ impl Reconciler {
 
     fn publish_snapshot(&self) {
         let delegation = self.identity.delegation().signed.clone();
-        let gateways = self.state.gateway_snapshots();
-        let snapshot = Snapshot { delegation, gateways };
-        self.snapshots.send_replace(Arc::new(snapshot));
+        self.snapshots.send_replace(Arc::new(self.state.snapshot(delegation)));
     }
 
     fn publish_view(&mut self) {
@@ -321,10 +325,11 @@ impl Reconciler {
 }
 
 impl State {
-    fn gateway_snapshots(
-        &self,
-    ) -> std::collections::BTreeMap<horizon_api::key::PublicKey, Arc<GatewaySnapshot>> {
-        self.assignments.values().map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot))).collect()
+    fn snapshot(&self, delegation: Signed) -> Snapshot {
+        let assignments = self.assignments.values();
+        let gateways = assignments.map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot)));
+        let (epoch, restored_from) = (self.version.epoch, self.restored_from);
+        Snapshot { delegation, epoch, restored_from, gateways: gateways.collect() }
     }
 }
 

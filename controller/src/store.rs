@@ -8,6 +8,7 @@ mod allocation;
 mod api_token;
 mod assignment;
 mod audit;
+mod backup;
 mod binding;
 mod commit;
 mod definition;
@@ -39,7 +40,7 @@ mod facts;
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -50,6 +51,7 @@ pub use allocation::Allocation;
 pub use api_token::{NewApiToken, TokenHolder};
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
+pub use backup::{Backup, RestoredStore, restore};
 pub use binding::{Binding, NodeKind, Seen};
 pub use commit::{CommitOutcome, CommitRevision, Restored};
 pub use definition::Definition;
@@ -73,6 +75,8 @@ use statement::Statements;
 use vigil::Vigil;
 use writer::Writer;
 
+/// Name of the database in the data folder.
+const DATABASE: &str = "horizon.db";
 /// Entries of the audit log that are checked at every start.
 const AUDIT_CHECKED_AT_START: i64 = 10_000;
 
@@ -88,7 +92,7 @@ struct Parts {
     writer: Writer,
     vigil: Vigil,
     start: Start,
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 /// What was found when the store was opened.
@@ -118,7 +122,7 @@ impl Store {
     /// Opens the store of a folder, making both when they are not there. Blocks: call it before serving.
     pub fn open(folder: &Path) -> Result<Self> {
         let folder = DataFolder::open(folder)?;
-        let path = folder.file("horizon.db");
+        let path = folder.file(DATABASE);
         touch(&path)?;
         let mut statements = writer::connect(&path)?;
         migration::migrate(&mut statements)?;
@@ -131,7 +135,7 @@ impl Store {
         if let AuditState::Broken { seq } = start.audit {
             error!(seq, "the audit log does not follow from itself: the store was altered or lost entries");
         }
-        Ok(Self { parts: Arc::new(Parts { readers, writer, vigil, start, _folder: folder }) })
+        Ok(Self { parts: Arc::new(Parts { readers, writer, vigil, start, folder }) })
     }
 
     /// Closes the store when this is its last clone, off the runtime's workers.
@@ -174,6 +178,16 @@ impl Store {
             definitions.into_iter().try_for_each(|one| definition::put(statements, one))
         };
         self.parts.writer.write(work).await
+    }
+
+    /// Copies the store as it is at one moment into a file.
+    ///
+    /// # Errors
+    /// When the file is there already or cannot be written; then there is no file.
+    pub async fn backup(&self, file: PathBuf) -> Result<Backup> {
+        let database = self.parts.folder.file(DATABASE);
+        let work = tokio::task::spawn_blocking(move || backup::write(&database, &file));
+        work.await.map_err(|_| StoreError::Stopped)?
     }
 
     pub fn start(&self) -> &Start {

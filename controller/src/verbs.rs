@@ -1,5 +1,6 @@
 //! The verbs that ask the running controller, through its socket.
 
+pub mod backup;
 pub mod guard;
 pub mod kubeconfig;
 

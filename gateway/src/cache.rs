@@ -10,8 +10,9 @@ use anyhow::Context;
 use horizon_api::{
     assignment::Assignment,
     delegation::{Pin, Trust},
+    kept::Kept,
     key::PublicKey,
-    section::ContentHash,
+    section::{ContentHash, Section},
 };
 use horizon_node::{data_folder::DataFolder, durable};
 
@@ -87,6 +88,15 @@ impl Cache {
         let mut running = Running::new(trust, current.delegation, current.assignment, verified, config);
         running.revoke_later(&current.revoked_later);
         Ok(Some((running, current.time_floor_ms)))
+    }
+
+    /// Returns what ran last as it was signed, with whom it revoked.
+    pub(crate) fn kept(&self) -> Option<Kept> {
+        let current = Current::read(&fs::read(self.folder.join(CURRENT)).ok()?).ok()?;
+        let mut sections = current.sections.iter().filter_map(|hash| self.section(hash));
+        let revocations =
+            sections.find(|bytes| matches!(Section::decode(bytes), Ok(Section::Revocations(_))))?;
+        Some(Kept { delegation: current.delegation, assignment: current.assignment, revocations })
     }
 
     /// Returns a section that is on disk.

@@ -119,7 +119,7 @@ impl ControllerLink {
         match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
             ToGateway::Joined { .. } => {}
             ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
-            ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) => {
+            ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) | ToGateway::Recall => {
                 anyhow::bail!("the controller did not answer the attach")
             }
         }
@@ -159,6 +159,9 @@ impl ControllerLink {
                             }
                         };
                         sender.send(&answer).await?;
+                    }
+                    Some(Ok(ToGateway::Recall)) => {
+                        sender.send(&ToController::Kept(self.cache.kept())).await?;
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
                     // A section that was asked for before a newer assignment came.

@@ -1,6 +1,7 @@
 //! The one owner of the gateway's state: configuration, host, shard. One loop, one event at a time.
 
 mod heartbeat;
+mod news;
 mod revert;
 mod serving;
 

@@ -49,7 +49,8 @@ async fn enrol(
             ToGateway::Joined { .. }
             | ToGateway::Refused(_)
             | ToGateway::Assignment(_)
-            | ToGateway::Section(_) => None,
+            | ToGateway::Section(_)
+            | ToGateway::Recall => None,
         })
         .await?;
     let attestation = meeting.attest(key)?;
@@ -64,7 +65,7 @@ async fn enrol(
     match answer {
         ToGateway::Joined { namespace, server } => Ok((pin, namespace, server)),
         ToGateway::Refused(refusal) => Err(Failure::from(refusal).into()),
-        ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) => {
+        ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) | ToGateway::Recall => {
             anyhow::bail!("the controller did not answer the join; upgrade this gateway")
         }
     }

@@ -45,6 +45,15 @@ impl Running {
         config.revoked.extend(&*later);
     }
 
+    /// Keeps out these keys too, as a word says that came after this configuration. Returns whether one of them was not
+    /// kept out yet.
+    pub(crate) fn revoke_also(&mut self, keys: &[PublicKey]) -> bool {
+        let before = self.config.revoked.len();
+        let later = self.revoked_later.iter().chain(keys).copied().collect();
+        self.revoke_later(&later);
+        self.config.revoked.len() > before
+    }
+
     pub(crate) fn revoked_later(&self) -> &BTreeSet<PublicKey> {
         &self.revoked_later
     }
@@ -78,5 +87,15 @@ mod tests {
         assert_eq!((&running.config.revoked, &running.revoked_later), (&keys(&[7, 8]), &keys(&[8])));
         running.revoke_later(&keys(&[9]));
         assert_eq!((&running.config.revoked, &running.revoked_later), (&keys(&[7, 9]), &keys(&[9])));
+    }
+
+    #[test]
+    fn news_adds_to_what_is_kept_out() {
+        let (mut running, _) = running(7);
+
+        assert!(running.revoke_also(&[key(8).public()]) && running.revoke_also(&[key(9).public()]));
+        assert!(!running.revoke_also(&[key(7).public(), key(8).public()]), "they are out already");
+
+        assert_eq!((&running.config.revoked, &running.revoked_later), (&keys(&[7, 8, 9]), &keys(&[8, 9])));
     }
 }

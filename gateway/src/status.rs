@@ -131,7 +131,7 @@ fn text(status: &Status) -> String {
     for link in &status.links {
         let grace = if link.is_in_grace { ", grant in grace" } else { "" };
         lines.push(format!(
-            "  {} ({}) on {} from {}: {} B in, {} B out, rtt {:.1} ms, {}{grace}",
+            "  {} ({}) on {} from {}: {} B in, {} B out, rtt {:.1} ms, {} and {}, with the key {}{grace}",
             link.name,
             link.user,
             link.network,
@@ -140,6 +140,8 @@ fn text(status: &Status) -> String {
             link.outbound_bytes,
             Duration::from_micros(link.rtt_us).as_secs_f64() * 1000.0,
             link.key_exchange,
+            link.cipher,
+            link.device,
         ));
     }
     lines.extend(status.drops.iter().map(|(reason, count)| format!("dropped     {count} × {reason}")));

@@ -91,7 +91,7 @@ async fn sign_in(
     match answer {
         ToDevice::Granted(granted) => Ok(Ok(granted)),
         ToDevice::Refused(refusal) => Ok(Err(refusal)),
-        ToDevice::Welcome(_) => anyhow::bail!("the controller said Welcome twice"),
+        ToDevice::Welcome(_) | ToDevice::News(_) => anyhow::bail!("the controller answered something else"),
     }
 }
 

@@ -2,6 +2,7 @@
 //! strangers that speak the wire themselves, and a browser.
 
 pub mod browser;
+pub mod canary;
 pub mod cluster;
 pub mod demo;
 pub mod folder;

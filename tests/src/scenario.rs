@@ -1,4 +1,5 @@
-//! Runs one test in the small world: as root, one at a time, with the logs of all when it fails.
+//! Runs one test in the small world: as root, one at a time, with the logs of all when it fails. Whatever a test is
+//! about, no secret of its world may be found where none belongs.
 
 use std::{
     env,
@@ -6,7 +7,7 @@ use std::{
     sync::Mutex,
 };
 
-use crate::world::World;
+use crate::{canary, world::World};
 
 /// Two worlds at once would wait for each other's CPU, and deadlines would mean nothing.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -24,7 +25,10 @@ pub fn in_world(test: impl FnOnce(&mut World) -> anyhow::Result<()>) {
         return;
     }
     let mut world = World::for_test().unwrap_or_else(|error| panic!("no world: {error:#}"));
-    let ended = catch_unwind(AssertUnwindSafe(|| test(&mut world)));
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        test(&mut world)?;
+        canary::check(&world)
+    }));
     if !matches!(ended, Ok(Ok(()))) {
         eprintln!("{}", world.logs());
     }

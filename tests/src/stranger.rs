@@ -1,7 +1,11 @@
-//! Those who should not be believed: devices with grants that are not theirs, and a controller with another root.
+//! Those who should not be believed: devices with grants that are not theirs, a controller with another root, and
+//! somebody in a gateway's place.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -130,6 +134,57 @@ impl Impostor {
     /// Returns every message that it was told, as text.
     pub fn heard(&self) -> Vec<String> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Somebody in the gateway's place, with a key of his own.
+#[derive(Debug)]
+pub struct MiddleMan {
+    seen: Arc<Seen>,
+    /// Its end is his.
+    _runtime: Runtime,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    dialled: AtomicUsize,
+    heard: AtomicUsize,
+}
+
+impl MiddleMan {
+    /// Listens where the gateway would.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn stand_in(namespace: &Namespace, seed: u8) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let address = ([0, 0, 0, 0], GATEWAY_PORT).into();
+        let endpoint = namespace.enter(|| {
+            let _inside = runtime.enter();
+            quic::listen(&SecretKey::from_seed(&[seed; 32]), &[ALPN_LINK], address)
+        })??;
+        let seen = Arc::<Seen>::default();
+        runtime.spawn(wait_for_words(endpoint, Arc::clone(&seen)));
+        Ok(Self { seen, _runtime: runtime })
+    }
+
+    /// Returns how many handshakes were begun with him.
+    pub fn dialled(&self) -> usize {
+        self.seen.dialled.load(Ordering::Relaxed)
+    }
+
+    /// Returns how many were finished: what is said after that, he can read.
+    pub fn heard(&self) -> usize {
+        self.seen.heard.load(Ordering::Relaxed)
+    }
+}
+
+async fn wait_for_words(endpoint: Endpoint, seen: Arc<Seen>) {
+    while let Some(incoming) = endpoint.accept().await {
+        seen.dialled.fetch_add(1, Ordering::Relaxed);
+        if incoming.await.is_ok() {
+            seen.heard.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 

@@ -22,8 +22,10 @@ pub use gateway::{Gateway, GatewayStatus, LinkStatus};
 pub use net::Net;
 
 use crate::{
+    canary,
     folder::Folder,
     namespace,
+    process::{Outcome, run},
     wait::{PATIENCE, wait_until},
 };
 
@@ -120,6 +122,21 @@ impl World {
         self.start_servers()?;
         self.alice.sign_in(&self.controller)?;
         self.alice.connect()
+    }
+
+    /// Returns what the programs say of themselves that run, by where they say it.
+    pub fn answers(&self) -> Vec<(&'static str, String)> {
+        let said =
+            |outcome: anyhow::Result<Outcome>| outcome.map(|outcome| outcome.stdout).unwrap_or_default();
+        vec![
+            ("horizon-controller status --json", said(self.controller.verb(&["status", "--json"]))),
+            (
+                "horizon-gateway status --json",
+                said(self.gateway.command(&["status", "--json"]).and_then(run)),
+            ),
+            ("horizon status --json", said(self.alice.verb(&["status", "--json"]))),
+            ("/metrics", canary::metrics(&self.controller.socket()).unwrap_or_default()),
+        ]
     }
 
     /// Returns the logs of all, the end of each.

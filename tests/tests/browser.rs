@@ -100,7 +100,9 @@ fn devices() -> Vec<DeviceView> {
         rx_bytes: 1_240_000_000,
         tx_bytes: 96_000_000,
         last_seen: Some(now()),
+        public_key: String::new(),
         key_exchange: "X25519MLKEM768".into(),
+        cipher: "TLS13_AES_128_GCM_SHA256".into(),
     };
     let offline = DeviceView {
         name: "bob-phone".into(),
@@ -111,7 +113,9 @@ fn devices() -> Vec<DeviceView> {
         rx_bytes: 0,
         tx_bytes: 0,
         last_seen: Some(now() - 3 * 3_600_000),
+        public_key: String::new(),
         key_exchange: String::new(),
+        cipher: String::new(),
         ..connected.clone()
     };
     vec![connected, offline]
@@ -159,6 +163,7 @@ fn view() -> View {
         plans: vec![],
         holds: vec![],
         armed: None,
+        revocations: Default::default(),
         stale: vec![],
         events: vec![event],
     }

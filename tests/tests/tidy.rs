@@ -179,3 +179,30 @@ const EFFECTS: [&str; 10] = [
     "Instant::now",
     "Timestamp::now",
 ];
+
+/// A claim of safety is worth what its test is worth.
+#[test]
+fn every_attack_in_the_threat_table_is_played() {
+    let root = tidy::root().unwrap();
+    let table = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let rows = table.lines().filter(|line| line.starts_with("| ")).skip(1);
+    let mut wrong = Vec::new();
+
+    for row in rows {
+        let tests: Vec<_> = row.split('`').filter(|text| text.contains("::")).collect();
+        if tests.is_empty() {
+            wrong.push(format!("no test: {row}"));
+        }
+        for test in tests {
+            let (module, name) = test.rsplit_once("::").unwrap();
+            let file = root.join("tests/tests").join(format!("{}.rs", module.replace("::", "/")));
+            let played =
+                std::fs::read_to_string(file).is_ok_and(|text| text.contains(&format!("fn {name}()")));
+            if !played {
+                wrong.push(format!("no such test: {test}"));
+            }
+        }
+    }
+
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}

@@ -2,7 +2,7 @@
 
 use std::{io, net::SocketAddr, process::ExitCode};
 
-use horizon_api::wire::Refusal;
+use horizon_api::{redact::redacted, wire::Refusal};
 
 /// Why a command failed, by what a script does about it.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub fn cannot_listen(protocol: &str, address: SocketAddr, flag: &str, error: &io
 pub fn exit(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     let code = error.chain().find_map(|cause| cause.downcast_ref::<Failure>()).map_or(1, Failure::code);
-    let line = format!("{error:#}").replace('\n', " ");
+    let line = redacted(&format!("{error:#}")).replace('\n', " ");
     #[expect(clippy::print_stderr, reason = "the one line that a person reads when a command fails")]
     {
         eprintln!("error: {line}");

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Takes the note of the last key exchange that this thread finished.
-pub fn take_last() -> Option<String> {
+pub(crate) fn take_last() -> Option<String> {
     LAST.take().map(|group| format!("{group:?}"))
 }
 

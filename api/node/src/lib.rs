@@ -2,6 +2,7 @@
 //! framed streams, sockets, waits, the clock and the log.
 
 pub mod backoff;
+mod cipher;
 pub mod clock;
 pub mod controller;
 pub mod data_folder;
@@ -11,12 +12,20 @@ pub mod endpoint;
 pub mod evidence;
 pub mod failure;
 pub mod framed;
+mod harden;
 pub mod join;
 pub mod key_exchange;
 pub mod local;
-pub mod log;
+mod log;
+pub mod negotiated;
 pub mod quic;
 pub mod random;
 pub mod secret_file;
 pub mod tls;
 pub mod udp;
+
+/// Begins a process: with a log, and without core dumps.
+pub fn start() {
+    log::start();
+    harden::harden();
+}

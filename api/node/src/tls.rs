@@ -23,7 +23,7 @@ use rustls::{
     version::TLS13,
 };
 
-use crate::key_exchange;
+use crate::{cipher, key_exchange};
 
 /// Returns the settings of the end that is dialled. Any ed25519 key may shake hands: who it is, and what it may do,
 /// is decided after the handshake from live state.
@@ -31,7 +31,7 @@ use crate::key_exchange;
 /// # Errors
 /// When the library refuses the key.
 pub fn server_config(key: &SecretKey, alpns: &[&[u8]]) -> Result<ServerConfig, Error> {
-    let provider = provider();
+    let provider = Arc::new(provider());
     let resolver = AlwaysResolvesServerRawPublicKeys::new(certified_key(key, &provider)?);
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&TLS13])?
@@ -54,7 +54,20 @@ pub fn client_config(
     alpn: &[u8],
     expected: Option<PublicKey>,
 ) -> Result<ClientConfig, Error> {
-    let provider = provider();
+    client_config_of(provider(), key, alpn, expected)
+}
+
+/// As [`client_config`], with other cryptography than [`provider`]'s.
+///
+/// # Errors
+/// When the library refuses the key, or the provider has nothing for TLS 1.3.
+pub fn client_config_of(
+    provider: CryptoProvider,
+    key: &SecretKey,
+    alpn: &[u8],
+    expected: Option<PublicKey>,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(provider);
     let resolver = AlwaysResolvesClientRawPublicKeys::new(certified_key(key, &provider)?);
     let verifier = ServerKey { algorithms: provider.signature_verification_algorithms, expected };
     let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -68,25 +81,12 @@ pub fn client_config(
     Ok(config)
 }
 
-/// The cipher suites by what this CPU does in hardware. AES-128 is first: it costs up to a seventh less than AES-256.
-fn provider() -> Arc<CryptoProvider> {
+/// Returns the cryptography of links: cipher suites by what this CPU does in hardware, post-quantum key exchange first.
+pub fn provider() -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
-    let has_aes = has_aes_instructions();
-    provider.cipher_suites = if has_aes {
-        vec![
-            aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
-            aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
-            aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-        ]
-    } else {
-        vec![
-            aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
-            // QUIC protects its first packets with AES-128 (RFC 9001 §5.2), so it must be there.
-            aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
-        ]
-    };
+    provider.cipher_suites = cipher::suites(has_aes_instructions());
     provider.kx_groups = key_exchange::groups();
-    Arc::new(provider)
+    provider
 }
 
 #[cfg(target_arch = "x86_64")]

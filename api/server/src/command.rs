@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
-    ApiError, ApproveRequest, ArmRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer, InviteRequest,
-    ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
-    TokenRequest,
+    ApiError, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer,
+    InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion,
+    ReleaseRequest, TokenRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -68,6 +68,8 @@ pub enum Command {
     MintToken { token: SecretHash, request: TokenRequest, reply: Reply<u64> },
     /// End every token of somebody.
     EndTokens { request: EndTokensRequest, reply: Reply<Done> },
+    /// Copy the store into a file.
+    Backup { request: BackupRequest, reply: Reply<Done> },
     /// Answer with the reasons not to be ready; none when all is well.
     CheckReady { reply: Reply<Vec<String>> },
 }
@@ -107,6 +109,8 @@ pub(crate) enum Wish {
     Answer,
     /// As [`Wish::Answer`], and takes long by itself.
     Plan,
+    /// Of the store's owner, and takes as long as a disk takes for all of it.
+    Copy,
     /// Of the reconciler, which does it whether anybody still waits or not.
     Deed,
 }
@@ -116,7 +120,7 @@ impl Wish {
         match self {
             Self::Store => STORE_PATIENCE,
             Self::Answer | Self::Deed => RECONCILER_PATIENCE,
-            Self::Plan => PLAN_PATIENCE,
+            Self::Plan | Self::Copy => PLAN_PATIENCE,
         }
     }
 
@@ -124,7 +128,7 @@ impl Wish {
         match self {
             Self::Store => Failure::NoAnswer,
             Self::Answer | Self::Plan => Failure::NotDone,
-            Self::Deed => Failure::MayBeDone,
+            Self::Deed | Self::Copy => Failure::MayBeDone,
         }
     }
 }

@@ -10,9 +10,9 @@ use axum::{
     routing::{get, post},
 };
 use horizon_api::http::{
-    ApproveRequest, ArmRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer, InviteRequest,
-    ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest,
-    SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
+    ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer,
+    InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion,
+    ReleaseRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
 };
 
 use crate::{
@@ -41,6 +41,7 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/arm", post(arm))
         .route("/v1/confirm", post(confirm))
         .route("/v1/object", post(object))
+        .route("/v1/backup", post(backup))
         .merge(health::routes());
     finish(calls).fallback(async || Failure::NoSuchCall).with_state(Shared::new(state))
 }
@@ -148,4 +149,11 @@ async fn object(
     Input(request): Input<ObjectRequest>,
 ) -> Result<Json<ObjectReport>, Failure> {
     ask(&shared.state.commands, Wish::Answer, |reply| Command::Object { request, reply }).await.map(Json)
+}
+
+async fn backup(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<BackupRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, Wish::Copy, |reply| Command::Backup { request, reply }).await.map(Json)
 }

@@ -19,6 +19,14 @@ pub struct StatusReport {
     pub view: View,
 }
 
+/// `POST /v1/backup`: copy the store into a file of the controller's host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupRequest {
+    /// An absolute path. Nothing may be there yet.
+    pub file: String,
+}
+
 /// Whom an invitation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

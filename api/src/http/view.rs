@@ -34,11 +34,30 @@ pub struct View {
     /// Whether a change must be confirmed.
     #[serde(default)]
     pub armed: Option<ArmedView>,
+    /// How many keys are kept out, and which gateways may not know it yet.
+    #[serde(default)]
+    pub revocations: RevocationsView,
     /// Objects whose last good is in force.
     #[serde(default)]
     pub stale: Vec<StaleView>,
     /// The latest security events, newest first; the controller bounds the list.
     pub events: Vec<EventView>,
+}
+
+/// Whom gateways keep out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevocationsView {
+    pub keys: u32,
+    /// Servers whose gateways have not said that they keep out all of them.
+    pub lacking: Vec<LackingView>,
+}
+
+/// A gateway where somebody may still be let in who should not be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LackingView {
+    pub server: ObjectKey,
+    /// When the last grant ends there that was given before, its network's `offlineGrace` included; unix milliseconds.
+    pub until: u64,
 }
 
 /// A folder of manifests.
@@ -108,8 +127,14 @@ pub struct DeviceView {
     pub tx_bytes: u64,
     /// When a gateway last spoke of its link.
     pub last_seen: Option<u64>,
+    /// Its public key; empty until one is bound.
+    #[serde(default)]
+    pub public_key: String,
     /// The key exchange of its link, such as `X25519MLKEM768`; empty when not connected.
     pub key_exchange: String,
+    /// The cipher suite of its link, such as `TLS13_AES_128_GCM_SHA256`; empty when not connected.
+    #[serde(default)]
+    pub cipher: String,
 }
 
 impl DeviceView {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     assignment::Version,
+    kept::Kept,
     key::PublicKey,
     section::{ContentHash, NetworkId},
     signed::{Document, Signed},
@@ -32,6 +33,8 @@ pub enum ToController {
     Nack(Nack),
     /// A signed [`Heartbeat`].
     Heartbeat(Signed),
+    /// The answer to [`ToGateway::Recall`]; nothing where it ran nothing.
+    Kept(Option<Kept>),
 }
 
 /// What a controller says to a gateway.
@@ -47,6 +50,8 @@ pub enum ToGateway {
     /// A signed [`crate::assignment::Assignment`].
     Assignment(Signed),
     Section(SectionBytes),
+    /// The controller's store was restored: what did this gateway run before? Asked before anything is assigned.
+    Recall,
 }
 
 /// A section as bytes; its hash is computed by whoever receives it.
@@ -126,6 +131,9 @@ pub struct LinkReport {
     pub outbound_bytes: u64,
     pub rtt_us: u64,
     pub key_exchange: String,
+    /// The cipher suite, such as `TLS13_AES_128_GCM_SHA256`.
+    #[serde(default)]
+    pub cipher: String,
     pub is_in_grace: bool,
 }
 

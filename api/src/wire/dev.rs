@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     key::PublicKey,
+    news::CarriedNews,
     section::{Endpoint, NetworkId},
     signed::Signed,
     token::TokenText,
@@ -18,6 +19,8 @@ pub enum FromDevice {
     Login(Login),
     /// A device that the controller knows asks for its next grant.
     Refresh,
+    /// A device that the controller knows asks whom a gateway should keep out that cannot ask itself.
+    News,
 }
 
 /// What a controller says to a device.
@@ -25,6 +28,8 @@ pub enum FromDevice {
 pub enum ToDevice {
     Welcome(Welcome),
     Granted(Granted),
+    /// All of it, in parts.
+    News(Vec<CarriedNews>),
     Refused(Refusal),
 }
 

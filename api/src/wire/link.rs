@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{section::NetworkId, wire::Refusal};
+use crate::{assignment::Version, news::CarriedNews, section::NetworkId, wire::Refusal};
 
 /// What a device says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum FromDevice {
         #[serde(with = "serde_bytes")]
         grant: Vec<u8>,
     },
+    /// Whom the controller keeps out, carried to a gateway that asked for it: [`Accept::news_after`].
+    News(CarriedNews),
     Close {
         reason: String,
     },
@@ -64,4 +66,7 @@ pub struct Accept {
     pub features: Vec<String>,
     /// Whether the grant is expired and accepted because the controller is away.
     pub is_in_grace: bool,
+    /// The gateway cannot reach the controller, and runs this: a device that can brings it what came after.
+    #[serde(default)]
+    pub news_after: Option<Version>,
 }

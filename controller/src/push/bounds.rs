@@ -32,7 +32,9 @@ pub(super) fn nack(nack: Nack) -> Nack {
 pub(super) fn heartbeat(mut heartbeat: Heartbeat) -> Heartbeat {
     heartbeat.links.truncate(LINKS_MAX);
     for link in &mut heartbeat.links {
-        for text in [&mut link.name, &mut link.user, &mut link.remote, &mut link.key_exchange] {
+        for text in
+            [&mut link.name, &mut link.user, &mut link.remote, &mut link.key_exchange, &mut link.cipher]
+        {
             *text = word(text);
         }
     }

@@ -2,7 +2,7 @@
 
 use horizon_api::wire::{
     Attestation, Refusal, RefusalCode,
-    dev::{FromDevice, Granted, ToDevice},
+    dev::{FromDevice, ToDevice},
 };
 use horizon_node::framed::{Receiver, Sender};
 use tokio::sync::oneshot;
@@ -18,7 +18,7 @@ pub(super) async fn serve(
     context: PushContext,
 ) -> anyhow::Result<()> {
     let answer = match in_time(decide(&peer, &mut receiver, &context)).await? {
-        Ok(granted) => ToDevice::Granted(granted),
+        Ok(answer) => answer,
         Err(refusal) => {
             info!(code = ?refusal.code, "device refused");
             // The sentence may name the person.
@@ -35,7 +35,7 @@ async fn decide(
     peer: &Peer,
     receiver: &mut Receiver,
     context: &PushContext,
-) -> anyhow::Result<Result<Granted, Refusal>> {
+) -> anyhow::Result<Result<ToDevice, Refusal>> {
     let (reply, answer) = oneshot::channel();
     let event = match receiver.receive().await? {
         FromDevice::Login(login) => {
@@ -54,10 +54,15 @@ async fn decide(
             }
         }
         FromDevice::Refresh => Event::Refresh(RefreshRequest { device: peer.key }, reply),
+        FromDevice::News => {
+            let (reply, answer) = oneshot::channel();
+            let event = Event::News(RefreshRequest { device: peer.key }, reply);
+            return Ok(ask(context, event, answer).await?.map(ToDevice::News));
+        }
         FromDevice::Hello(_) => {
             let refusal = Refusal::new(RefusalCode::Protocol, "Hello came twice", "upgrade the agent");
             return Ok(Err(refusal));
         }
     };
-    ask(context, event, answer).await
+    Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use anyhow::Context;
 use horizon_api::{
+    assignment::Version,
     section::ContentHash,
     wire::{
         Attestation, Refusal, RefusalCode,
@@ -28,7 +29,7 @@ pub(super) async fn admit(
     context: PushContext,
 ) -> anyhow::Result<Option<Session>> {
     let decided = in_time(decide(&peer, &mut receiver, &context)).await?;
-    let ((namespace, server), offer) = match decided {
+    let ((namespace, server), running, offer) = match decided {
         Ok(admitted) => admitted,
         Err(refusal) => {
             info!(code = ?refusal.code, reason = %refusal, "gateway refused");
@@ -39,10 +40,41 @@ pub(super) async fn admit(
     };
     sender.send(&ToGateway::Joined { namespace, server: server.clone() }).await?;
     receiver.accept_long_frames();
+    recall(&peer, running, &mut sender, &mut receiver, &context).await?;
     Ok(Some(Session { peer, server, sender, receiver, context, offer }))
 }
 
-type Admitted = ((String, String), Offer);
+/// Where the store has forgotten what this gateway runs, asks for it before anything else is assigned.
+async fn recall(
+    peer: &Peer,
+    running: Option<Version>,
+    sender: &mut Sender,
+    receiver: &mut Receiver,
+    context: &PushContext,
+) -> anyhow::Result<()> {
+    if !running.is_some_and(|running| context.snapshots.borrow().has_forgotten(running)) {
+        return Ok(());
+    }
+    sender.send(&ToGateway::Recall).await?;
+    // What it reported before it read the question is reported again.
+    let kept = loop {
+        if let ToController::Kept(kept) = receiver.receive().await? {
+            break kept;
+        }
+    };
+    let Some(kept) = kept else { return Ok(()) };
+    let (reply, taken) = oneshot::channel();
+    context
+        .events
+        .send(Event::Kept(peer.key, kept, reply))
+        .await
+        .ok()
+        .context("the controller is stopping")?;
+    taken.await.context("the controller is stopping")
+}
+
+/// Its Server, what it runs, and what it is offered.
+type Admitted = ((String, String), Option<Version>, Offer);
 
 /// Decides about the second message. The reconciler knows; this only asks it.
 async fn decide(
@@ -69,7 +101,7 @@ async fn decide(
         ToController::Attach(attach) => match check(&attach.attestation) {
             Ok(_) => {
                 let request = AttachRequest { gateway: peer.key, remote: peer.address() };
-                (Event::Attach(request, reply), attach.assignment)
+                (Event::Attach(request, reply), attach.running.zip(attach.assignment))
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
@@ -77,13 +109,15 @@ async fn decide(
         | ToController::Want { .. }
         | ToController::Ack { .. }
         | ToController::Nack(_)
-        | ToController::Heartbeat(_) => {
+        | ToController::Heartbeat(_)
+        | ToController::Kept(_) => {
             let message = "the second message is not Join or Attach";
             return Ok(Err(Refusal::new(RefusalCode::Protocol, message, "upgrade the gateway")));
         }
     };
     let answer = ask(context, event, answer).await?;
-    Ok(answer.map(|server| (server, Offer::new(running))))
+    let version = running.map(|(version, _)| version);
+    Ok(answer.map(|server| (server, version, Offer::new(running.map(|(_, assignment)| assignment)))))
 }
 
 /// An admitted gateway.
@@ -195,7 +229,10 @@ impl Conversation<'_> {
                 self.offer.handle_running(heartbeat.assignment);
                 ReportKind::Heartbeat(bounds::heartbeat(heartbeat))
             }
-            ToController::Hello(_) | ToController::Join(_) | ToController::Attach(_) => {
+            ToController::Hello(_)
+            | ToController::Join(_)
+            | ToController::Attach(_)
+            | ToController::Kept(_) => {
                 anyhow::bail!("the gateway begins again in the middle of a session")
             }
         };

@@ -22,6 +22,7 @@ use super::{
     Reconciler,
     change::{Change, OwnedAddress},
     guard::Guard,
+    lacking::RevocationsChange,
     next, revocation,
     state::{Assigned, State, StoredText, Uid, Uids},
 };
@@ -175,6 +176,10 @@ impl Reconciler {
         state.version = version;
         state.untold.extend(change.touched().cloned());
         state.adopt_revocations(&compiled, &change.revoked);
+        if state.compiled.revoked != compiled.revoked {
+            let (revision, at_ms) = (version.revision, clock::unix_ms());
+            state.revocations_changed = RevocationsChange { revision, at_ms };
+        }
         state.uids.extend(uids);
         state.revisions.extend(change.edited.iter().map(|key| (key.clone(), version.revision)));
         for key in change.deleted.iter().chain(&change.withdrawn) {

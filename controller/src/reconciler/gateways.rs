@@ -87,7 +87,7 @@ impl Gateway {
     }
 
     /// Returns the newest revision, of the ones of an epoch, whose assignment it runs.
-    fn applied_through(&self, epoch: u64) -> u64 {
+    pub(super) fn applied_through(&self, epoch: u64) -> u64 {
         let running = self.running.filter(|version| version.epoch == epoch);
         running.map_or(0, |version| version.revision.max(self.kept_through))
     }
@@ -214,7 +214,7 @@ impl State {
         is_same.then_some(assigned.carries_since)
     }
 
-    fn server_of(&self, gateway: &PublicKey) -> Option<ObjectKey> {
+    pub(super) fn server_of(&self, gateway: &PublicKey) -> Option<ObjectKey> {
         let mut servers = self.compiled.effective.servers.iter();
         servers.find(|(_, server)| server.public_key == Some(*gateway)).map(|(key, _)| key.clone())
     }

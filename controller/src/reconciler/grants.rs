@@ -20,7 +20,7 @@ use super::Reconciler;
 use crate::event::RefreshRequest;
 
 /// How long a grant is good for; a device asks for the next one at half of it.
-const GRANT_S: i64 = 3600;
+pub(super) const GRANT_S: i64 = 3600;
 
 impl Reconciler {
     /// The handshake has proved the device's key; nothing else is needed.
@@ -28,8 +28,8 @@ impl Reconciler {
         self.grant(&request.device)
     }
 
-    /// Signs a grant for a device that may connect.
-    pub(super) fn grant(&self, device: &PublicKey) -> Result<Granted, Refusal> {
+    /// Returns the device with this key, if it may connect.
+    pub(super) fn device_in_force(&self, device: &PublicKey) -> Result<&EffectiveDevice, Refusal> {
         let devices = self.state.compiled.effective.devices.values();
         let found = devices.filter(|d| d.public_key == Some(*device)).min_by_key(|d| d.standing);
         let Some(found) = found else {
@@ -41,6 +41,12 @@ impl Reconciler {
             ));
         };
         check_standing(found)?;
+        Ok(found)
+    }
+
+    /// Signs a grant for a device that may connect.
+    pub(super) fn grant(&self, device: &PublicKey) -> Result<Granted, Refusal> {
+        let found = self.device_in_force(device)?;
         if found.networks.is_empty() {
             let message = "no network has an address for this device";
             let hint = "ask an administrator: a pool may be exhausted, or its networks are gone";

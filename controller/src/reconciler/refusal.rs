@@ -52,7 +52,7 @@ impl Reconciler {
         }
     }
 
-    async fn record(
+    pub(super) async fn record(
         &mut self,
         kind: &str,
         severity: Severity,

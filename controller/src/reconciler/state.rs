@@ -33,6 +33,7 @@ use super::{
     gateways::Gateway,
     guard::{self, Guard},
     invite::INVITATION,
+    lacking::RevocationsChange,
     last_seen::LastSeen,
     untold::Untold,
 };
@@ -97,6 +98,10 @@ pub(super) struct State {
     pub(super) stalled: Option<String>,
     /// Why a change that nobody confirmed is still in force.
     pub(super) unreverted: Option<String>,
+    /// When what gateways must keep out was changed last.
+    pub(super) revocations_changed: RevocationsChange,
+    /// What the backup held that the store was made from, if it was.
+    pub(super) restored_from: Option<Version>,
     /// Why nodes will soon not believe this controller any more.
     pub(super) delegation_warning: Option<String>,
     pub(super) started_at_ms: i64,
@@ -161,6 +166,10 @@ impl State {
         let epoch = u64::try_from(stored.epoch).context("the store's epoch is negative")?;
         let revision = stored.revision.map_or(0, |revision| u64::try_from(revision.number).unwrap_or(0));
         let mut state = Self::new(Version { epoch, revision }, now_ms);
+        let backup = |(epoch, revision): (i64, i64)| {
+            Some(Version { epoch: epoch.try_into().ok()?, revision: revision.try_into().ok()? })
+        };
+        state.restored_from = stored.restored_from.and_then(backup);
         for object in stored.objects {
             let name = format!("{}/{}/{}", object.kind, object.namespace, object.name);
             state.take_object(object).with_context(|| format!("read {name} from the store"))?;
@@ -226,6 +235,8 @@ impl State {
             next_wake: None,
             stalled: None,
             unreverted: None,
+            revocations_changed: RevocationsChange { revision: version.revision, at_ms: now_ms },
+            restored_from: None,
             delegation_warning: None,
             started_at_ms: now_ms,
         }

@@ -28,7 +28,7 @@ use crate::store::{self, AuditEntry};
 /// Who speaks through the socket of the host.
 pub(super) const OPERATOR: &str = "operator";
 /// Longer than that is a change of the text, not a hold.
-const HOLD_MAX_S: u64 = 90 * 24 * 3600;
+pub(super) const HOLD_MAX_S: u64 = 90 * 24 * 3600;
 
 impl Reconciler {
     /// Lets a plan pass that waits. The approval is for its content: another content has another hash.
@@ -108,20 +108,31 @@ impl Reconciler {
         let now_ms = clock::unix_ms();
         let until = now_ms / 1000 + i64::try_from(seconds).unwrap_or(i64::MAX / 2);
         let hold = Hold { reason, until, by: OPERATOR.to_owned() };
+        let entry = audit("hold", &key.to_string(), json!({ "reason": hold.reason, "until": until * 1000 }));
+        let sentence = hold.sentence();
+        self.put_hold(key.clone(), hold, entry).await.map_err(|error| refuse_write(&error))?;
+        self.recompile_or_log("hold").await;
+        self.check_committed()?;
+        Ok(self.done(format!("{key} is {sentence}")))
+    }
+
+    /// Takes an object out of force from the next compilation on.
+    pub(super) async fn put_hold(
+        &mut self,
+        key: ObjectKey,
+        hold: Hold,
+        entry: AuditEntry,
+    ) -> Result<(), store::StoreError> {
         let row = store::Hold {
             object: key.to_string(),
             reason: hold.reason.clone(),
             by: hold.by.clone(),
-            at: now_ms,
-            until: until * 1000,
+            at: entry.at,
+            until: hold.until * 1000,
         };
-        let entry = audit("hold", &key.to_string(), json!({ "reason": hold.reason, "until": row.until }));
-        self.store.hold(row, entry).await.map_err(|error| refuse_write(&error))?;
-        let sentence = hold.sentence();
-        self.state.holds.insert(key.clone(), hold);
-        self.recompile_or_log("hold").await;
-        self.check_committed()?;
-        Ok(self.done(format!("{key} is {sentence}")))
+        self.store.hold(row, entry).await?;
+        self.state.holds.insert(key, hold);
+        Ok(())
     }
 
     /// Ends a hold before its time.

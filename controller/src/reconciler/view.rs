@@ -60,6 +60,7 @@ pub(super) fn view(state: &State) -> View {
         plans: state.compiled.plans.iter().map(held_plan).collect(),
         holds: holds(state),
         armed: state.guard.armed.as_ref().map(armed_view),
+        revocations: state.revocations(),
         stale: stale(state),
         events: state.events.iter().map(event_view).collect(),
     }
@@ -191,7 +192,9 @@ fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> Devi
         rx_bytes: link.map_or(0, |(_, link)| link.inbound_bytes),
         tx_bytes: link.map_or(0, |(_, link)| link.outbound_bytes),
         last_seen: last_seen(state, device.public_key),
+        public_key: device.public_key.map(|key| key.to_string()).unwrap_or_default(),
         key_exchange: link.map(|(_, link)| link.key_exchange.clone()).unwrap_or_default(),
+        cipher: link.map(|(_, link)| link.cipher.clone()).unwrap_or_default(),
     }
 }
 

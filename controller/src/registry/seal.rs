@@ -5,12 +5,11 @@ use std::{fmt, path::Path};
 use anyhow::Context;
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use horizon_node::{durable, random};
+use horizon_node::{random, secret_file};
 
 use crate::store::DocumentKey;
 
 const FILE: &str = "seal.key";
-const KEY_BYTES: usize = 32;
 /// What a sealed text begins with: how it was sealed.
 const HEAD: &str = "chacha20poly1305:";
 
@@ -26,27 +25,15 @@ impl fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// Reads the key of a data folder, or makes it.
+    /// Reads the key of a data folder, or makes it. One that is made where another was lost opens nothing of what the
+    /// other sealed, and [`Seal::open`] says so.
     ///
     /// # Errors
-    /// When it can be neither read nor made.
+    /// When it can be neither read nor made, or others can read it.
     pub fn load(data: &Path) -> anyhow::Result<Self> {
-        let path = data.join(FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let bytes: [u8; KEY_BYTES] = random::bytes();
-                durable::write(&path, &bytes).with_context(|| format!("write {}", path.display()))?;
-                bytes.to_vec()
-            }
-            Err(error) => return Err(error).with_context(|| format!("read {}", path.display())),
-        };
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes).map_err(|_| {
-            anyhow::anyhow!(
-                "{} is no key of {KEY_BYTES} bytes: put the one of the backup back",
-                path.display()
-            )
-        })?;
+        let bytes = secret_file::load_or_create(&data.join(FILE)).context("load the key of secrets")?;
+        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes[..]);
+        let key = key.map_err(|_| anyhow::anyhow!("a key of 32 bytes is refused"))?;
         Ok(Self { key: LessSafeKey::new(key) })
     }
 
@@ -111,6 +98,6 @@ mod tests {
         assert!(seal.open(&key("a"), "hush").is_err());
         assert!(Seal::load(other.path()).unwrap().open(&key("a"), &sealed).is_err());
         std::fs::write(other.path().join(FILE), b"short").unwrap();
-        assert!(Seal::load(other.path()).unwrap_err().to_string().contains("put the one of the backup back"));
+        assert!(Seal::load(other.path()).unwrap_err().to_string().contains("load the key of secrets"));
     }
 }

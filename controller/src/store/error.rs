@@ -20,6 +20,8 @@ pub enum StoreError {
     NotADatabase { path: PathBuf },
     #[error("{path} is damaged: restore a backup ({reason})")]
     Damaged { path: PathBuf, reason: String },
+    #[error("{path} is there already: name a file that is not; nothing was changed")]
+    FileExists { path: PathBuf },
     #[error("cannot use {path}: {reason}")]
     Unusable { path: PathBuf, reason: String },
     #[error(

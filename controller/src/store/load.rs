@@ -19,6 +19,8 @@ use super::statement::Statements;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
     pub epoch: i64,
+    /// Epoch and revision of the backup that the store was made from, if it was.
+    pub restored_from: Option<(i64, i64)>,
     /// The last one, unless nothing was ever committed.
     pub revision: Option<Revision>,
     pub objects: Vec<Object>,
@@ -40,6 +42,7 @@ pub struct Stored {
 pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
     Ok(Stored {
         epoch: meta::epoch(statements)?,
+        restored_from: meta::restored_from(statements)?,
         revision: revision::last(statements)?,
         objects: object::all(statements)?,
         allocations: allocation::all(statements)?,

@@ -26,6 +26,13 @@ pub(super) fn migrate(statements: &mut Statements) -> Result<()> {
     apply(statements, MIGRATIONS)
 }
 
+/// Says whether a database is one of this program's, of whatever version.
+pub(super) fn is_migrated(statements: &mut Statements) -> Result<bool> {
+    let tables =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('schema_migrations', 'meta')";
+    Ok(statements.query(tables, vec![], |row| row.text(0))?.len() == 2)
+}
+
 fn apply(statements: &mut Statements, migrations: &[Migration]) -> Result<()> {
     statements.run_once(
         "CREATE TABLE IF NOT EXISTS schema_migrations (

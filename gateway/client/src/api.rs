@@ -51,7 +51,11 @@ pub(crate) struct Status {
     /// Bytes of packets in this link.
     pub(crate) inbound_bytes: u64,
     pub(crate) outbound_bytes: u64,
+    /// The key that the gateway proved in the handshake.
+    pub(crate) server_key: Option<String>,
     pub(crate) key_exchange: Option<String>,
+    /// The cipher suite of the link.
+    pub(crate) cipher: Option<String>,
     pub(crate) post_quantum: Option<bool>,
     /// Whether the gateway accepts an expired grant because the controller is away.
     pub(crate) is_in_grace: bool,

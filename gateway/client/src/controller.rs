@@ -8,6 +8,7 @@ use horizon_api::{
     join::JoinString,
     key::SecretKey,
     name::Name,
+    news::CarriedNews,
     token::TokenText,
     wire::{
         ALPN_DEV,
@@ -32,46 +33,65 @@ pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> any
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&link.token);
     let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
-    ask(meeting, &login, &link.host, link.port).await
+    ask_for_grant(meeting, &login, &link.host, link.port).await
 }
 
 /// Asks for the next grant.
 pub(crate) async fn refresh(key: &SecretKey, account: &disk::Account) -> anyhow::Result<disk::Account> {
     let (host, port) = (account.host.as_str(), account.port);
     let meeting = meet_at(key, host, port, &account.pin).await?;
-    ask(meeting, &FromDevice::Refresh, host, port).await
+    ask_for_grant(meeting, &FromDevice::Refresh, host, port).await
+}
+
+/// Asks whom a gateway should keep out that cannot ask itself.
+pub(crate) async fn news(key: &SecretKey, account: &disk::Account) -> anyhow::Result<Vec<CarriedNews>> {
+    let (host, port) = (account.host.as_str(), account.port);
+    let mut meeting = meet_at(key, host, port, &account.pin).await?;
+    meeting.receiver.accept_long_frames();
+    match ask(meeting, &FromDevice::News, host, port).await? {
+        ToDevice::News(parts) => Ok(parts),
+        ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
+        ToDevice::Welcome(_) | ToDevice::Granted(_) => Err(unexpected()).context("ask for news"),
+    }
 }
 
 async fn meet_at(key: &SecretKey, host: &str, port: u16, pin: &Pin) -> anyhow::Result<Meeting> {
     meet(key, ALPN_DEV, Address { host, port }, pin, FromDevice::Hello, |answer| match answer {
         ToDevice::Welcome(welcome) => Some(welcome),
-        ToDevice::Granted(_) | ToDevice::Refused(_) => None,
+        ToDevice::Granted(_) | ToDevice::News(_) | ToDevice::Refused(_) => None,
     })
     .await
 }
 
-async fn ask(
-    mut meeting: Meeting,
+async fn ask_for_grant(
+    meeting: Meeting,
     question: &FromDevice,
     host: &str,
     port: u16,
 ) -> anyhow::Result<disk::Account> {
+    let (pin, delegation) = (meeting.trust.pin(), meeting.delegation.clone());
+    match ask(meeting, question, host, port).await? {
+        ToDevice::Granted(granted) => Ok(account(host, port, pin, delegation, granted)),
+        ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
+        ToDevice::Welcome(_) | ToDevice::News(_) => Err(unexpected()).context("ask for a grant"),
+    }
+}
+
+async fn ask(mut meeting: Meeting, question: &FromDevice, host: &str, port: u16) -> anyhow::Result<ToDevice> {
     let away = |e| {
         Failure::Unreachable(format!(
             "the controller at {host}:{port} left without an answer ({e}); try again"
         ))
     };
     meeting.sender.send(question).await.map_err(away)?;
-    let answer: ToDevice = meeting.receiver.receive_within(PATIENCE).await.map_err(away)?;
-    let (pin, delegation) = (meeting.trust.pin(), meeting.delegation.clone());
+    let answer = meeting.receiver.receive_within(PATIENCE).await.map_err(away)?;
     // The answer is here: how the other end takes the good-bye concerns nobody.
     tokio::spawn(meeting.end("done"));
-    match answer {
-        ToDevice::Granted(granted) => Ok(account(host, port, pin, delegation, granted)),
-        ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
-        ToDevice::Welcome(_) => Err(anyhow::anyhow!("the controller said Welcome twice; upgrade this agent"))
-            .context("ask for a grant"),
-    }
+    Ok(answer)
+}
+
+fn unexpected() -> anyhow::Error {
+    anyhow::anyhow!("the controller answered something else than it was asked; upgrade this agent")
 }
 
 fn account(

@@ -3,6 +3,7 @@
 mod grants;
 mod link;
 mod lookup;
+mod news;
 mod report;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::{join::JoinString, key::SecretKey, name::Name};
+use horizon_api::{join::JoinString, key::SecretKey, name::Name, news::CarriedNews};
 use horizon_dataplane::apply::InterfaceName;
 use horizon_host::{Host, Linux};
 use horizon_link::LinkEvent;
@@ -23,7 +24,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::{grants::Grants, link::RunningLink, lookup::Found};
+use self::{grants::Grants, link::RunningLink, lookup::Found, news::News};
 pub(crate) use self::{link::remembered_host, report::Snapshot};
 use crate::{
     account::Account,
@@ -41,6 +42,8 @@ pub(crate) enum Event {
     LoggedIn { sign_in: u64, outcome: anyhow::Result<disk::Account>, reply: Reply },
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
+    /// The controller said whom the gateway should keep out, or did not.
+    News { outcome: anyhow::Result<Vec<CarriedNews>> },
     /// Names were resolved.
     Found { look_up: u64, found: Found },
 }
@@ -88,6 +91,7 @@ pub(crate) struct EventLoop {
     /// The state that the log told last.
     logged: StateName,
     grants: Grants,
+    news: News,
     link: Option<RunningLink>,
     /// Shards that were started: what an older one still tells is nobody's business.
     links_started: u64,
@@ -115,6 +119,7 @@ impl EventLoop {
             machine: Machine::new(clock::unix_ms()),
             logged: StateName::Disconnected,
             grants: Grants::new(),
+            news: News::default(),
             link: None,
             links_started: 0,
             look_ups: 0,
@@ -145,6 +150,7 @@ impl EventLoop {
         info!(key = %self.parts.key.public(), "agent runs");
         let ended = loop {
             self.refresh_if_due();
+            self.ask_for_news_if_due();
             snapshots.send_replace(self.snapshot());
             let wake = tokio::time::Instant::from_std(self.next_wake());
             let answer = tokio::select! {
@@ -195,6 +201,10 @@ impl EventLoop {
                 self.follow_offer().await;
                 return None;
             }
+            Event::News { outcome } => {
+                self.carry(outcome);
+                return None;
+            }
             Event::Found { look_up, found } => {
                 self.found(look_up, found);
                 return None;
@@ -222,7 +232,12 @@ impl EventLoop {
     fn next_wake(&self) -> Instant {
         let latest = Instant::now() + LOOK_AT_CLOCK_EVERY;
         let refresh = self.account.as_ref().and_then(|account| self.grants.wake(account));
-        [Some(latest), self.machine.poll_timeout(), refresh].into_iter().flatten().min().unwrap_or(latest)
+        let news = self.news.wake(Instant::now());
+        [Some(latest), self.machine.poll_timeout(), refresh, news]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(latest)
     }
 
     /// Says good-bye and leaves the host as it was. What the person wants stays on disk.

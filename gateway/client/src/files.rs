@@ -93,6 +93,7 @@ mod tests {
             server_time_ms: 1,
             features: vec![],
             is_in_grace: false,
+            news_after: None,
         };
         let connection = Connection {
             wish: Some(Wish { server: Some("gw-1".into()), network: None }),

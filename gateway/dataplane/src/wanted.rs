@@ -147,6 +147,7 @@ mod tests {
             server_time_ms: 0,
             features: vec![],
             is_in_grace: false,
+            news_after: None,
         };
 
         let host = device_host(&accept, &tun());

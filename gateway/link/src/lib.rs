@@ -27,6 +27,7 @@ use std::{
 use arc_swap::ArcSwap;
 use horizon_api::{
     key::{PublicKey, SecretKey},
+    news::CarriedNews,
     wire::{
         Refusal,
         link::{Accept, LinkHello},
@@ -34,6 +35,7 @@ use horizon_api::{
 };
 use horizon_dataplane::{forwarder::Forwarder, link::admission::Admission, time_floor::TimeFloor};
 use horizon_host::TunQueue;
+use horizon_node::negotiated::Negotiated;
 use tracing::error;
 
 use self::orders::Orders;
@@ -70,6 +72,8 @@ pub enum Command {
     Dial(Box<Dial>),
     /// Device: the next grant.
     Renew { grant: Vec<u8> },
+    /// Device: what the controller says, for a gateway that cannot ask it.
+    News(Box<CarriedNews>),
     /// Device: end the link.
     HangUp { reason: String },
 }
@@ -93,7 +97,7 @@ pub struct Dial {
 #[derive(Clone, Debug)]
 pub enum LinkEvent {
     /// Device: the gateway accepted.
-    Up { accept: Accept, key_exchange: String },
+    Up { accept: Accept, negotiated: Negotiated },
     /// Device: the terms changed, the link stays.
     Changed(Accept),
     /// Device: the gateway said no.
@@ -104,6 +108,8 @@ pub enum LinkEvent {
     Admitted { device: PublicKey, name: String, remote: SocketAddr },
     /// Gateway: a device was refused, at the start or later.
     Turned { device: PublicKey, remote: SocketAddr, refusal: Refusal },
+    /// Gateway: a device brings news from the controller, which nobody has checked yet.
+    News(Box<CarriedNews>),
     /// Gateway: a device's link ended.
     Left { device: PublicKey, name: String, reason: String },
     /// The interface was removed: the thread goes on without it until it is stopped. An event may be lost:

@@ -14,7 +14,7 @@ use horizon_dataplane::{
     forwarder::{DeviceForwarder, LinkId},
     link::session::{DeviceSession, GatewaySession},
 };
-use horizon_node::{door::Place, key_exchange};
+use horizon_node::{door::Place, negotiated::Negotiated};
 use quinn_proto::{Connection, ConnectionEvent, ConnectionHandle, Transmit};
 
 use crate::control::ControlStream;
@@ -28,7 +28,7 @@ pub(crate) struct Link {
     pub(crate) end: End,
     /// Known when the handshake is done.
     pub(crate) peer: Option<PublicKey>,
-    pub(crate) key_exchange: String,
+    pub(crate) negotiated: Negotiated,
     pub(crate) queue: FairQueue,
     pub(crate) room: Option<Arc<Room>>,
     remote: SocketAddr,
@@ -58,7 +58,7 @@ pub(crate) enum End {
     /// The handshake is not done.
     Handshaking,
     Gateway(Box<GatewaySession>),
-    Device(DeviceSession, Option<DeviceForwarder>),
+    Device(Box<DeviceSession>, Option<DeviceForwarder>),
 }
 
 /// Makes the id of a link: the count of links so far, and the endpoint's small number.
@@ -86,7 +86,7 @@ impl Link {
             control: ControlStream::default(),
             end: End::Handshaking,
             peer: None,
-            key_exchange: String::new(),
+            negotiated: Negotiated::default(),
             queue: FairQueue::new(FairLimits::default(), seed),
             room,
             remote,
@@ -132,13 +132,9 @@ impl Link {
         !self.is_closing && self.blocked.is_none() && self.queue.can_pop(has_room)
     }
 
-    /// Handles an event of the handshake, and keeps the note of its key exchange.
+    /// Handles an event of the handshake, and keeps what was agreed on by it.
     pub(crate) fn shake_hands(&mut self, event: ConnectionEvent) {
-        drop(key_exchange::take_last());
-        self.connection.handle_event(event);
-        if let Some(group) = key_exchange::take_last() {
-            self.key_exchange = group;
-        }
+        self.negotiated.during(|| self.connection.handle_event(event));
     }
 
     pub(crate) fn saw_inbound(&mut self) {

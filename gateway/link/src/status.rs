@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use horizon_api::{key::PublicKey, section::NetworkId};
+use horizon_node::negotiated::Negotiated;
 
 /// All links of a shard, and what it dropped.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,6 @@ pub struct LinkStatus {
     pub rtt_us: u64,
     /// Bytes that a packet of the path may have, as found so far.
     pub path_mtu: u16,
-    pub key_exchange: String,
+    pub negotiated: Negotiated,
     pub is_in_grace: bool,
 }

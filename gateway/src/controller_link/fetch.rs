@@ -31,7 +31,7 @@ impl Fetch {
             }
             ToGateway::Assignment(newer) => Ok(Some(newer)),
             ToGateway::Refused(refusal) => anyhow::bail!("the controller refuses this gateway: {refusal}"),
-            ToGateway::Welcome(_) | ToGateway::Joined { .. } => {
+            ToGateway::Welcome(_) | ToGateway::Joined { .. } | ToGateway::Recall => {
                 anyhow::bail!("the controller begins again in the middle of a session")
             }
         }

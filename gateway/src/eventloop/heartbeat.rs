@@ -57,7 +57,8 @@ fn report_of(link: &LinkStatus) -> LinkReport {
         inbound_bytes: link.inbound_bytes,
         outbound_bytes: link.outbound_bytes,
         rtt_us: link.rtt_us,
-        key_exchange: link.key_exchange.clone(),
+        key_exchange: link.negotiated.key_exchange.clone(),
+        cipher: link.negotiated.cipher.clone(),
         is_in_grace: link.is_in_grace,
     }
 }

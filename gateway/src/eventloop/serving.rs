@@ -76,6 +76,7 @@ impl EventLoop {
                 self.replace_shard().await;
                 self.beat();
             }
+            LinkEvent::News(news) => self.take_news(&news),
             LinkEvent::Admitted { .. }
             | LinkEvent::Turned { .. }
             | LinkEvent::Left { .. }
@@ -159,6 +160,7 @@ impl EventLoop {
             gateway: self.parts.key.public(),
             config,
             has_grace: self.standby.has_grace(),
+            news_after: self.standby.since_ms().map(|_| running.verified.version()),
         };
         Ok(Serving { admission, forwarder, time_floor: self.time_floor })
     }
@@ -202,6 +204,7 @@ fn log_link_event(event: &LinkEvent) {
         | LinkEvent::Changed(_)
         | LinkEvent::Refused(_)
         | LinkEvent::Down { .. }
+        | LinkEvent::News(_)
         | LinkEvent::TunLost => debug!(?event, "link event"),
     }
 }

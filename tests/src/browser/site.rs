@@ -153,6 +153,7 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             | Command::Confirm { .. }
             | Command::Object { .. }
             | Command::MintToken { .. }
+            | Command::Backup { .. }
             | Command::EndTokens { .. } => {}
         }
     }

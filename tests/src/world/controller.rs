@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    sync::{Mutex, PoisonError},
 };
 
 use anyhow::{Context, ensure};
@@ -24,11 +25,13 @@ pub struct Controller {
     manifests: PathBuf,
     data: PathBuf,
     daemon: Option<Daemon>,
+    /// Join strings and links that were asked for: each holds a token.
+    invitations: Mutex<Vec<String>>,
 }
 
 impl Controller {
     pub(super) fn new(namespace: Namespace, manifests: PathBuf, data: PathBuf) -> Self {
-        Self { namespace, manifests, data, daemon: None }
+        Self { namespace, manifests, data, daemon: None, invitations: Mutex::default() }
     }
 
     /// Returns the command that runs it.
@@ -95,7 +98,14 @@ impl Controller {
     /// # Errors
     /// When the controller refuses.
     pub fn invite(&self, kind: &str, name: &str) -> anyhow::Result<String> {
-        Ok(self.verb(&["invite", kind, name])?.success()?.trim().to_owned())
+        let invitation = self.verb(&["invite", kind, name])?.success()?.trim().to_owned();
+        self.invitations.lock().unwrap_or_else(PoisonError::into_inner).push(invitation.clone());
+        Ok(invitation)
+    }
+
+    /// Returns every join string and link that was asked for.
+    pub fn invitations(&self) -> Vec<String> {
+        self.invitations.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// # Errors

@@ -107,6 +107,12 @@ pub fn place(device: &DeviceView) -> String {
     }
 }
 
+/// Returns what secures a device's link: key exchange and cipher suite.
+pub fn suite(device: &DeviceView) -> String {
+    let parts = [device.key_exchange.as_str(), device.cipher.trim_start_matches("TLS13_")];
+    parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join(", ")
+}
+
 /// Returns what all servers carry, received and sent.
 pub fn traffic(servers: &[ServerView]) -> (String, String) {
     let sum = |rate_of: fn(&ServerView) -> f64| servers.iter().map(rate_of).sum::<f64>();

@@ -67,7 +67,7 @@ fn Row(device: RwSignal<DeviceView>) -> impl IntoView {
             <td data-label="Connected to">
                 <span data-testid="place">{text(standing::place)}</span>
                 <span class="under mono" data-testid="key-exchange">
-                    {text(|device| device.key_exchange.clone())}
+                    {text(standing::suite)}
                 </span>
             </td>
             <td data-label="Addresses">

@@ -172,7 +172,8 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Arm { .. }
             | Command::Confirm { .. }
             | Command::MintToken { .. }
-            | Command::EndTokens { .. } => {}
+            | Command::EndTokens { .. }
+            | Command::Backup { .. } => {}
             Command::Object { request, reply } if request.object.name == "bob" => {
                 let _ = reply.send(Err(Refusal::Missing(ApiError::new("NotFound", "there is none", ""))));
             }

@@ -53,7 +53,9 @@ pub(super) fn status(status: &Status) -> String {
         let rtt = status.rtt_ms.map_or_else(|| "not measured yet".to_owned(), |ms| format!("{ms:.1} ms"));
         add("traffic", format!("{} B in, {} B out, rtt {rtt}", status.inbound_bytes, status.outbound_bytes));
         let holds = if status.post_quantum == Some(true) { "post-quantum" } else { "not post-quantum" };
-        add("secured by", format!("{} ({holds})", or_dash(status.key_exchange.as_ref())));
+        let (exchange, cipher) = (or_dash(status.key_exchange.as_ref()), or_dash(status.cipher.as_ref()));
+        add("secured by", format!("{exchange} ({holds}) and {cipher}"));
+        add("server key", or_dash(status.server_key.as_ref()));
     }
     if let Some(error) = &status.last_error {
         add("last error", format!("{} (at {})", error.message, error.at));

@@ -40,7 +40,7 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
                 }
                 let reply = match &message {
                     FromDevice::Hello(_) => ToDevice::Welcome(welcome.clone()),
-                    FromDevice::Login(_) | FromDevice::Refresh => answer(&peer),
+                    FromDevice::Login(_) | FromDevice::Refresh | FromDevice::News => answer(&peer),
                 };
                 heard.lock().expect("held").push(message);
                 sender.send(&reply).await.expect("heard");

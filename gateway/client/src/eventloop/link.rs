@@ -13,7 +13,10 @@ use horizon_dataplane::{
 };
 use horizon_host::{Tun, tun::Offload};
 use horizon_link::{Command, Dial, LinkEvent, Role, ShardHandle, ShardParts};
-use horizon_node::udp::{self, Family};
+use horizon_node::{
+    negotiated::Negotiated,
+    udp::{self, Family},
+};
 use tracing::{debug, info, warn};
 
 use super::{
@@ -36,7 +39,7 @@ pub(super) struct RunningLink {
     number: u64,
     family: Family,
     pub(super) dialed: Option<Target>,
-    pub(super) key_exchange: String,
+    pub(super) negotiated: Negotiated,
     /// The terms as they came, while the controller's offer does not cover all of them.
     unoffered: Option<Accept>,
 }
@@ -174,13 +177,15 @@ impl EventLoop {
             return;
         }
         match event {
-            LinkEvent::Up { accept, key_exchange } => {
+            LinkEvent::Up { accept, negotiated } => {
                 if let Some(link) = &mut self.link {
-                    link.key_exchange = key_exchange;
+                    link.negotiated = negotiated;
                 }
+                self.news.handle_gateway(accept.news_after);
                 self.accepted(accept).await;
             }
             LinkEvent::Changed(accept) => {
+                self.news.handle_gateway(accept.news_after);
                 if let Err(error) = self.configure(accept).await {
                     let reason = format!("{error:#}");
                     warn!(%reason, "the gateway changed the terms of the link, and this host cannot follow");
@@ -190,11 +195,18 @@ impl EventLoop {
             }
             LinkEvent::Refused(refusal) | LinkEvent::Down { refusal: Some(refusal), .. } => {
                 info!(code = ?refusal.code, reason = %refusal, "the gateway says no");
+                self.news.handle_gateway(None);
                 self.machine.handle_refused(&refusal, moment());
             }
-            LinkEvent::Down { refusal: None, reason } => self.lost(&reason),
+            LinkEvent::Down { refusal: None, reason } => {
+                self.news.handle_gateway(None);
+                self.lost(&reason);
+            }
             LinkEvent::TunLost => self.tun_lost(),
-            LinkEvent::Admitted { .. } | LinkEvent::Turned { .. } | LinkEvent::Left { .. } => {
+            LinkEvent::Admitted { .. }
+            | LinkEvent::Turned { .. }
+            | LinkEvent::Left { .. }
+            | LinkEvent::News(_) => {
                 debug!(?event, "an event of gateways only");
             }
         }
@@ -280,7 +292,7 @@ impl EventLoop {
             number,
             family: bound.family,
             dialed: None,
-            key_exchange: String::new(),
+            negotiated: Negotiated::default(),
             unoffered: None,
         });
         Ok(())

@@ -1,7 +1,7 @@
 //! What the agent says of itself: one whole picture after each event.
 
 use horizon_link::LinkStatus;
-use horizon_node::key_exchange;
+use horizon_node::negotiated::Negotiated;
 use jiff::Timestamp;
 
 use super::EventLoop;
@@ -36,7 +36,7 @@ impl EventLoop {
         let accept = self.memory.accept.as_ref().filter(|_| self.link.is_some());
         let up = self.machine.up();
         let running = self.link.as_ref().filter(|_| up.is_some());
-        let key_exchange = running.map(|link| link.key_exchange.clone());
+        let negotiated = running.map(|link| &link.negotiated);
         let grant = self.account.as_ref().map(Account::grant);
         Status {
             state: state.name(),
@@ -52,8 +52,10 @@ impl EventLoop {
             rtt_ms: link.as_ref().map(|link| milliseconds(link.rtt_us)),
             inbound_bytes: link.as_ref().map_or(0, |link| link.inbound_bytes),
             outbound_bytes: link.as_ref().map_or(0, |link| link.outbound_bytes),
-            post_quantum: key_exchange.as_deref().map(key_exchange::is_post_quantum),
-            key_exchange,
+            server_key: up.map(|up| up.key.to_string()),
+            post_quantum: negotiated.map(Negotiated::is_post_quantum),
+            key_exchange: negotiated.map(|negotiated| negotiated.key_exchange.clone()),
+            cipher: negotiated.map(|negotiated| negotiated.cipher.clone()),
             is_in_grace: up.is_some() && accept.is_some_and(|accept| accept.is_in_grace),
             grant_expires_at: grant.map(|grant| moment_ms(grant.expires_at.saturating_mul(1000))),
             controller: self.account.as_ref().map(|account| ControllerStatus {

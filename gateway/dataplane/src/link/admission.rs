@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use horizon_api::{
-    assignment::GatewayConfig,
+    assignment::{GatewayConfig, Version},
     delegation::Trust,
     grant::{GrantCheck, GrantError, UnverifiedGrant, VerifiedGrant},
     key::PublicKey,
@@ -24,6 +24,8 @@ pub struct Admission {
     pub config: GatewayConfig,
     /// Whether expired grants hold for their network's `offlineGrace`: while the controller is away, and a little longer.
     pub has_grace: bool,
+    /// What runs, while the controller is away: whoever brings news of a later one is heard.
+    pub news_after: Option<Version>,
 }
 
 /// Who asks, as the handshake proved it.
@@ -124,6 +126,7 @@ impl Admission {
             server_time_ms: now_ms,
             features: vec![],
             is_in_grace,
+            news_after: self.news_after,
         }
     }
 }
@@ -215,6 +218,7 @@ mod tests {
                 ..GatewayConfig::default()
             },
             has_grace: false,
+            news_after: None,
         }
     }
 

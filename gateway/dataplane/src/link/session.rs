@@ -2,6 +2,7 @@
 
 use horizon_api::{
     key::PublicKey,
+    news::CarriedNews,
     wire::{
         Refusal, RefusalCode,
         link::{Accept, FromDevice, LinkHello, ToDevice},
@@ -38,6 +39,8 @@ pub enum GatewayStep {
     Nothing,
     /// The device is admitted, for the first time or under other terms: send this.
     Admitted(ToDevice),
+    /// The device brings news from the controller, which nobody has checked yet.
+    News(Box<CarriedNews>),
     /// Send this and end the link.
     End(ToDevice, Refusal),
     /// The device leaves.
@@ -64,6 +67,8 @@ impl GatewaySession {
                 hello.grant = grant;
                 self.judge(admission, now_ms)
             }
+            (FromDevice::News(news), Some(_)) if self.admitted.is_some() => GatewayStep::News(Box::new(news)),
+            (FromDevice::News(_), _) => protocol_error("news came before Accept"),
             (FromDevice::Close { reason }, _) => GatewayStep::Left { reason },
             (FromDevice::Hello(_), Some(_)) => protocol_error("Hello came twice"),
             (FromDevice::Renew { .. }, None) => protocol_error("a grant was renewed before Hello"),

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use horizon_node::{
     door::{Crowd, DoorLimits, Place, Turned},
-    key_exchange,
+    negotiated::Negotiated,
 };
 use quinn_proto::{DatagramEvent, Incoming, Transmit};
 
@@ -87,15 +87,14 @@ impl Shard {
     }
 
     fn accept(&mut self, incoming: Incoming, place: Place, response: &mut Vec<u8>) {
-        // A note that an aborted handshake left is not this one's.
-        drop(key_exchange::take_last());
-        match self.endpoint.accept(incoming, self.clock.now, response, self.server.clone()) {
+        let mut negotiated = Negotiated::default();
+        let (now, server) = (self.clock.now, self.server.clone());
+        let accept = || self.endpoint.accept(incoming, now, response, server).map_err(Box::new);
+        match negotiated.during(accept) {
             Ok((handle, connection)) => {
                 let link = self.adopt(handle, connection);
                 link.place = Some(place);
-                if let Some(group) = key_exchange::take_last() {
-                    link.key_exchange = group;
-                }
+                link.negotiated = negotiated;
             }
             Err(error) => {
                 if let Some(transmit) = error.response {

@@ -20,6 +20,7 @@ impl Shard {
                 Order::Do(Command::Serve(serving)) => self.serve(serving),
                 Order::Do(Command::Dial(dial)) => self.dial(*dial),
                 Order::Do(Command::Renew { grant }) => self.tell_uplink(&FromDevice::Renew { grant }),
+                Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
                 Order::Stop(reason) => self.begin_stop(&reason),
             }
@@ -50,7 +51,7 @@ impl Shard {
         match connected {
             Ok((handle, connection)) => {
                 let link = self.adopt(handle, connection);
-                link.end = End::Device(DeviceSession::default(), None);
+                link.end = End::Device(Box::<DeviceSession>::default(), None);
                 self.uplink = Some(link.id);
                 self.hello = Some(FromDevice::Hello(dial.hello));
             }

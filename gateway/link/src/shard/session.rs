@@ -13,7 +13,6 @@ use horizon_dataplane::{
     forwarder::DeviceForwarder,
     link::session::{DeviceStep, GatewaySession, GatewayStep},
 };
-use horizon_node::key_exchange;
 use quinn_proto::{ConnectionHandle, Event};
 
 use super::{JUDGE_AGAIN, JUDGE_PER_TURN, Shard};
@@ -70,7 +69,7 @@ impl Shard {
         link.peer = Some(peer);
         match &link.end {
             End::Handshaking => {
-                let is_post_quantum = key_exchange::is_post_quantum(&link.key_exchange);
+                let is_post_quantum = link.negotiated.is_post_quantum();
                 link.end = End::Gateway(Box::new(GatewaySession::new(peer, is_post_quantum)));
             }
             End::Device(..) => {
@@ -119,6 +118,10 @@ impl Shard {
             GatewayStep::Admitted(message) => {
                 self.admit(link);
                 link.control.send(&mut link.connection, &message)
+            }
+            GatewayStep::News(news) => {
+                self.emit(LinkEvent::News(news));
+                Ok(())
             }
             GatewayStep::End(message, refusal) => {
                 // The word reaches the device with the last flight; the close frame repeats its sentence.
@@ -185,8 +188,8 @@ impl Shard {
                 DeviceStep::Up(accept) => {
                     *forwarder = Some(forwarder_of(&accept));
                     link.since_ms = self.clock.unix_ms;
-                    let key_exchange = link.key_exchange.clone();
-                    self.emit(LinkEvent::Up { accept, key_exchange });
+                    let negotiated = link.negotiated.clone();
+                    self.emit(LinkEvent::Up { accept, negotiated });
                 }
                 DeviceStep::Changed(accept) => {
                     *forwarder = Some(forwarder_of(&accept));
@@ -319,7 +322,7 @@ pub(super) fn status_of(link: &Link) -> Option<LinkStatus> {
         outbound_bytes: link.outbound_bytes,
         rtt_us: u64::try_from(link.connection.rtt().as_micros()).unwrap_or(u64::MAX),
         path_mtu: link.connection.current_mtu(),
-        key_exchange: link.key_exchange.clone(),
+        negotiated: link.negotiated.clone(),
         is_in_grace,
     })
 }

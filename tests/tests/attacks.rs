@@ -1,0 +1,7 @@
+//! Attacks, played against the real programs: each row of the threat table in docs/security.md names its test.
+
+mod attacks {
+    mod links;
+    mod revocation;
+    mod store;
+}
