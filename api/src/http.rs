@@ -18,9 +18,9 @@ pub use control::{
     StatusReport,
 };
 pub use guard::{
-    ApproveRequest, ArmRequest, ArmedView, ChangeKind, Done, EffectView, GatewayWord, HeldPlan, HoldRequest,
-    HoldView, ObjectChange, ObjectReport, ObjectRequest, ObjectView, OwnerKind, Place, PlanAnswer,
-    PlanRequest, ReleaseRequest, StaleView,
+    ApproveDeviceRequest, ApproveRequest, ArmRequest, ArmedView, ChangeKind, Done, EffectView, GatewayWord,
+    HeldPlan, HoldRequest, HoldView, ObjectChange, ObjectReport, ObjectRequest, ObjectView, OwnerKind, Place,
+    PlanAnswer, PlanRequest, ReleaseRequest, StaleView,
 };
 pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};

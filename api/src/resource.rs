@@ -67,7 +67,9 @@ pub use self::{
     key::{KeyParseError, ObjectKey},
     kind::{Kind, UnknownKind},
     metadata::Metadata,
-    network::{AddressPool, Broadcast, Dns, EndToEnd, Lan, LanMode, LanPreset, NetworkSpec, PostQuantum},
+    network::{
+        AddressPool, Broadcast, Dns, EndToEnd, Lan, LanMode, LanPreset, NetworkSpec, NewDevices, PostQuantum,
+    },
     period::{Period, PeriodError},
     personal_key::PersonalKeySpec,
     port_range::{PortRange, PortRangeError},

@@ -23,6 +23,9 @@ pub const ALPN_DEV: &[u8] = b"hzn-dev/1";
 /// Device to gateway.
 pub const ALPN_LINK: &[u8] = b"hzn-link/1";
 
+/// What a device says in its Hello if it knows [`RefusalCode::AwaitingApproval`].
+pub const APPROVAL: &str = "approval";
+
 /// The label of the TLS exporter (RFC 8446 §7.5) that binds evidence to one connection.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-horizon-attest-v1";
 
@@ -91,6 +94,8 @@ pub enum RefusalCode {
     PostQuantumRequired,
     /// The evidence does not fit this connection.
     BadEvidence,
+    /// The device is known, and an admin has not approved it yet: it asks again by itself.
+    AwaitingApproval,
     /// Limits and state.
     Busy,
     NotReady,
@@ -100,7 +105,7 @@ pub enum RefusalCode {
 impl RefusalCode {
     /// Says whether the other end refuses by policy or authority (exit code 3) and not for now only.
     pub fn is_final(self) -> bool {
-        !matches!(self, Self::Busy | Self::NotReady)
+        !matches!(self, Self::AwaitingApproval | Self::Busy | Self::NotReady)
     }
 }
 

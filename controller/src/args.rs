@@ -29,7 +29,7 @@ pub enum Command {
     Kubeconfig(KubeconfigArgs),
     /// Say what a change does to people: what waits for an approval, or what other folders would do.
     Plan(PlanArgs),
-    /// Let a plan pass that waits.
+    /// Let a plan pass that waits, or a device in.
     Approve(ApproveArgs),
     /// Take an object out of force, whoever owns it, until a moment.
     Hold(HoldArgs),
@@ -133,8 +133,9 @@ pub struct PlanArgs {
 
 #[derive(clap::Args)]
 pub struct ApproveArgs {
-    /// The hash of the plan, or its first twelve digits.
-    pub hash: String,
+    /// The hash of the plan, or its first twelve digits; or Device/NAME, or Device/NAMESPACE/NAME.
+    #[arg(value_name = "HASH|DEVICE")]
+    pub what: String,
     #[command(flatten)]
     pub data: DataArgs,
 }
@@ -191,7 +192,7 @@ pub struct StatusArgs {
 pub struct InviteArgs {
     /// Whom to invite.
     pub kind: Invited,
-    /// Name of the Server or User.
+    /// Name of the Server, of the User, or of the RegistrationKey that enrols devices.
     pub name: String,
     #[arg(long, default_value = horizon_api::resource::DEFAULT_NAMESPACE)]
     pub namespace: String,
@@ -259,4 +260,6 @@ pub struct DataArgs {
 pub enum Invited {
     Server,
     User,
+    /// Devices that a RegistrationKey with `role: Device` enrols.
+    Device,
 }

@@ -54,6 +54,9 @@ impl Console {
             Command::Invite { request, reply } => self.pass(|to| Event::Invite(request, to), reply),
             Command::Plan { request, reply } => plans.begin(request, reply),
             Command::Approve { request, reply } => self.pass(|to| Event::Approve(request, to), reply),
+            Command::ApproveDevice { request, reply } => {
+                self.pass(|to| Event::ApproveDevice(request, to), reply);
+            }
             Command::Hold { request, reply } => self.pass(|to| Event::Hold(request, to), reply),
             Command::Release { request, reply } => self.pass(|to| Event::Release(request, to), reply),
             Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply),

@@ -46,12 +46,14 @@ pub enum Event {
     Kept(PublicKey, Kept, oneshot::Sender<()>),
     /// A gateway said something about itself.
     Report(GatewayReport),
-    /// A person's device presents a personal token.
+    /// A device presents a personal token, or one that enrols devices.
     Login(LoginRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks for its next grant.
     Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks whom a gateway should keep out that cannot ask itself.
     News(RefreshRequest, oneshot::Sender<Result<Vec<CarriedNews>, Refusal>>),
+    /// A device leaves.
+    SignOut(SignOutRequest, oneshot::Sender<Result<(), Refusal>>),
     /// Somebody opened a sign-in link that is unknown, used or expired.
     SignInRefused { remote: Option<IpAddr> },
     /// An operator asks for a join string or a link.
@@ -60,6 +62,8 @@ pub enum Event {
     Plan(Vec<ReadFolder>, Answer<http::PlanAnswer>),
     /// An operator lets a plan pass.
     Approve(http::ApproveRequest, Answer<http::Done>),
+    /// An operator lets a device in.
+    ApproveDevice(http::ApproveDeviceRequest, Answer<http::Done>),
     /// An operator takes an object out of force.
     Hold(http::HoldRequest, Answer<http::Done>),
     /// An operator ends a hold.
@@ -120,6 +124,11 @@ pub struct LoginRequest {
 
 pub struct RefreshRequest {
     pub device: PublicKey,
+}
+
+pub struct SignOutRequest {
+    pub device: PublicKey,
+    pub remote: IpAddr,
 }
 
 /// What a gateway's session tells.

@@ -56,9 +56,15 @@ struct Peer {
     exporter: [u8; 32],
     nonce: [u8; 32],
     version: String,
+    /// What it says that it knows.
+    features: Vec<String>,
 }
 
 impl Peer {
+    fn knows(&self, feature: &str) -> bool {
+        self.features.iter().any(|known| known == feature)
+    }
+
     fn address(&self) -> std::net::IpAddr {
         self.connection.remote_address().ip()
     }
@@ -137,7 +143,8 @@ async fn meet(incoming: Incoming, context: &PushContext) -> anyhow::Result<Meeti
         sender.send(&wire::dev::ToDevice::Welcome(welcome)).await?;
     }
     let exporter = quic::exporter(&connection)?;
-    let peer = Peer { connection, key, exporter, nonce, version: hello.version };
+    let Hello { version, features } = hello;
+    let peer = Peer { connection, key, exporter, nonce, version, features };
     Ok(Meeting { is_gateway, peer, sender, receiver })
 }
 

@@ -3,6 +3,7 @@
 //! What was scanned, enrolled or reported goes in; one transaction and one published [`Snapshot`] come out.
 
 mod api_object;
+mod approval;
 mod before;
 mod change;
 mod cluster;
@@ -10,6 +11,7 @@ mod compile;
 mod confirm;
 mod delegation;
 mod enrol;
+mod ephemeral;
 mod fates;
 mod gateways;
 mod grants;
@@ -19,6 +21,7 @@ mod kept;
 mod lacking;
 mod last_seen;
 mod login;
+mod login_key;
 mod news;
 mod plan;
 mod refusal;
@@ -221,6 +224,7 @@ impl Reconciler {
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
             Event::News(request, reply) => drop(reply.send(self.news(&request))),
+            Event::SignOut(request, reply) => drop(reply.send(self.sign_out(&request).await)),
             Event::Invite(request, reply) => {
                 let invited = self.invite(request, &reply).await;
                 drop(reply.send(invited));
@@ -229,6 +233,10 @@ impl Reconciler {
             Event::Object(request, reply) => drop(reply.send(self.object(&request.object))),
             Event::Approve(request, reply) => {
                 let done = self.approve(&request).await;
+                self.answer(reply, done);
+            }
+            Event::ApproveDevice(request, reply) => {
+                let done = self.approve_device(&request).await;
                 self.answer(reply, done);
             }
             Event::Hold(request, reply) => {
@@ -275,6 +283,7 @@ impl Reconciler {
             self.recompile_or_log("time").await;
         }
         self.end_holds().await;
+        self.forget_away().await;
         self.publish_admins();
         self.tell_suppressed().await;
         if self.store.trouble().is_some() {

@@ -64,7 +64,7 @@ pub use key::{IssueOutcome, IssuedKey, TokenUses};
 pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
-pub use revocation::{Revocation, Revoke};
+pub use revocation::{FORGOTTEN, Revocation, Revoke};
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
 pub use use_key::{Named, UseKey, UseOutcome};

@@ -53,6 +53,7 @@ pub async fn invite(args: InviteArgs) -> anyhow::Result<()> {
     let kind = match args.kind {
         Invited::Server => InviteKind::Server,
         Invited::User => InviteKind::User,
+        Invited::Device => InviteKind::Device,
     };
     let request = InviteRequest { kind, namespace: args.namespace, name: args.name };
     let answer: InviteAnswer =
@@ -134,12 +135,20 @@ fn lists(text: &mut String, view: &View) {
         let _ = writeln!(text, "server      {}/{}: {}", server.namespace, server.name, server_text(server));
     }
     for device in &view.devices {
-        let place = device.server.as_ref().map_or("not connected".into(), |server| format!("on {server}"));
+        let place = match &device.server {
+            _ if device.awaits_approval => {
+                format!("waits for `horizon-controller approve {}`", device.key())
+            }
+            Some(server) => format!("on {server}"),
+            None => "not connected".to_owned(),
+        };
         let addresses = device.addresses.join(", ");
         let _ = writeln!(
             text,
             "device      {}/{} of {}: {place}, {addresses}",
-            device.namespace, device.name, device.user
+            device.namespace,
+            device.name,
+            if device.user.is_empty() { "nobody" } else { &device.user }
         );
     }
 }

@@ -91,7 +91,9 @@ async fn sign_in(
     match answer {
         ToDevice::Granted(granted) => Ok(Ok(granted)),
         ToDevice::Refused(refusal) => Ok(Err(refusal)),
-        ToDevice::Welcome(_) | ToDevice::News(_) => anyhow::bail!("the controller answered something else"),
+        ToDevice::Welcome(_) | ToDevice::News(_) | ToDevice::SignedOut => {
+            anyhow::bail!("the controller answered something else")
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use horizon_api::{
     delegation::{Pin, Trust},
     key::SecretKey,
     signed::Signed,
-    wire::{Attestation, Evidence, Hello, Welcome},
+    wire::{APPROVAL, Attestation, Evidence, Hello, Welcome},
 };
 use quinn::{Connection, Endpoint};
 use serde::{Serialize, de::DeserializeOwned};
@@ -70,7 +70,10 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
     let (endpoint, connection) = quic::dial(key, alpn, host, port).await.map_err(away)?;
     let (mut sender, mut receiver) = framed::open(&connection).await?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    sender.send(&hello(Hello { version, features: vec![] })).await.map_err(|e| away(e.into()))?;
+    sender
+        .send(&hello(Hello { version, features: vec![APPROVAL.to_owned()] }))
+        .await
+        .map_err(|e| away(e.into()))?;
     let answer = receiver.receive_within(PATIENCE).await.map_err(|e| away(e.into()))?;
     let welcome = welcome(answer).context("the controller did not say Welcome first")?;
     let trust = check(&welcome, &connection, pin)?;

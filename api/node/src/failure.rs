@@ -2,7 +2,10 @@
 
 use std::{io, net::SocketAddr, process::ExitCode};
 
-use horizon_api::{redact::redacted, wire::Refusal};
+use horizon_api::{
+    redact::redacted,
+    wire::{Refusal, RefusalCode},
+};
 
 /// Why a command failed, by what a script does about it.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +19,9 @@ pub enum Failure {
     /// Exit code 3: refused by policy or authority.
     #[error("{0}")]
     Refused(String),
+    /// Exit code 3: an admin has to approve it first, and then it goes on by itself.
+    #[error("{0}")]
+    Waits(String),
     /// Exit code 4: nobody answers.
     #[error("{0}")]
     Unreachable(String),
@@ -26,7 +32,7 @@ impl Failure {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,
-            Self::Refused(_) => 3,
+            Self::Refused(_) | Self::Waits(_) => 3,
             Self::Unreachable(_) => 4,
         }
     }
@@ -34,7 +40,9 @@ impl Failure {
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        if refusal.code.is_final() {
+        if refusal.code == RefusalCode::AwaitingApproval {
+            Self::Waits(refusal.to_string())
+        } else if refusal.code.is_final() {
             Self::Refused(refusal.to_string())
         } else {
             Self::Unreachable(refusal.to_string())

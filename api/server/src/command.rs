@@ -3,9 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
-    ApiError, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer,
-    InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion,
-    ReleaseRequest, TokenRequest,
+    ApiError, ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest,
+    HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest,
+    PolicyAnswer, PolicyQuestion, ReleaseRequest, TokenRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -40,6 +40,8 @@ pub enum Command {
     Plan { request: PlanRequest, reply: Reply<PlanAnswer> },
     /// Let a plan pass.
     Approve { request: ApproveRequest, reply: Reply<Done> },
+    /// Let a device in that waits.
+    ApproveDevice { request: ApproveDeviceRequest, reply: Reply<Done> },
     /// Take an object out of force until a moment.
     Hold { request: HoldRequest, reply: Reply<Done> },
     /// End a hold.

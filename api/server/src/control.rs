@@ -10,9 +10,9 @@ use axum::{
     routing::{get, post},
 };
 use horizon_api::http::{
-    ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest, InviteAnswer,
-    InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion,
-    ReleaseRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
+    ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest,
+    InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer,
+    PolicyQuestion, ReleaseRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
 };
 
 use crate::{
@@ -36,6 +36,7 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/end-tokens", post(end_tokens))
         .route("/v1/plan", post(plan))
         .route("/v1/approve", post(approve))
+        .route("/v1/approve-device", post(approve_device))
         .route("/v1/hold", post(hold))
         .route("/v1/release", post(release))
         .route("/v1/arm", post(arm))
@@ -117,6 +118,13 @@ async fn approve(
     Input(request): Input<ApproveRequest>,
 ) -> Result<Json<Done>, Failure> {
     ask(&shared.state.commands, Wish::Deed, |reply| Command::Approve { request, reply }).await.map(Json)
+}
+
+async fn approve_device(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<ApproveDeviceRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::ApproveDevice { request, reply }).await.map(Json)
 }
 
 async fn hold(

@@ -33,6 +33,8 @@ pub struct BackupRequest {
 pub enum InviteKind {
     Server,
     User,
+    /// Devices that a RegistrationKey enrols.
+    Device,
 }
 
 /// `POST /v1/invite`.

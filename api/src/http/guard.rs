@@ -116,6 +116,13 @@ pub struct ApproveRequest {
     pub hash: String,
 }
 
+/// `POST /v1/approve-device`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApproveDeviceRequest {
+    pub device: ObjectKey,
+}
+
 /// `POST /v1/hold`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

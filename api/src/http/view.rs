@@ -116,16 +116,20 @@ impl ServerView {
 pub struct DeviceView {
     pub namespace: String,
     pub name: String,
+    /// Empty when it is nobody's.
     pub user: String,
     pub networks: Vec<String>,
     pub addresses: Vec<String>,
+    /// Whether it waits until an admin approves it.
+    #[serde(default)]
+    pub awaits_approval: bool,
     /// The server that carries its link.
     pub server: Option<String>,
     pub connected: bool,
     /// Of its link, while it is up.
     pub rx_bytes: u64,
     pub tx_bytes: u64,
-    /// When a gateway last spoke of its link.
+    /// When it last asked for a grant, or a gateway spoke of its link.
     pub last_seen: Option<u64>,
     /// Its public key; empty until one is bound.
     #[serde(default)]

@@ -55,12 +55,33 @@ pub struct NetworkSpec {
     /// Whether packets between two devices are sealed so that gateways cannot read them.
     #[serde(default)]
     pub e2e: EndToEnd,
+    /// What happens to devices that sign in for the first time. Those that are declared, or were there before, count as
+    /// approved.
+    #[serde(default, skip_serializing_if = "NewDevices::is_admit")]
+    pub new_devices: NewDevices,
     /// Names: what devices of this network are called, and who answers for other names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
     /// What of a real LAN is emulated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lan: Option<Lan>,
+}
+
+/// What happens to devices that sign in for the first time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum NewDevices {
+    /// A key that is good lets them in.
+    #[default]
+    Admit,
+    /// They wait until an admin has approved them, with all their networks.
+    Approve,
+}
+
+impl NewDevices {
+    fn is_admit(&self) -> bool {
+        *self == Self::Admit
+    }
 }
 
 /// Whether packets between two devices are sealed from end to end.

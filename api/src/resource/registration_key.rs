@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Reference, TokenHash, is_false};
 use crate::name::Name;
 
-/// A key with which gateway hosts enrol.
+/// A key with which gateway hosts, or devices without a person in front of them, enrol.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::CustomResource, kube::KubeSchema))]
 #[cfg_attr(
@@ -21,7 +21,7 @@ use crate::name::Name;
         shortname = "hrk",
         category = "horizon",
         selectable = ".spec.role",
-        doc = "A key with which gateway hosts enrol: how often, until when and from where it may be used.",
+        doc = "A key with which gateway hosts or devices enrol: how often, until when and from where it may be used.",
         printcolumn(name = "Role", type_ = "string", json_path = ".spec.role"),
         printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
         printcolumn(
@@ -35,6 +35,8 @@ use crate::name::Name;
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["hash", "generate"])))]
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::reusable_keys_expire()))]
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::only_devices_have_users()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::device_keys_grant_networks()))]
+#[cfg_attr(feature = "crd", x_kube(validation = super::rule::device_keys_say_whose()))]
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::hash_stays()))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistrationKeySpec {
@@ -48,7 +50,7 @@ pub struct RegistrationKeySpec {
     /// The controller makes the token; `horizon-controller invite` shows it once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generate: Option<Generate>,
-    /// How many hosts may enrol with it.
+    /// How many hosts or devices may enrol with it.
     #[serde(default = "max_uses_default")]
     #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 10000)))]
     pub max_uses: u32,
@@ -64,10 +66,10 @@ pub struct RegistrationKeySpec {
     /// What happens to those whom the key has enrolled when it goes or is disabled.
     #[serde(default)]
     pub on_revoke: OnRevoke,
-    /// What it enrols is forgotten when it leaves.
+    /// Devices that it enrols are forgotten when they sign out, or two hours after they were last heard of.
     #[serde(default, skip_serializing_if = "is_false")]
     pub ephemeral: bool,
-    /// What those get whom it enrols.
+    /// What devices get that it enrols.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grants>,
     /// Exists, but enrols nobody. Hosts that are enrolled stay so.
@@ -88,7 +90,7 @@ pub enum OnRevoke {
     Disconnect,
 }
 
-/// What those get whom a registration key enrols.
+/// What devices get that a registration key enrols.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -98,7 +100,7 @@ pub struct Grants {
     #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()])))]
     pub network_refs: Vec<Reference>,
-    /// Whose devices they are. Only with role Device.
+    /// Whose devices they are; nobody's when left out. Only with role Device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_ref: Option<Reference>,
     /// What policies may select them by.

@@ -203,6 +203,34 @@ pub(super) fn only_devices_have_users() -> Rule {
     )
 }
 
+/// A device that goes nowhere is none.
+pub(super) fn device_keys_grant_networks() -> Rule {
+    plain(
+        "self.role != 'Device' || (has(self.grants) && has(self.grants.networkRefs) && size(self.grants.networkRefs) > 0)",
+        "`grants.networkRefs` is required when `role` is `Device`; add `grants: {networkRefs: [{name: …}]}`",
+    )
+    .reason(Reason::FieldValueRequired)
+}
+
+/// What a key enrols for nobody, policies know by tags alone.
+pub(super) fn device_keys_say_whose() -> Rule {
+    plain(
+        "self.role != 'Device' || !has(self.grants) || has(self.grants.userRef) || (has(self.grants.tags) && size(self.grants.tags) > 0)",
+        "`userRef` or `tags` is required when `role` is `Device`, so that policies can select what the key enrols; add one of them",
+    )
+    .field_path(".grants")
+    .reason(Reason::FieldValueRequired)
+}
+
+/// A device of nobody is known by its tags, or to no policy at all.
+pub(super) fn nobodys_devices_have_tags() -> Rule {
+    plain(
+        "has(self.userRef) || (has(self.tags) && size(self.tags) > 0)",
+        "`userRef` is required for a device without tags; add `userRef: {name: …}`, or `tags:` by which policies select it",
+    )
+    .reason(Reason::FieldValueRequired)
+}
+
 /// Somebody who cannot sign in is no admin.
 pub(super) fn can_sign_in() -> Rule {
     plain(

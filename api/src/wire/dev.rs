@@ -21,6 +21,8 @@ pub enum FromDevice {
     Refresh,
     /// A device that the controller knows asks whom a gateway should keep out that cannot ask itself.
     News,
+    /// The device leaves: it was signed out, and will not come back by itself.
+    SignOut,
 }
 
 /// What a controller says to a device.
@@ -31,12 +33,14 @@ pub enum ToDevice {
     /// All of it, in parts.
     News(Vec<CarriedNews>),
     Refused(Refusal),
+    /// It is known that the device has left.
+    SignedOut,
 }
 
-/// A device's first request: let this key in as a device of the token's user.
+/// A device's first request: let this key in as a device of the token's user, or of nobody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
-    /// The whole personal token. Sent only after the delegation was checked.
+    /// The whole token, of a person or one that enrols devices. Sent only after the delegation was checked.
     pub token: TokenText,
     /// What the device calls itself, by default its host name.
     pub device_name: String,

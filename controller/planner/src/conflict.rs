@@ -192,7 +192,8 @@ impl<'a> Claimed<'a> {
     /// Counts the device; whoever has more than allowed keeps them, and gets no other.
     fn device_of_user(&mut self, key: &ObjectKey, member: &Member<'_>) -> Result<(), Box<Problem>> {
         let ResourceSpec::Device(spec) = member.spec else { return Ok(()) };
-        let user = key.sibling(Kind::User, spec.user_ref.name.as_str());
+        let Some(user) = &spec.user_ref else { return Ok(()) };
+        let user = key.sibling(Kind::User, user.name.as_str());
         let Some((most, devices)) = self.devices.get_mut(&user) else { return Ok(()) };
         let is_theirs = member.last_good.is_some_and(
             |committed| matches!(&committed.spec, ResourceSpec::Device(old) if old.user_ref == spec.user_ref),

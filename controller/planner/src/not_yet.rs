@@ -40,15 +40,17 @@ const SERVER: &[Line<ServerSpec>] = &[
 
 const REGISTRATION_KEY: &[Line<RegistrationKeySpec>] = &[
     Line {
-        paths: |spec| one("spec.role", spec.role == RegistrationRole::Device),
-        sentence: "devices enrol with personal keys only, so far",
-    },
-    Line {
         paths: |spec| one("spec.onRevoke", spec.on_revoke != OnRevoke::Keep),
         sentence: "hosts that have enrolled stay enrolled, so far",
     },
-    Line { paths: |spec| one("spec.ephemeral", spec.ephemeral), sentence: "nothing is forgotten yet" },
-    Line { paths: |spec| one("spec.grants", spec.grants.is_some()), sentence: "a join grants nothing yet" },
+    Line {
+        paths: |spec| one("spec.ephemeral", spec.ephemeral && spec.role == RegistrationRole::Server),
+        sentence: "servers that have enrolled are not forgotten",
+    },
+    Line {
+        paths: |spec| one("spec.grants", spec.grants.is_some() && spec.role == RegistrationRole::Server),
+        sentence: "a server gets only what its own manifest says",
+    },
 ];
 
 const PERSONAL_KEY: &[Line<PersonalKeySpec>] = &[

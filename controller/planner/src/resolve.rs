@@ -115,7 +115,7 @@ fn references(key: &ObjectKey, spec: &ResourceSpec) -> Vec<(Path, ObjectKey)> {
             networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).chain(profiles).collect()
         }
         ResourceSpec::Device(spec) => {
-            networks(&spec.network_refs).into_iter().chain([user(&spec.user_ref)]).collect()
+            networks(&spec.network_refs).into_iter().chain(spec.user_ref.as_ref().map(user)).collect()
         }
         ResourceSpec::AccessPolicy(spec) => policy_references(key, spec),
         ResourceSpec::RegistrationKey(spec) => {

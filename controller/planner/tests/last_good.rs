@@ -338,7 +338,7 @@ fn an_edit_waits_for_what_it_names_and_takes_effect_with_it() {
     let bob = "apiVersion: horizon.dev/v1alpha1\nkind: User\nmetadata: {name: bob}\nspec: {}\n";
     let after = memory.apply(&edit.with("bob.yaml", bob));
 
-    assert_eq!(after.effective.devices[&key("Device/laptop")].user, key("User/bob"));
+    assert_eq!(after.effective.devices[&key("Device/laptop")].user, Some(key("User/bob")));
     assert_eq!(codes(&after), Vec::<&str>::new());
 }
 

@@ -1,15 +1,15 @@
-//! One device's session: a login or a refresh, answered with a grant or a refusal.
+//! One device's session: a login, a refresh or a sign-out, answered with what was asked for or a refusal.
 
 use horizon_api::wire::{
-    Attestation, Refusal, RefusalCode,
-    dev::{FromDevice, ToDevice},
+    APPROVAL, Attestation, Refusal, RefusalCode,
+    dev::{FromDevice, Login, ToDevice},
 };
 use horizon_node::framed::{Receiver, Sender};
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::{Peer, PushContext, ask, in_time};
-use crate::event::{Event, LoginRequest, RefreshRequest};
+use crate::event::{Event, LoginRequest, RefreshRequest, SignOutRequest};
 
 pub(super) async fn serve(
     peer: Peer,
@@ -23,7 +23,7 @@ pub(super) async fn serve(
             info!(code = ?refusal.code, "device refused");
             // The sentence may name the person.
             debug!(reason = %refusal, "why the device is refused");
-            ToDevice::Refused(refusal)
+            ToDevice::Refused(readable(refusal, &peer))
         }
     };
     sender.send(&answer).await?;
@@ -31,38 +31,57 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// An agent from before devices could wait reads that as "not now".
+fn readable(refusal: Refusal, peer: &Peer) -> Refusal {
+    let is_unknown = refusal.code == RefusalCode::AwaitingApproval && !peer.knows(APPROVAL);
+    if is_unknown { Refusal { code: RefusalCode::NotReady, ..refusal } } else { refusal }
+}
+
 async fn decide(
     peer: &Peer,
     receiver: &mut Receiver,
     context: &PushContext,
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
-    let (reply, answer) = oneshot::channel();
-    let event = match receiver.receive().await? {
-        FromDevice::Login(login) => {
-            match Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce) {
-                Ok(evidence) => Event::Login(
-                    LoginRequest {
-                        token: login.token,
-                        device_name: login.device_name,
-                        device: peer.key,
-                        remote: peer.address(),
-                        evidence,
-                    },
-                    reply,
-                ),
-                Err(refusal) => return Ok(Err(refusal)),
-            }
+    match receiver.receive().await? {
+        FromDevice::Login(login) => log_in(peer, login, context).await,
+        FromDevice::Refresh => {
+            let (reply, answer) = oneshot::channel();
+            let event = Event::Refresh(RefreshRequest { device: peer.key }, reply);
+            Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
         }
-        FromDevice::Refresh => Event::Refresh(RefreshRequest { device: peer.key }, reply),
         FromDevice::News => {
             let (reply, answer) = oneshot::channel();
             let event = Event::News(RefreshRequest { device: peer.key }, reply);
-            return Ok(ask(context, event, answer).await?.map(ToDevice::News));
+            Ok(ask(context, event, answer).await?.map(ToDevice::News))
+        }
+        FromDevice::SignOut => {
+            let (reply, answer) = oneshot::channel();
+            let request = SignOutRequest { device: peer.key, remote: peer.address() };
+            let left = ask(context, Event::SignOut(request, reply), answer).await?;
+            Ok(left.map(|()| ToDevice::SignedOut))
         }
         FromDevice::Hello(_) => {
-            let refusal = Refusal::new(RefusalCode::Protocol, "Hello came twice", "upgrade the agent");
-            return Ok(Err(refusal));
+            Ok(Err(Refusal::new(RefusalCode::Protocol, "Hello came twice", "upgrade the agent")))
         }
+    }
+}
+
+async fn log_in(
+    peer: &Peer,
+    login: Login,
+    context: &PushContext,
+) -> anyhow::Result<Result<ToDevice, Refusal>> {
+    let evidence = match Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce) {
+        Ok(evidence) => evidence,
+        Err(refusal) => return Ok(Err(refusal)),
     };
-    Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
+    let request = LoginRequest {
+        token: login.token,
+        device_name: login.device_name,
+        device: peer.key,
+        remote: peer.address(),
+        evidence,
+    };
+    let (reply, answer) = oneshot::channel();
+    Ok(ask(context, Event::Login(request, reply), answer).await?.map(ToDevice::Granted))
 }

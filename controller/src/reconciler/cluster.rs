@@ -247,7 +247,11 @@ impl State {
     }
 
     /// Nobody has the manifest of a device that joined, so that nobody but the controller can apply it.
+    /// One that comes and goes by itself stays here.
     fn is_to_be_created(&self, key: &ObjectKey, object: &Committed) -> bool {
+        if matches!(&object.spec, ResourceSpec::Device(spec) if spec.ephemeral) {
+            return false;
+        }
         is_login(&object.owner.source, &object.owner.origin) || self.cluster.kept.contains(key)
     }
 

@@ -119,8 +119,7 @@ impl Reconciler {
         let signed = change.sign(version, &self.identity, revert_at_ms);
         let uids = new_uids(&self.state, &compiled);
         // A change that may be taken back revokes nothing for good.
-        let revoked =
-            if guard.provisional().is_some() { vec![] } else { revocation::revoke(&change.revoked) };
+        let revoked = if guard.provisional().is_some() { vec![] } else { self.state.revoke(&change.revoked) };
         let restored = self.restored();
         let all_uids = Uids { known: &self.state.uids, new: &uids };
         let summary = change.summary();
@@ -142,7 +141,7 @@ impl Reconciler {
             assignments: stored_assignments(&signed, all_uids),
             unassigned: uid_list(&change.unassigned, &self.state.uids),
             revoked,
-            lifted: revocation::revoke(&change.lifted),
+            lifted: revocation::lift(&change.lifted),
             restored: restored.clone(),
             guard: guard.to_stored()?,
             audit: AuditEntry {

@@ -257,7 +257,7 @@ fn check_role(role: RegistrationRole) -> Result<(), Refusal> {
         RegistrationRole::Device => Err(Refusal::new(
             RefusalCode::NoCandidate,
             "this registration key enrols devices, not servers",
-            "use a RegistrationKey with `role: Server`",
+            "run `horizon login` with it on a device, or use a RegistrationKey with `role: Server`",
         )),
     }
 }
@@ -271,6 +271,7 @@ pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
         Standing::Expired => refuse(RefusalCode::KeyExpired, "ask for a new one"),
         Standing::Disabled
         | Standing::Held
+        | Standing::AwaitingApproval
         | Standing::NoUser
         | Standing::UserDisabled
         | Standing::UserHeld

@@ -1,6 +1,7 @@
 //! What the reconciler promises about keys, nodes and a store that refuses, with a real store and no socket.
 
 mod cluster;
+mod devices;
 mod guard;
 mod programmed;
 

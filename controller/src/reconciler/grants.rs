@@ -25,7 +25,9 @@ pub(super) const GRANT_S: i64 = 3600;
 impl Reconciler {
     /// The handshake has proved the device's key; nothing else is needed.
     pub(super) fn refresh(&mut self, request: &RefreshRequest) -> Result<Granted, Refusal> {
-        self.grant(&request.device)
+        let granted = self.grant(&request.device)?;
+        self.state.last_seen.handle_seen(request.device, clock::unix_ms());
+        Ok(granted)
     }
 
     /// Returns the device with this key, if it may connect.
@@ -126,9 +128,26 @@ impl Reconciler {
 
 /// Refuses a device that may not connect.
 pub(super) fn check_standing(device: &EffectiveDevice) -> Result<(), Refusal> {
-    if device.standing == Standing::Active {
-        return Ok(());
+    match device.standing {
+        Standing::Active => Ok(()),
+        Standing::AwaitingApproval => {
+            let message = "this device waits for an admin's approval";
+            let hint = format!(
+                "it goes on by itself once `horizon-controller approve Device/{}` was run",
+                device.identity.device
+            );
+            Err(Refusal::new(RefusalCode::AwaitingApproval, message, hint))
+        }
+        Standing::Disabled
+        | Standing::Held
+        | Standing::Expired
+        | Standing::Exhausted
+        | Standing::NoUser
+        | Standing::UserDisabled
+        | Standing::UserHeld
+        | Standing::UserExpired => {
+            let message = format!("this device may not connect: {}", device.standing.sentence());
+            Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"))
+        }
     }
-    let message = format!("this device may not connect: {}", device.standing.sentence());
-    Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"))
 }

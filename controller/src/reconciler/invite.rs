@@ -5,7 +5,9 @@ use std::sync::Arc;
 use horizon_api::{
     http::{ApiError, InviteAnswer, InviteKind, InviteRequest},
     join::JoinString,
-    resource::{Generate, Kind, ObjectKey, OnRevoke, PersonalKeySpec, Reference, ResourceSpec},
+    resource::{
+        Generate, Kind, ObjectKey, OnRevoke, PersonalKeySpec, Reference, RegistrationRole, ResourceSpec,
+    },
     token::{Token, TokenKind},
 };
 use horizon_api_server::Refusal;
@@ -38,6 +40,7 @@ impl Reconciler {
         match request.kind {
             InviteKind::Server => self.invite_server(&request, reply).await,
             InviteKind::User => self.invite_user(&request, reply).await,
+            InviteKind::Device => self.invite_device(&request, reply).await,
         }
     }
 
@@ -60,22 +63,51 @@ impl Reconciler {
             let hint = "set spec.identity.registrationKeyRef";
             return Err(Refusal::Conflict(ApiError::new("NoKey", message, hint)));
         };
-        let Some(declared) = self.state.compiled.effective.registration_keys.get(&key) else {
-            return Err(self.missing(&key));
+        self.issue_registration(&key, reply).await
+    }
+
+    /// A link for devices that have nobody in front of them.
+    async fn invite_device(
+        &mut self,
+        request: &InviteRequest,
+        reply: &Answer<InviteAnswer>,
+    ) -> Result<InviteAnswer, Refusal> {
+        let key = ObjectKey::new(Kind::RegistrationKey, &request.namespace, &request.name);
+        let role = self.state.compiled.effective.registration_keys.get(&key).map(|declared| declared.role);
+        if role == Some(RegistrationRole::Server) {
+            let message = format!("{key} enrols servers");
+            let hint = "invite the Server that names it, or name a RegistrationKey with `role: Device`";
+            return Err(Refusal::Conflict(ApiError::new("OtherRole", message, hint)));
+        }
+        self.issue_registration(&key, reply).await
+    }
+
+    async fn issue_registration(
+        &mut self,
+        key: &ObjectKey,
+        reply: &Answer<InviteAnswer>,
+    ) -> Result<InviteAnswer, Refusal> {
+        let Some(declared) = self.state.compiled.effective.registration_keys.get(key) else {
+            return Err(self.missing(key));
         };
-        check_usable(&key, declared.standing)?;
+        check_usable(key, declared.standing)?;
+        let role = declared.role;
         if declared.hash.is_some() {
             let message = format!("{key} is declared by its hash: whoever made the hash has the token");
             let hint = "use that token, or declare a key with `generate: {}`";
             return Err(Refusal::Conflict(ApiError::new("DeclaredByHash", message, hint)));
         }
-        if self.is_of_cluster(&key) {
-            return Err(in_secret(&key));
+        if self.is_of_cluster(key) {
+            return Err(in_secret(key));
         }
-        self.issue(&key, TokenKind::Registration, reply).await?.ok_or_else(|| {
+        self.issue(key, TokenKind::Registration, reply).await?.ok_or_else(|| {
             let message = format!("the token of {key} was shown already");
-            let hint =
-                "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
+            let hint = match role {
+                RegistrationRole::Server => {
+                    "declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef"
+                }
+                RegistrationRole::Device => "declare another RegistrationKey with `generate: {}`",
+            };
             Refusal::Conflict(ApiError::new("ShownAlready", message, hint))
         })
     }

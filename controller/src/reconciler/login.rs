@@ -1,16 +1,15 @@
-//! Devices: a personal key signs one in, which binds a declared Device or makes an API-owned one.
+//! Devices: a key of a person, or one for devices, signs one in, which binds a declared Device or makes an API-owned one.
 
 use std::sync::Arc;
 
 use horizon_api::{
     key::PublicKey,
     name::Name,
-    resource::{DeviceSpec, Kind, ObjectKey, Reference, ResourceSpec},
-    token::TokenKind,
+    resource::{DeviceSpec, Kind, NewDevices, ObjectKey, Reference, ResourceSpec},
     wire::{Refusal, RefusalCode, dev::Granted},
 };
 use horizon_node::clock;
-use horizon_planner::{compile::EffectivePersonalKey, manifest::Manifest};
+use horizon_planner::manifest::Manifest;
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
@@ -18,6 +17,7 @@ use super::{
     Reconciler,
     enrol::{self, Found},
     grants,
+    login_key::Terms,
     state::Uid,
 };
 use crate::{
@@ -36,58 +36,46 @@ struct Target {
 impl Reconciler {
     pub(super) async fn login(&mut self, request: LoginRequest) -> Result<Granted, Refusal> {
         self.check_awake()?;
-        let digest = match self.token_digest(request.token.reveal(), TokenKind::Personal) {
-            Ok(digest) => digest,
-            Err(refusal) => return Err(self.refused(refusal, None, request.remote, &request.device).await),
+        let (found, terms) = match self.login_key(request.token.reveal(), request.remote) {
+            Ok(known) => known,
+            Err((refusal, key)) => {
+                return Err(self.refused(refusal, key.as_ref(), request.remote, &request.device).await);
+            }
         };
-        let keys = self.state.compiled.effective.personal_keys.iter();
-        let declared = keys.map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
-        let Some(found) = self.find_key(&digest, declared) else {
-            let refusal = enrol::unknown_key();
-            return Err(self.refused(refusal, None, request.remote, &request.device).await);
-        };
-        let effective = self.state.compiled.effective.personal_keys[&found.key].clone();
-        let target = match self.decide_login(&found, &effective, &request) {
+        let target = match self.decide_login(&found, &terms, &request) {
             Ok(target) => target,
+            // It asks again, as it was told to: that is no news.
+            Err(refusal) if refusal.code == RefusalCode::AwaitingApproval => return Err(refusal),
             Err(refusal) => {
                 return Err(self.refused(refusal, Some(&found.key), request.remote, &request.device).await);
             }
         };
-        let outcome = self.use_for_device(&found, &effective, &target, &request).await?;
+        let outcome = self.use_for_device(&found, &terms, &target, &request).await?;
         self.finish_login(&found, target, &request, outcome).await
     }
 
-    fn decide_login(
-        &self,
-        found: &Found,
-        effective: &EffectivePersonalKey,
-        request: &LoginRequest,
-    ) -> Result<Target, Refusal> {
-        enrol::check_standing(effective.standing)?;
-        enrol::check_source(&effective.source_cidrs, request.remote)?;
-        if let Some(target) = self.known_device(&effective.user, &request.device)? {
+    fn decide_login(&self, found: &Found, terms: &Terms, request: &LoginRequest) -> Result<Target, Refusal> {
+        if let Some(target) = self.known_device(terms.user.as_ref(), &request.device)? {
             return Ok(target);
         }
-        let user = self.state.compiled.effective.users.get(&effective.user);
-        if let Some(user) = user.filter(|user| user.devices >= user.spec.max_devices) {
-            let message = format!("{} has {} devices already", effective.user, user.spec.max_devices);
-            let hint = "raise spec.maxDevices of the user, or remove a Device of theirs from the manifests";
-            return Err(Refusal::new(RefusalCode::TooManyDevices, message, hint));
-        }
-        self.check_networks(found, effective)?;
+        self.check_count(terms)?;
+        self.check_networks(found, terms)?;
         let name: Name = request.device_name.parse().map_err(|e| {
             let message = format!("the device name `{}` {e}", request.device_name.escape_debug());
             Refusal::new(RefusalCode::Protocol, message, "give another with `horizon login LINK --name NAME`")
         })?;
         let wanted = ObjectKey::new(Kind::Device, found.key.namespace.clone(), name.as_str());
         let key = self.free_name(&wanted);
-        let user_ref = effective.user.name.parse().map(|name| Reference { name });
+        let reference = |user: &ObjectKey| user.name.parse().map(|name| Reference { name });
+        let user_ref = terms.user.as_ref().map(reference).transpose();
         let spec = DeviceSpec {
             user_ref: user_ref.map_err(|_| enrol::not_ready())?,
             public_key: Some(request.device),
-            network_refs: effective.networks.iter().map(|name| Reference { name: name.clone() }).collect(),
+            network_refs: terms.networks.iter().map(|name| Reference { name: name.clone() }).collect(),
             addresses: vec![],
-            tags: vec![],
+            tags: terms.tags.clone(),
+            ephemeral: terms.is_ephemeral,
+            approved: !self.must_be_approved(found, terms),
             disabled: false,
         };
         let drafted = self.draft(&key, ResourceSpec::Device(Arc::new(spec)), &found.key.to_string());
@@ -98,10 +86,24 @@ impl Reconciler {
         Ok(Target { key, uid, draft: Some(draft) })
     }
 
+    /// Refuses a device of somebody who has as many as they may.
+    fn check_count(&self, terms: &Terms) -> Result<(), Refusal> {
+        let users = &self.state.compiled.effective.users;
+        let user = terms.user.as_ref().and_then(|key| Some((key, users.get(key)?)));
+        match user.filter(|(_, user)| user.devices >= user.spec.max_devices) {
+            None => Ok(()),
+            Some((key, user)) => {
+                let message = format!("{key} has {} devices already", user.spec.max_devices);
+                let hint =
+                    "raise spec.maxDevices of the user, or remove a Device of theirs from the manifests";
+                Err(Refusal::new(RefusalCode::TooManyDevices, message, hint))
+            }
+        }
+    }
+
     /// Refuses before the key is used when the device could go nowhere with it.
-    fn check_networks(&self, found: &Found, effective: &EffectivePersonalKey) -> Result<(), Refusal> {
-        let mut networks =
-            effective.networks.iter().map(|name| found.key.sibling(Kind::Network, name.as_str()));
+    fn check_networks(&self, found: &Found, terms: &Terms) -> Result<(), Refusal> {
+        let mut networks = terms.networks.iter().map(|name| found.key.sibling(Kind::Network, name.as_str()));
         if networks.any(|network| self.state.compiled.objects.contains_key(&network)) {
             return Ok(());
         }
@@ -109,13 +111,23 @@ impl Reconciler {
         Err(Refusal::new(RefusalCode::NotReady, message, "ask an administrator to declare one"))
     }
 
-    /// Returns the Device that has this public key already, if it is this person's.
-    fn known_device(&self, user: &ObjectKey, device: &PublicKey) -> Result<Option<Target>, Refusal> {
+    /// Says whether any network that a device would be in lets nobody in who is new.
+    fn must_be_approved(&self, found: &Found, terms: &Terms) -> bool {
+        let objects = &self.state.compiled.objects;
+        terms.networks.iter().any(|name| {
+            let network = objects.get(&found.key.sibling(Kind::Network, name.as_str()));
+            let spec = network.map(|network| &network.spec);
+            matches!(spec, Some(ResourceSpec::Network(spec)) if spec.new_devices == NewDevices::Approve)
+        })
+    }
+
+    /// Returns the Device that has this public key already, if it is this person's, or nobody's as this one.
+    fn known_device(&self, user: Option<&ObjectKey>, device: &PublicKey) -> Result<Option<Target>, Refusal> {
         let devices = self.state.compiled.effective.devices.iter();
         let known = devices.clone().find(|(_, known)| known.public_key == Some(*device));
         match known {
             None => Ok(None),
-            Some((key, known)) if known.user == *user => {
+            Some((key, known)) if known.user.as_ref() == user => {
                 grants::check_standing(known)?;
                 let uid = self.state.uids.get(key).cloned().ok_or_else(enrol::not_ready)?;
                 Ok(Some(Target { key: key.clone(), uid, draft: None }))
@@ -131,7 +143,7 @@ impl Reconciler {
     async fn use_for_device(
         &self,
         found: &Found,
-        effective: &EffectivePersonalKey,
+        terms: &Terms,
         target: &Target,
         request: &LoginRequest,
     ) -> Result<UseOutcome, Refusal> {
@@ -144,7 +156,7 @@ impl Reconciler {
         let use_key = UseKey {
             key: Named { uid: key.uid.clone(), name: found.key.to_string() },
             digest: found.digest.clone(),
-            uses_max: effective.max_uses.map(i64::from),
+            uses_max: terms.uses_max.map(i64::from),
             owner: Named { uid: target.uid.uid.clone(), name: target.key.to_string() },
             owner_kind: NodeKind::Device,
             creates,
@@ -168,6 +180,7 @@ impl Reconciler {
             UseOutcome::Bound => {
                 self.state.count_use(&found.digest);
                 if let Some(draft) = target.draft {
+                    self.tell_if_it_waits(&draft, request).await;
                     self.keep(draft, target.uid);
                 }
             }

@@ -52,6 +52,7 @@ impl Reconciler {
         }
     }
 
+    /// Writes a security event down.
     pub(super) async fn record(
         &mut self,
         kind: &str,
@@ -92,6 +93,7 @@ fn severity(code: RefusalCode) -> Severity {
         | RefusalCode::Replaced
         | RefusalCode::PostQuantumRequired
         | RefusalCode::BadEvidence
+        | RefusalCode::AwaitingApproval
         | RefusalCode::Busy
         | RefusalCode::NotReady
         | RefusalCode::Protocol => Severity::Medium,

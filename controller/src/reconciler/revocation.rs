@@ -10,7 +10,7 @@ use horizon_node::clock;
 use horizon_planner::compile::{Compiled, Standing};
 
 use super::state::State;
-use crate::store::Revoke;
+use crate::store::{FORGOTTEN, Revoke};
 
 const GONE: &str = "the device is gone or has another key";
 
@@ -50,7 +50,7 @@ impl State {
     /// Returns what a confirmation revokes for good.
     pub(super) fn confirmed_revocations(&self) -> Vec<Revoke> {
         let devices = keys(&self.compiled, |_| true);
-        revoke(self.held_back().difference(&devices))
+        self.revoke(self.held_back().difference(&devices))
     }
 
     /// Returns the keys whose revocation waits until a change is confirmed.
@@ -59,14 +59,29 @@ impl State {
     }
 }
 
-pub(super) fn revoke<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Vec<Revoke> {
-    let revoke = |key: &PublicKey| Revoke {
+impl State {
+    /// Returns the store's words about keys that are revoked for good.
+    pub(super) fn revoke<'a>(&self, keys: impl IntoIterator<Item = &'a PublicKey>) -> Vec<Revoke> {
+        let ephemeral = self.compiled.effective.devices.values().filter(|device| device.is_ephemeral);
+        let ephemeral: BTreeSet<_> = ephemeral.filter_map(|device| device.public_key).collect();
+        keys.into_iter()
+            .map(|key| word(key, if ephemeral.contains(key) { FORGOTTEN } else { GONE }))
+            .collect()
+    }
+}
+
+/// Returns the store's words about keys of devices that are there again, whatever they were revoked for.
+pub(super) fn lift<'a>(keys: impl IntoIterator<Item = &'a PublicKey>) -> Vec<Revoke> {
+    keys.into_iter().flat_map(|key| [GONE, FORGOTTEN].map(|reason| word(key, reason))).collect()
+}
+
+fn word(key: &PublicKey, reason: &str) -> Revoke {
+    Revoke {
         public_key: key.as_bytes().to_vec(),
         owner: key.to_string(),
-        reason: GONE.to_owned(),
+        reason: reason.to_owned(),
         now: clock::unix_ms(),
-    };
-    keys.into_iter().map(revoke).collect()
+    }
 }
 
 fn is_active(standing: Standing) -> bool {

@@ -9,7 +9,7 @@ use horizon_api::{
     resource::ObjectKey,
     wire::cfg::LinkReport,
 };
-use horizon_planner::compile::{API_SOURCE, EffectiveDevice, EffectiveServer};
+use horizon_planner::compile::{API_SOURCE, EffectiveDevice, EffectiveServer, Standing};
 
 use super::{
     gateways::Gateway,
@@ -184,9 +184,10 @@ fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> Devi
     DeviceView {
         namespace: key.namespace.to_string(),
         name: key.name.to_string(),
-        user: device.user.name.to_string(),
+        user: device.user.as_ref().map(|user| user.name.to_string()).unwrap_or_default(),
         networks: networks.clone().map(|n| n.network.to_string()).collect(),
         addresses: networks.flat_map(|n| n.addresses.iter().map(ToString::to_string)).collect(),
+        awaits_approval: device.standing == Standing::AwaitingApproval,
         server: link.map(|(server, _)| server.name.to_string()),
         connected: link.is_some(),
         rx_bytes: link.map_or(0, |(_, link)| link.inbound_bytes),

@@ -6,6 +6,9 @@ use super::audit::{self, AuditEntry};
 use super::error::Result;
 use super::statement::{Row, Statements};
 
+/// Why the key of an ephemeral device is revoked: a token that is good lets the same device in again.
+pub const FORGOTTEN: &str = "the ephemeral device was forgotten";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
     pub number: i64,

@@ -12,7 +12,7 @@ use super::error::Result;
 use super::event::{self, Event, Severity};
 use super::key::{self, KeyUse};
 use super::object::{self, Object};
-use super::revocation;
+use super::revocation::{self, FORGOTTEN, Revoke};
 use super::statement::Statements;
 
 /// An object, by its uid, with the `Kind/name` that people know it by.
@@ -86,7 +86,8 @@ fn retried(statements: &mut Statements, request: &UseKey) -> Result<Option<Strin
 
 /// Counts the use last, when nothing else can refuse it any more.
 fn refusal(statements: &mut Statements, request: &UseKey) -> Result<Option<UseOutcome>> {
-    if revocation::find(statements, &request.public_key)?.is_some() {
+    let revoked = revocation::find(statements, &request.public_key)?;
+    if revoked.is_some_and(|revoked| revoked.reason != FORGOTTEN) {
         return Ok(Some(UseOutcome::Revoked));
     }
     match binding::of_public_key(statements, &request.public_key)? {
@@ -106,6 +107,13 @@ fn refusal(statements: &mut Statements, request: &UseKey) -> Result<Option<UseOu
 }
 
 fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
+    let forgotten = Revoke {
+        public_key: request.public_key.clone(),
+        owner: request.owner.name.clone(),
+        reason: FORGOTTEN.to_owned(),
+        now: request.now,
+    };
+    revocation::lift(statements, &forgotten)?;
     let key_use = KeyUse {
         digest: &request.digest,
         public_key: &request.public_key,

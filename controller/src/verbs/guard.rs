@@ -5,8 +5,8 @@ use std::{fmt::Write, path::Path};
 use anyhow::Context;
 use horizon_api::{
     http::{
-        ApproveRequest, ArmRequest, ChangeKind, Done, HeldPlan, HoldRequest, ObjectReport, ObjectRequest,
-        PlanAnswer, PlanRequest, ReleaseRequest, View,
+        ApproveDeviceRequest, ApproveRequest, ArmRequest, ChangeKind, Done, HeldPlan, HoldRequest,
+        ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, ReleaseRequest, View,
     },
     problem::printable,
     resource::ObjectKey,
@@ -48,12 +48,17 @@ pub async fn plan(args: PlanArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Lets a plan pass.
+/// Lets a plan pass, or a device in.
 ///
 /// # Errors
-/// When no controller answers, or no such plan waits.
+/// When no controller answers, or nothing of the kind waits.
 pub async fn approve(args: ApproveArgs) -> anyhow::Result<()> {
-    done(&args.data.folder, "/v1/approve", &ApproveRequest { hash: args.hash }).await
+    // No hash has a slash, and every object does.
+    if !args.what.contains('/') {
+        return done(&args.data.folder, "/v1/approve", &ApproveRequest { hash: args.what }).await;
+    }
+    let device = args.what.parse::<ObjectKey>().map_err(|e| Failure::Usage(format!("{}: {e}", args.what)))?;
+    done(&args.data.folder, "/v1/approve-device", &ApproveDeviceRequest { device }).await
 }
 
 /// Holds an object.

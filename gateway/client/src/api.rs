@@ -37,6 +37,9 @@ pub(crate) struct Status {
     pub(crate) message: String,
     /// One sentence: what to do; empty when there is nothing to do.
     pub(crate) hint: String,
+    /// Whether the device is signed in and an admin has to approve it first.
+    #[serde(default)]
+    pub(crate) awaits_approval: bool,
     /// Whether the agent keeps trying until it is told otherwise.
     pub(crate) wants_connection: bool,
     pub(crate) server: Option<String>,

@@ -9,7 +9,6 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
-use horizon_api::token::TokenKind;
 use horizon_node::{failure::Failure, join, local};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
@@ -17,7 +16,6 @@ use tokio::time::Instant;
 use crate::{
     api::{ConnectRequest, LoginRequest, SOCKET, Servers, StateName, Status},
     args::{AskArgs, ConnectArgs, LoginArgs, StatusArgs, Verb},
-    socket::NOT_A_PERSONS_LINK,
 };
 
 /// A link that is not up by then is not waited for any longer; the agent goes on trying.
@@ -53,9 +51,6 @@ pub(crate) async fn ask(verb: Verb) -> anyhow::Result<()> {
 async fn log_in(args: LoginArgs) -> anyhow::Result<()> {
     // A typo is found here, without an agent.
     let link = join::read(&args.link).map_err(|e| Failure::Usage(e.to_string()))?;
-    if link.token.kind() != TokenKind::Personal {
-        return Err(Failure::Usage(NOT_A_PERSONS_LINK.to_owned()).into());
-    }
     let agent = Agent::new(&args.ask);
     let request = LoginRequest { link: link.reveal(), name: args.name.map(String::from) };
     let status: Status = with_progress("asking the controller", agent.post("/v1/login", &request)).await?;

@@ -26,20 +26,39 @@ use crate::disk;
 /// A controller that was met answers within this time: it commits a login to its disk first.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What became of a sign-in.
+#[derive(Debug)]
+pub(crate) enum SignedIn {
+    Granted(disk::Account),
+    /// An admin has to approve the device, for the reason that the controller says.
+    Waits(disk::Home, String),
+}
+
 /// Signs the device in. The token leaves this host only when the controller proved to be the link's.
-pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> anyhow::Result<disk::Account> {
+pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> anyhow::Result<SignedIn> {
     let pin = Pin { root: link.root, epoch: 0 };
     let meeting = meet_at(key, &link.host, link.port, &pin).await?;
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&link.token);
     let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
-    ask_for_grant(meeting, &login, &link.host, link.port).await
+    match ask_for_grant(meeting, &login, &link.host, link.port).await {
+        Ok(account) => Ok(SignedIn::Granted(account)),
+        Err(error) => match error.downcast::<Failure>()? {
+            Failure::Waits(reason) => {
+                Ok(SignedIn::Waits(disk::Home { host: link.host.clone(), port: link.port, pin }, reason))
+            }
+            failure @ (Failure::Failed(_)
+            | Failure::Usage(_)
+            | Failure::Refused(_)
+            | Failure::Unreachable(_)) => Err(failure.into()),
+        },
+    }
 }
 
 /// Asks for the next grant.
-pub(crate) async fn refresh(key: &SecretKey, account: &disk::Account) -> anyhow::Result<disk::Account> {
-    let (host, port) = (account.host.as_str(), account.port);
-    let meeting = meet_at(key, host, port, &account.pin).await?;
+pub(crate) async fn refresh(key: &SecretKey, home: &disk::Home) -> anyhow::Result<disk::Account> {
+    let (host, port) = (home.host.as_str(), home.port);
+    let meeting = meet_at(key, host, port, &home.pin).await?;
     ask_for_grant(meeting, &FromDevice::Refresh, host, port).await
 }
 
@@ -51,14 +70,29 @@ pub(crate) async fn news(key: &SecretKey, account: &disk::Account) -> anyhow::Re
     match ask(meeting, &FromDevice::News, host, port).await? {
         ToDevice::News(parts) => Ok(parts),
         ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
-        ToDevice::Welcome(_) | ToDevice::Granted(_) => Err(unexpected()).context("ask for news"),
+        ToDevice::Welcome(_) | ToDevice::Granted(_) | ToDevice::SignedOut => {
+            Err(unexpected()).context("ask for news")
+        }
+    }
+}
+
+/// Tells the controller that the device leaves. Nothing depends on it but how soon an ephemeral device is forgotten.
+pub(crate) async fn sign_out(key: &SecretKey, home: &disk::Home) -> anyhow::Result<()> {
+    let (host, port) = (home.host.as_str(), home.port);
+    let meeting = meet_at(key, host, port, &home.pin).await?;
+    match ask(meeting, &FromDevice::SignOut, host, port).await? {
+        ToDevice::SignedOut => Ok(()),
+        ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
+        ToDevice::Welcome(_) | ToDevice::Granted(_) | ToDevice::News(_) => {
+            Err(unexpected()).context("sign out")
+        }
     }
 }
 
 async fn meet_at(key: &SecretKey, host: &str, port: u16, pin: &Pin) -> anyhow::Result<Meeting> {
     meet(key, ALPN_DEV, Address { host, port }, pin, FromDevice::Hello, |answer| match answer {
         ToDevice::Welcome(welcome) => Some(welcome),
-        ToDevice::Granted(_) | ToDevice::News(_) | ToDevice::Refused(_) => None,
+        ToDevice::Granted(_) | ToDevice::News(_) | ToDevice::Refused(_) | ToDevice::SignedOut => None,
     })
     .await
 }
@@ -73,7 +107,9 @@ async fn ask_for_grant(
     match ask(meeting, question, host, port).await? {
         ToDevice::Granted(granted) => Ok(account(host, port, pin, delegation, granted)),
         ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
-        ToDevice::Welcome(_) | ToDevice::News(_) => Err(unexpected()).context("ask for a grant"),
+        ToDevice::Welcome(_) | ToDevice::News(_) | ToDevice::SignedOut => {
+            Err(unexpected()).context("ask for a grant")
+        }
     }
 }
 

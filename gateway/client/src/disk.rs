@@ -14,6 +14,14 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 /// The version that is written.
 const VERSION: u32 = 1;
 
+/// `waiting`: the controller that this device signed in at, while an admin has to approve it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Home {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) pin: Pin,
+}
+
 /// `account`: the controller that this device is signed in at, and what it last gave.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Account {
@@ -26,6 +34,12 @@ pub(crate) struct Account {
     pub(crate) granted: Granted,
     /// Unix seconds by this host's clock.
     pub(crate) received_at: i64,
+}
+
+impl Account {
+    pub(crate) fn home(&self) -> Home {
+        Home { host: self.host.clone(), port: self.port, pin: self.pin }
+    }
 }
 
 /// `connection`: what the person wants, and what is worth remembering of links.

@@ -29,6 +29,7 @@ pub(crate) use self::{link::remembered_host, report::Snapshot};
 use crate::{
     account::Account,
     api::{ConnectRequest, StateName},
+    controller::SignedIn,
     disk,
     files::Files,
     state::{Machine, Moment, Order, State, Target},
@@ -39,7 +40,7 @@ pub(crate) enum Event {
     /// A person asked.
     Asked(Request),
     /// The controller answered a login.
-    LoggedIn { sign_in: u64, outcome: anyhow::Result<disk::Account>, reply: Reply },
+    LoggedIn { sign_in: u64, outcome: anyhow::Result<SignedIn>, reply: Reply },
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
     /// The controller said whom the gateway should keep out, or did not.
@@ -86,6 +87,8 @@ pub(crate) struct Parts {
 pub(crate) struct EventLoop {
     parts: Parts,
     account: Option<Account>,
+    /// Where the device waits to be approved; nothing once it has an account.
+    waiting: Option<disk::Home>,
     memory: disk::Connection,
     machine: Machine,
     /// The state that the log told last.
@@ -111,9 +114,15 @@ const REASSERT_EVERY: Duration = Duration::from_secs(10);
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(30);
 
 impl EventLoop {
-    pub(crate) fn new(parts: Parts, account: Option<Account>, memory: disk::Connection) -> Self {
+    pub(crate) fn new(
+        parts: Parts,
+        account: Option<Account>,
+        waiting: Option<disk::Home>,
+        memory: disk::Connection,
+    ) -> Self {
         Self {
             parts,
+            waiting: waiting.filter(|_| account.is_none()),
             account,
             memory,
             machine: Machine::new(clock::unix_ms()),
@@ -188,7 +197,12 @@ impl EventLoop {
                 }
                 Err(error) => (reply, Err(error)),
             },
-            Event::Asked(Request::Logout { reply }) => (reply, self.log_out().await),
+            Event::Asked(Request::Logout { reply }) => {
+                let told = self.tell_sign_out();
+                let outcome = self.log_out().await;
+                self.answer_when_told(told, Answer { reply, outcome });
+                return None;
+            }
             Event::Asked(Request::Connect { request, reply }) => (reply, self.connect(request).await),
             Event::Asked(Request::Disconnect { reply }) => (reply, self.disconnect().await),
             Event::Asked(Request::Refresh { done }) => {
@@ -231,9 +245,8 @@ impl EventLoop {
 
     fn next_wake(&self) -> Instant {
         let latest = Instant::now() + LOOK_AT_CLOCK_EVERY;
-        let refresh = self.account.as_ref().and_then(|account| self.grants.wake(account));
         let news = self.news.wake(Instant::now());
-        [Some(latest), self.machine.poll_timeout(), refresh, news]
+        [Some(latest), self.machine.poll_timeout(), self.refresh_at(), news]
             .into_iter()
             .flatten()
             .min()

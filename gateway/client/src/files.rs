@@ -15,12 +15,17 @@ use crate::disk;
 /// Where the files are.
 pub(crate) struct Files {
     account: PathBuf,
+    waiting: PathBuf,
     connection: PathBuf,
 }
 
 impl Files {
     pub(crate) fn new(data: &DataFolder) -> Self {
-        Self { account: data.file("account"), connection: data.file("connection") }
+        Self {
+            account: data.file("account"),
+            waiting: data.file("waiting"),
+            connection: data.file("connection"),
+        }
     }
 
     /// Returns the sign-in, if there is one.
@@ -34,12 +39,21 @@ impl Files {
 
     /// Forgets the sign-in.
     pub(crate) fn remove_account(&self) -> anyhow::Result<()> {
-        match fs::remove_file(&self.account) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("remove {}", self.account.display()))
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
+        remove(&self.account)
+    }
+
+    /// Returns where the device waits to be approved, if it does.
+    pub(crate) fn waiting(&self) -> anyhow::Result<Option<disk::Home>> {
+        read(&self.waiting)
+    }
+
+    pub(crate) fn store_waiting(&self, home: &disk::Home) -> anyhow::Result<()> {
+        write(&self.waiting, home)
+    }
+
+    /// Forgets that the device waits.
+    pub(crate) fn remove_waiting(&self) -> anyhow::Result<()> {
+        remove(&self.waiting)
     }
 
     /// Returns what is remembered of links.
@@ -49,6 +63,15 @@ impl Files {
 
     pub(crate) fn store_connection(&self, connection: &disk::Connection) -> anyhow::Result<()> {
         write(&self.connection, connection)
+    }
+}
+
+fn remove(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("remove {}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let account = files.account()?.map(|stored| Account::new(stored, &key.public()));
     let account =
         account.transpose().context("check the sign-in; run `horizon login LINK` after removing its file")?;
+    let waiting = files.waiting()?;
     let memory = files.connection()?;
     let mut host = Host::open(data.path(), Linux::connect().context("talk to the kernel")?)?;
     let is_wanted = account.is_some() && memory.wish.is_some();
@@ -42,7 +43,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (link_events, link_inbox) = mpsc::channel(LINK_EVENTS_MAX);
     let parts = Parts { key, files, host, tun: args.tun, events: events.clone(), link_events };
-    let mut event_loop = EventLoop::new(parts, account, memory);
+    let mut event_loop = EventLoop::new(parts, account, waiting, memory);
     let (snapshots, snapshots_seen) = watch::channel(event_loop.snapshot());
     let _socket = socket::serve(&data, events, snapshots_seen)?;
     if is_wanted {

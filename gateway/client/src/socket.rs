@@ -18,7 +18,7 @@ use axum::{
     routing::{get, post},
     serve::Listener,
 };
-use horizon_api::{http::ApiError, join::JoinString, name::Name, token::TokenKind};
+use horizon_api::{http::ApiError, join::JoinString, name::Name};
 use horizon_node::{data_folder::DataFolder, failure::Failure};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
@@ -95,9 +95,6 @@ async fn login(
 ) -> Result<Json<Status>, Refused> {
     let Json(request) = body.map_err(unreadable)?;
     let link: JoinString = request.link.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
-    if link.token.kind() != TokenKind::Personal {
-        return Err(Failure::Usage(NOT_A_PERSONS_LINK.into()).into());
-    }
     let name = match request.name {
         Some(name) => name.parse::<Name>().map_err(|e| Failure::Usage(format!("the device name {e}")))?,
         None => device_name::of_this_host().ok_or_else(|| {
@@ -135,9 +132,6 @@ async fn disconnect(State(agent): State<Agent>) -> Result<Json<Status>, Refused>
 fn unreadable(rejection: JsonRejection) -> Failure {
     Failure::Usage(rejection.body_text())
 }
-
-/// What a link must be for to sign a person's device in.
-pub(crate) const NOT_A_PERSONS_LINK: &str = "this is no link for a person; run `horizon-controller invite user NAME` for one (`hzr_` keys join gateways)";
 
 /// Returns why nothing can be done before a login.
 pub(crate) fn not_signed_in() -> Failure {
@@ -184,6 +178,7 @@ impl IntoResponse for Refused {
         let (status, code) = match failure {
             Some(Failure::Usage(_)) => (StatusCode::BAD_REQUEST, "Usage"),
             Some(Failure::Refused(_)) => (StatusCode::FORBIDDEN, "Refused"),
+            Some(Failure::Waits(_)) => (StatusCode::FORBIDDEN, "AwaitingApproval"),
             Some(Failure::Unreachable(_)) => (StatusCode::SERVICE_UNAVAILABLE, "Unreachable"),
             None if is_choice => (StatusCode::BAD_REQUEST, "Usage"),
             Some(Failure::Failed(_)) | None => (StatusCode::INTERNAL_SERVER_ERROR, "Failed"),

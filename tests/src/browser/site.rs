@@ -154,7 +154,8 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             | Command::Object { .. }
             | Command::MintToken { .. }
             | Command::Backup { .. }
-            | Command::EndTokens { .. } => {}
+            | Command::EndTokens { .. }
+            | Command::ApproveDevice { .. } => {}
         }
     }
 }

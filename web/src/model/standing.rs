@@ -40,7 +40,11 @@ pub fn of_server(server: &ServerView) -> (Tone, &'static str) {
 
 /// Returns the badge of a device.
 pub fn of_device(device: &DeviceView) -> (Tone, &'static str) {
-    if device.connected { (Tone::Good, "Connected") } else { (Tone::Quiet, "Offline") }
+    match device {
+        DeviceView { awaits_approval: true, .. } => (Tone::Bad, "Waits"),
+        DeviceView { connected: true, .. } => (Tone::Good, "Connected"),
+        DeviceView { .. } => (Tone::Quiet, "Offline"),
+    }
 }
 
 /// Returns the badge of a problem.
@@ -97,6 +101,11 @@ pub fn revision(server: &ServerView) -> String {
             format!("{applied_revision} → {desired_revision}")
         }
     }
+}
+
+/// Returns whose a device is.
+pub fn owner(device: &DeviceView) -> String {
+    if device.user.is_empty() { "nobody".to_owned() } else { device.user.clone() }
 }
 
 /// Returns where a device is connected.
@@ -161,6 +170,19 @@ mod tests {
         assert_eq!(badge("Ready", "Unknown"), (Tone::Quiet, "Unknown"));
         assert_eq!(badge("Held", "True"), (Tone::Warning, "Yes"));
         assert_eq!(badge("Stale", "False"), (Tone::Good, "No"));
+    }
+
+    #[test]
+    fn device_that_waits_is_somebodys_business_first() {
+        let mut device = DeviceView::default();
+        let check = |device: &DeviceView, word| assert_eq!(of_device(device).1, word);
+
+        check(&device, "Offline");
+        device.connected = true;
+        check(&device, "Connected");
+        device.awaits_approval = true;
+        check(&device, "Waits");
+        assert_eq!(owner(&device), "nobody");
     }
 
     #[test]

@@ -173,7 +173,8 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             | Command::Confirm { .. }
             | Command::MintToken { .. }
             | Command::EndTokens { .. }
-            | Command::Backup { .. } => {}
+            | Command::Backup { .. }
+            | Command::ApproveDevice { .. } => {}
             Command::Object { request, reply } if request.object.name == "bob" => {
                 let _ = reply.send(Err(Refusal::Missing(ApiError::new("NotFound", "there is none", ""))));
             }

@@ -312,7 +312,7 @@ fn prices_are_those_of_an_api_server() {
         (Kind::Network, "spec.addressPools[]#2", 3_077, 50),
         (Kind::Network, "spec.lan.groups#0", 3_330, 0),
         (Kind::Network, "spec.offlineGrace#0", 8, 0),
-        (Kind::RegistrationKey, "spec#3", 37, 0),
+        (Kind::RegistrationKey, "spec#5", 37, 0),
         (Kind::Server, "spec#1", 143_877, 144_779),
         (Kind::Server, "spec#3", 246_213, 0),
     ];

@@ -10,7 +10,7 @@ use horizon_api::{
     key::PublicKey,
     name::Name,
     resource::{
-        AdminState, DeviceSpec, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec,
+        AdminState, DeviceSpec, Grants, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec,
         RegistrationRole, ResourceSpec, ServerSpec, TokenHash, UserSpec,
     },
     section::{Endpoint, NetworkId},
@@ -60,15 +60,18 @@ pub struct EffectiveUser {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveDevice {
     pub public_key: Option<PublicKey>,
-    pub user: ObjectKey,
+    /// `None` is nobody.
+    pub user: Option<ObjectKey>,
     /// What a grant says.
     pub identity: Identity,
     /// Networks that exist and gave it an address.
     pub networks: Vec<NetworkGrant>,
+    /// It is forgotten when it goes.
+    pub is_ephemeral: bool,
     pub standing: Standing,
 }
 
-/// A RegistrationKey as a join is judged by it.
+/// A RegistrationKey as a join or a device's login is judged by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectiveRegistrationKey {
     pub role: RegistrationRole,
@@ -77,6 +80,9 @@ pub struct EffectiveRegistrationKey {
     pub max_uses: u32,
     /// From everywhere when empty.
     pub source_cidrs: Vec<IpNet>,
+    /// What a device gets that it enrols.
+    pub grants: Grants,
+    pub is_ephemeral: bool,
     pub standing: Standing,
 }
 
@@ -237,13 +243,16 @@ impl Builder<'_> {
     }
 
     fn device(&mut self, key: &ObjectKey, spec: &DeviceSpec) {
-        let user_key = key.sibling(Kind::User, spec.user_ref.name.as_str());
-        let user = self.users.get_mut(&user_key);
+        let user_key = user_of(key, spec.user_ref.as_ref());
+        let user = user_key.as_ref().and_then(|user_key| self.users.get_mut(user_key));
         let groups = user.as_ref().map(|user| user.groups()).unwrap_or_default();
         let user_standing = user.as_ref().map(|user| user.standing);
         if let Some(user) = user {
             user.devices += 1;
         }
+        let own = Standing::of(spec.disabled, None, self.now)
+            .with_hold(self.world.is_held(key))
+            .with_approval(spec.approved);
         let networks = self.networks(key, &spec.network_refs).into_iter().filter_map(|network| {
             let addresses = self.allocations.of(&network, key).to_vec();
             (!addresses.is_empty()).then_some(NetworkGrant { network, addresses })
@@ -252,15 +261,14 @@ impl Builder<'_> {
             public_key: spec.public_key,
             identity: Identity {
                 device: key.name.clone(),
-                user: user_key.name.clone(),
+                user: user_key.as_ref().map(|user_key| user_key.name.clone()).unwrap_or_default(),
                 groups,
                 tags: spec.tags.iter().map(|tag| tag.text().clone()).collect(),
             },
-            user: user_key,
             networks: networks.collect(),
-            standing: Standing::of(spec.disabled, None, self.now)
-                .with_hold(self.world.is_held(key))
-                .under(user_standing),
+            is_ephemeral: spec.ephemeral,
+            standing: if user_key.is_some() { own.under(user_standing) } else { own },
+            user: user_key,
         };
         self.devices.push((key.clone(), device));
     }
@@ -269,11 +277,18 @@ impl Builder<'_> {
         self.expiries.extend(spec.expires_at.map(|end| end.as_second()));
         let standing =
             Standing::of(spec.disabled, spec.expires_at, self.now).with_hold(self.world.is_held(key));
+        let user = user_of(key, spec.grants.as_ref().and_then(|grants| grants.user_ref.as_ref()));
+        let standing = match user {
+            Some(user) => standing.under(self.users.get(&user).map(|user| user.standing)),
+            None => standing,
+        };
         let registration_key = EffectiveRegistrationKey {
             role: spec.role,
             hash: spec.hash.clone(),
             max_uses: spec.max_uses,
             source_cidrs: spec.source_cidrs.clone(),
+            grants: spec.grants.clone().unwrap_or_default(),
+            is_ephemeral: spec.ephemeral,
             standing: self.exhaustible(key, standing, Some(spec.max_uses)),
         };
         self.registration_keys.push((key.clone(), registration_key));
@@ -311,4 +326,8 @@ impl Builder<'_> {
             .filter(|network| self.world.members.contains_key(network) && !self.world.is_held(network));
         existing.map(|network| network_id(&network)).collect::<BTreeSet<_>>().into_iter().collect()
     }
+}
+
+fn user_of(key: &ObjectKey, user: Option<&Reference>) -> Option<ObjectKey> {
+    user.map(|user| key.sibling(Kind::User, user.name.as_str()))
 }

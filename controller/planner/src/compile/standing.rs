@@ -9,6 +9,8 @@ pub enum Standing {
     Disabled,
     /// An admin holds it.
     Held,
+    /// No admin has approved it yet.
+    AwaitingApproval,
     Expired,
     /// Used as often as it may be.
     Exhausted,
@@ -38,6 +40,11 @@ impl Standing {
         if is_held && self == Self::Active { Self::Held } else { self }
     }
 
+    /// Takes into account that an admin lets it in, or has not yet.
+    pub(crate) fn with_approval(self, is_approved: bool) -> Self {
+        if !is_approved && self == Self::Active { Self::AwaitingApproval } else { self }
+    }
+
     /// Takes the standing of the user into account.
     pub(crate) fn under(self, user: Option<Self>) -> Self {
         match (self, user) {
@@ -53,7 +60,12 @@ impl Standing {
     pub(crate) fn is_of_user(self) -> bool {
         match self {
             Self::NoUser | Self::UserDisabled | Self::UserHeld | Self::UserExpired => true,
-            Self::Active | Self::Disabled | Self::Held | Self::Expired | Self::Exhausted => false,
+            Self::Active
+            | Self::Disabled
+            | Self::Held
+            | Self::AwaitingApproval
+            | Self::Expired
+            | Self::Exhausted => false,
         }
     }
 
@@ -63,6 +75,7 @@ impl Standing {
             Self::Active => "Usable",
             Self::Disabled => "Disabled",
             Self::Held => "HoldActive",
+            Self::AwaitingApproval => "AwaitingApproval",
             Self::Expired => "Expired",
             Self::Exhausted => "Exhausted",
             Self::NoUser => "NoUser",
@@ -78,6 +91,7 @@ impl Standing {
             Self::Active => "it may be used",
             Self::Disabled => "it is disabled",
             Self::Held => "an admin holds it",
+            Self::AwaitingApproval => "no admin has approved it yet",
             Self::Expired => "it has expired",
             Self::Exhausted => "it was used as often as it may be",
             Self::NoUser => "its user does not exist",

@@ -246,7 +246,7 @@ impl<'s, 'a> Causes<'s, 'a> {
         let ends = &self.stage.ends[member];
         let parties = ends.parties(Moment::Before).iter().chain(ends.parties(Moment::After));
         let mut users = parties.filter_map(|party| match party.who {
-            Who::Device(identity) => Some(identity.user.clone()),
+            Who::Device(identity) => Some(identity.user.clone()).filter(|user| !user.is_empty()),
             Who::Server(_) | Who::Host => None,
         });
         match (&ends.end, users.next_back()) {

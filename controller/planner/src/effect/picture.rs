@@ -71,13 +71,13 @@ impl Pair<'_> {
     fn blame_for_device(&self, network: &NetworkId, key: &ObjectKey) -> ObjectKey {
         let (before, after) = (self.before.effective.devices.get(key), self.after.effective.devices.get(key));
         let Some(device) = after.or(before) else { return key.clone() };
-        if let Some(changed) = [key, &device.user].into_iter().find(|key| self.differs(key)) {
+        if let Some(changed) = [key].into_iter().chain(&device.user).find(|key| self.differs(key)) {
             return changed.clone();
         }
         match (before.map(|device| device.standing), after.map(|device| device.standing)) {
             (Some(old), Some(new)) if old != new => {
                 let is_users = [old, new].into_iter().any(Standing::is_of_user);
-                if is_users { device.user.clone() } else { key.clone() }
+                device.user.as_ref().filter(|_| is_users).unwrap_or(key).clone()
             }
             (Some(_) | None, Some(_) | None) => {
                 let carriers = [self.before, self.after].into_iter().flat_map(|picture| {

@@ -98,7 +98,8 @@ fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
             }
             EffectiveDevice {
                 public_key: None,
-                user: ObjectKey::new(Kind::User, "default", user.clone()),
+                user: Some(ObjectKey::new(Kind::User, "default", user.clone())),
+                is_ephemeral: false,
                 identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags },
                 networks: vec![NetworkGrant { network: network(), addresses }],
                 standing: if active > 0 { Standing::Active } else { Standing::Disabled },
@@ -309,7 +310,8 @@ fn hours_are_looked_at_while_they_are_closed() {
         let user = SmolStr::new(["a", "b"][number]);
         Some(EffectiveDevice {
             public_key: None,
-            user: ObjectKey::new(Kind::User, "default", user.clone()),
+            user: Some(ObjectKey::new(Kind::User, "default", user.clone())),
+            is_ephemeral: false,
             identity: Identity { device: format_smolstr!("d{number}"), user, ..Identity::default() },
             networks: vec![NetworkGrant {
                 network: network(),

@@ -73,8 +73,12 @@ impl Being<'_> {
 impl<'a> Scene<'a> {
     pub(super) fn device(&self, key: &'a ObjectKey, at: i64) -> Option<End<'a>> {
         let device = self.effective.devices.get(key)?;
-        let (standing, until) = self.standing_at(device.standing, &device.user, at);
-        let label = format!("device {} of {}", device.identity.device, device.identity.user);
+        let (standing, until) = match &device.user {
+            Some(user) => self.standing_at(device.standing, user, at),
+            None => (device.standing, None),
+        };
+        let owner = if device.user.is_some() { device.identity.user.as_str() } else { "nobody" };
+        let label = format!("device {} of {owner}", device.identity.device);
         let off = if standing != Standing::Active {
             Some(format!("{label} cannot connect, because {}", standing.sentence()))
         } else if device.networks.is_empty() {

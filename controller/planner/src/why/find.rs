@@ -95,7 +95,7 @@ impl<'a> Scene<'a> {
     fn user(&self, key: &ObjectKey, at: i64) -> Result<Vec<End<'a>>, ApiError> {
         self.known(key)?;
         let identity = self.identity_of(key).unwrap_or_default();
-        let is_theirs = |device: &EffectiveDevice| device.user == *key;
+        let is_theirs = |device: &EffectiveDevice| device.user.as_ref() == Some(key);
         let imagined = || self.imagined_of_user(key, identity, at);
         Ok(self.devices_or(&key.namespace, is_theirs, at, imagined))
     }

@@ -5,9 +5,15 @@ use std::fmt::Display;
 use crate::api::{Servers, StateName, Status};
 
 pub(super) fn signed_in(status: &Status) -> String {
-    let (user, device) = (or_dash(status.user.as_ref()), or_dash(status.device.as_ref()));
+    if status.awaits_approval {
+        return format!("{}: {}\n", status.message, "it signs in by itself once it is approved");
+    }
+    let device = or_dash(status.device.as_ref());
     let next = if status.wants_connection { "" } else { "connect with `horizon connect`\n" };
-    format!("signed in as user {user}, this device is {device}\n{next}")
+    match &status.user {
+        Some(user) => format!("signed in as user {user}, this device is {device}\n{next}"),
+        None => format!("signed in as device {device} of nobody\n{next}"),
+    }
 }
 
 pub(super) fn connected(status: &Status) -> String {
@@ -27,10 +33,12 @@ pub(super) fn status(status: &Status) -> String {
     }
     match (&status.user, &status.device) {
         (Some(user), Some(device)) => add("signed in", format!("user {user}, device {device}")),
-        (_, None) | (None, _) => add("signed in", "no".to_owned()),
+        (None, Some(device)) => add("signed in", format!("device {device} of nobody")),
+        (_, None) => add("signed in", "no".to_owned()),
     }
     if let Some(controller) = &status.controller {
         let reach = match (controller.is_reachable, &controller.refusal) {
+            (_, Some(refusal)) if status.awaits_approval => refusal.clone(),
             (_, Some(refusal)) => format!("refuses this device: {refusal}"),
             (Some(true), None) => "there".to_owned(),
             (Some(false), None) => "away".to_owned(),

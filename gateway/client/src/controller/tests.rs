@@ -40,7 +40,9 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
                 }
                 let reply = match &message {
                     FromDevice::Hello(_) => ToDevice::Welcome(welcome.clone()),
-                    FromDevice::Login(_) | FromDevice::Refresh | FromDevice::News => answer(&peer),
+                    FromDevice::Login(_) | FromDevice::Refresh | FromDevice::News | FromDevice::SignOut => {
+                        answer(&peer)
+                    }
                 };
                 heard.lock().expect("held").push(message);
                 sender.send(&reply).await.expect("heard");
@@ -67,8 +69,9 @@ fn name() -> Name {
 async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
     let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
 
-    let account = login(&key(9), &link(played.port, 1), name()).await.expect("signed in");
-    let next = refresh(&key(9), &account).await.expect("refreshed");
+    let signed_in = login(&key(9), &link(played.port, 1), name()).await.expect("signed in");
+    let SignedIn::Granted(account) = signed_in else { panic!("{signed_in:?}") };
+    let next = refresh(&key(9), &account.home()).await.expect("refreshed");
 
     assert_eq!(account.pin.epoch, 3);
     let account = Account::new(next, &key(9).public()).expect("valid");
@@ -84,6 +87,21 @@ async fn an_impostor_gets_no_token() {
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
     let said = played.said.lock().expect("held");
     assert!(said.iter().all(|message| matches!(message, FromDevice::Hello(_))), "{said:?}");
+}
+
+#[tokio::test]
+async fn who_must_be_approved_waits_at_that_controller_and_is_told_why() {
+    let played = play(|_| {
+        ToDevice::Refused(Refusal::new(RefusalCode::AwaitingApproval, "an admin has to say yes", "wait"))
+    });
+
+    let waits = login(&key(9), &link(played.port, 1), name()).await.expect("no failure");
+    let SignedIn::Waits(home, reason) = waits else { panic!("{waits:?}") };
+    let still = refresh(&key(9), &home).await.expect_err("not approved");
+
+    assert_eq!((home.port, home.pin.root), (played.port, link(played.port, 1).root));
+    assert!(reason.contains("say yes"), "{reason}");
+    assert!(matches!(still.downcast_ref(), Some(Failure::Waits(_))), "{still:#}");
 }
 
 #[tokio::test]

@@ -8,11 +8,15 @@ use std::{
 use horizon_api::{join::JoinString, name::Name};
 use horizon_link::Command;
 use horizon_node::{backoff::Backoff, clock, failure::Failure, random};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinHandle};
 use tracing::{info, warn};
 
-use super::{Event, EventLoop, Reply};
-use crate::{account::Account, controller, disk};
+use super::{Answer, Event, EventLoop, Reply, moment};
+use crate::{
+    account::Account,
+    controller::{self, SignedIn},
+    disk,
+};
 
 /// What is known of the controller, and of the question that is under way.
 pub(super) struct Grants {
@@ -23,6 +27,7 @@ pub(super) struct Grants {
     is_hurried: bool,
     not_before: Instant,
     retry: Backoff,
+    approval_retry: Backoff,
     /// Who wants to know when the answer is here.
     waiting: Vec<oneshot::Sender<()>>,
     /// Whether it answered when it was last asked.
@@ -33,10 +38,14 @@ pub(super) struct Grants {
 
 /// While the controller is away.
 const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+/// While an admin has to approve the device: whoever does so expects it soon.
+const APPROVAL_RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(20));
 /// After a refusal, which only an operator changes.
 const AFTER_REFUSAL: Duration = Duration::from_secs(300);
 /// No grant is so short that asking more often helps.
 const AFTER_GRANT: Duration = Duration::from_secs(1);
+/// A controller that is away is not waited for to sign out.
+const SIGN_OUT_PATIENCE: Duration = Duration::from_secs(3);
 /// Commands that ask for fresh news, a handful at once.
 const WAITING_MAX: usize = 64;
 
@@ -48,16 +57,17 @@ impl Grants {
             is_hurried: false,
             not_before: Instant::now(),
             retry: RETRY,
+            approval_retry: APPROVAL_RETRY,
             waiting: Vec::new(),
             is_reachable: None,
             refusal: None,
         }
     }
 
-    /// Returns when the next question is due.
-    pub(super) fn wake(&self, account: &Account) -> Option<Instant> {
-        let half_life_s = u64::try_from(account.refresh_in_s(clock::unix_s())).unwrap_or(0);
-        let in_s = if self.is_hurried { 0 } else { half_life_s };
+    /// Returns when the next question is due; a device without an account asks as soon as it may.
+    fn wake(&self, account: Option<&Account>) -> Option<Instant> {
+        let half_life_s = account.map_or(0, |account| account.refresh_in_s(clock::unix_s()));
+        let in_s = if self.is_hurried { 0 } else { u64::try_from(half_life_s).unwrap_or(0) };
         let due = Instant::now() + Duration::from_secs(in_s);
         (!self.is_asking).then_some(due.max(self.not_before))
     }
@@ -75,6 +85,13 @@ impl Grants {
         let text =
             "another login or a logout came before the controller's answer; run `horizon login LINK` again";
         Err(Failure::Failed(text.into()))
+    }
+
+    /// The controller is there, and an admin has to say yes.
+    fn wait_for_approval(&mut self, reason: String) {
+        self.is_reachable = Some(true);
+        self.refusal = Some(reason);
+        self.not_before = Instant::now() + self.approval_retry.next(u32::from_le_bytes(random::bytes()));
     }
 
     fn begin_sign_in(&mut self) {
@@ -109,37 +126,88 @@ impl EventLoop {
     pub(super) fn logged_in(
         &mut self,
         sign_in: u64,
-        outcome: anyhow::Result<disk::Account>,
+        outcome: anyhow::Result<SignedIn>,
     ) -> anyhow::Result<()> {
         self.grants.check(sign_in)?;
-        let account = Account::new(outcome?, &self.parts.key.public())?;
-        self.parts.files.store_account(account.stored())?;
-        info!(controller = %account.stored().host, "signed in");
-        self.grants.begin_sign_in();
-        self.take(account);
+        match outcome? {
+            SignedIn::Granted(stored) => {
+                let account = Account::new(stored, &self.parts.key.public())?;
+                self.parts.files.store_account(account.stored())?;
+                info!(controller = %account.stored().host, "signed in");
+                self.grants.begin_sign_in();
+                self.take(account);
+            }
+            SignedIn::Waits(home, reason) => {
+                info!(controller = %home.host, "an admin has to approve this device");
+                self.grants.begin_sign_in();
+                self.grants.wait_for_approval(reason);
+                // With an account, it is asked on by that.
+                if self.account.is_none() {
+                    self.parts.files.store_waiting(&home)?;
+                    self.waiting = Some(home);
+                }
+            }
+        }
         Ok(())
+    }
+
+    /// Begins to tell the controller that this device leaves.
+    pub(super) fn tell_sign_out(&self) -> Option<JoinHandle<()>> {
+        let home = self.home()?;
+        let key = Arc::clone(&self.parts.key);
+        Some(tokio::spawn(async move {
+            let told = tokio::time::timeout(SIGN_OUT_PATIENCE, controller::sign_out(&key, &home)).await;
+            let reason = match told {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(_) => "it was too slow".to_owned(),
+            };
+            warn!(%reason, "the controller was not told of the sign-out");
+        }))
     }
 
     pub(super) async fn log_out(&mut self) -> anyhow::Result<()> {
         let disconnected = self.disconnect().await;
         self.memory = disk::Connection::default();
         self.parts.files.store_connection(&self.memory)?;
+        self.parts.files.remove_waiting()?;
         self.parts.files.remove_account()?;
         self.account = None;
+        self.waiting = None;
         self.grants.begin_sign_in();
         info!("signed out");
         disconnected
     }
 
+    /// Answers when the controller knows, too: whoever signs out may switch the host off next.
+    pub(super) fn answer_when_told(&self, told: Option<JoinHandle<()>>, answer: Answer) {
+        tokio::spawn(async move {
+            if let Some(told) = told {
+                drop(told.await);
+            }
+            drop(answer.reply.send(answer.outcome));
+        });
+    }
+
+    /// Returns where this device is signed in, or waits to be.
+    pub(super) fn home(&self) -> Option<disk::Home> {
+        self.account.as_ref().map(|account| account.stored().home()).or_else(|| self.waiting.clone())
+    }
+
+    /// Returns when the controller is to be asked next.
+    pub(super) fn refresh_at(&self) -> Option<Instant> {
+        let account = self.account.as_ref();
+        (account.is_some() || self.waiting.is_some()).then(|| self.grants.wake(account)).flatten()
+    }
+
     pub(super) fn refresh_if_due(&mut self) {
-        let wake = self.account.as_ref().and_then(|account| self.grants.wake(account));
-        if wake.is_some_and(|at| at <= Instant::now()) {
+        if self.refresh_at().is_some_and(|at| at <= Instant::now()) {
             self.refresh();
         }
     }
 
     pub(super) fn refresh_for(&mut self, done: oneshot::Sender<()>) {
-        if self.account.is_some() && self.grants.waiting.len() < WAITING_MAX {
+        if self.home().is_some() && self.grants.waiting.len() < WAITING_MAX {
             self.grants.waiting.push(done);
             self.refresh();
         }
@@ -147,13 +215,13 @@ impl EventLoop {
 
     /// Asks the controller, unless it is being asked.
     pub(super) fn refresh(&mut self) {
-        let Some(account) = self.account.as_ref().filter(|_| !self.grants.is_asking) else { return };
+        let Some(home) = self.home().filter(|_| !self.grants.is_asking) else { return };
         self.grants.is_asking = true;
         self.grants.is_hurried = false;
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
-        let (stored, sign_in) = (account.stored().clone(), self.grants.sign_in);
+        let sign_in = self.grants.sign_in;
         tokio::spawn(async move {
-            let outcome = controller::refresh(&key, &stored).await;
+            let outcome = controller::refresh(&key, &home).await;
             drop(events.send(Event::Refreshed { sign_in, outcome }).await);
         });
     }
@@ -167,6 +235,7 @@ impl EventLoop {
         match checked {
             Ok(account) => {
                 self.grants.retry.reset();
+                self.grants.approval_retry.reset();
                 self.grants.not_before = Instant::now() + AFTER_GRANT;
                 self.store_or_warn(&account);
                 self.take(account);
@@ -182,6 +251,10 @@ impl EventLoop {
     fn not_refreshed(&mut self, error: &anyhow::Error) {
         let reason = format!("{error:#}");
         let refused = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
+        if let Some(Failure::Waits(_)) = refused {
+            self.grants.wait_for_approval(reason);
+            return;
+        }
         if let Some(Failure::Refused(_)) = refused {
             warn!(%reason, "the controller gives no grant");
             self.grants.is_reachable = Some(true);
@@ -216,6 +289,20 @@ impl EventLoop {
         }
         self.account = Some(account);
         self.machine.handle_granted();
+        if self.waiting.take().is_some() {
+            self.approved();
+        }
+    }
+
+    /// An admin let the device in: what was wanted meanwhile is done.
+    fn approved(&mut self) {
+        info!("this device was approved");
+        if let Err(error) = self.parts.files.remove_waiting() {
+            warn!(reason = %format!("{error:#}"), "the next start asks once more");
+        }
+        if self.memory.wish.is_some() && !self.machine.wants_connection() {
+            self.machine.handle_connect(moment());
+        }
     }
 }
 

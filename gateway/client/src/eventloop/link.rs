@@ -14,6 +14,7 @@ use horizon_dataplane::{
 use horizon_host::{Tun, tun::Offload};
 use horizon_link::{Command, Dial, LinkEvent, Role, ShardHandle, ShardParts};
 use horizon_node::{
+    failure::Failure,
     negotiated::Negotiated,
     udp::{self, Family},
 };
@@ -61,6 +62,9 @@ pub(crate) fn remembered_host(accept: Option<&Accept>, tun: &InterfaceName) -> H
 impl EventLoop {
     pub(super) async fn connect(&mut self, request: ConnectRequest) -> anyhow::Result<()> {
         let wish = Wish { server: request.server, network: request.network };
+        if self.waiting.is_some() {
+            return self.connect_when_approved(wish);
+        }
         let candidates = self.candidates(&wish)?;
         let is_there = self
             .machine
@@ -83,6 +87,14 @@ impl EventLoop {
         }
         self.machine.handle_connect(moment());
         Ok(())
+    }
+
+    /// Nothing can be made yet, but what is wanted is known.
+    fn connect_when_approved(&mut self, wish: Wish) -> anyhow::Result<()> {
+        self.memory.wish = Some(wish);
+        self.parts.files.store_connection(&self.memory)?;
+        let text = "this device waits for an admin's approval; it connects by itself once it is approved";
+        Err(Failure::Waits(text.into()).into())
     }
 
     /// This host cannot have another link: what was wanted before is wanted again, and made again.

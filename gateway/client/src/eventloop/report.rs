@@ -9,6 +9,7 @@ use crate::{
     account::Account,
     api::{ControllerStatus, KeyStorage, LastError, Server, Servers, Status},
     choice,
+    state::Problem,
 };
 
 /// The newest picture: what the socket answers with.
@@ -38,12 +39,24 @@ impl EventLoop {
         let running = self.link.as_ref().filter(|_| up.is_some());
         let negotiated = running.map(|link| &link.negotiated);
         let grant = self.account.as_ref().map(Account::grant);
+        let said = if self.waiting.is_some() {
+            Problem::new(
+                "this device waits for an admin's approval",
+                "wait: it signs in by itself once it is approved",
+            )
+        } else if self.account.is_none() {
+            Problem { hint: "run `horizon login LINK`".to_owned(), ..said }
+        } else {
+            said
+        };
         Status {
             state: state.name(),
             since: moment_ms(self.machine.since_ms()),
             message: said.message,
-            hint: if self.account.is_none() { "run `horizon login LINK`".to_owned() } else { said.hint },
-            wants_connection: self.machine.wants_connection(),
+            hint: said.hint,
+            awaits_approval: self.waiting.is_some(),
+            wants_connection: self.machine.wants_connection()
+                || (self.waiting.is_some() && self.memory.wish.is_some()),
             server: up.map(|up| up.server.clone()),
             network: accept.map(|accept| accept.network.clone()),
             gateway: accept.map(|accept| accept.gateway.clone()).unwrap_or_default(),
@@ -58,12 +71,12 @@ impl EventLoop {
             cipher: negotiated.map(|negotiated| negotiated.cipher.clone()),
             is_in_grace: up.is_some() && accept.is_some_and(|accept| accept.is_in_grace),
             grant_expires_at: grant.map(|grant| moment_ms(grant.expires_at.saturating_mul(1000))),
-            controller: self.account.as_ref().map(|account| ControllerStatus {
-                address: format!("{}:{}", account.stored().host, account.stored().port),
+            controller: self.home().map(|home| ControllerStatus {
+                address: format!("{}:{}", home.host, home.port),
                 is_reachable: self.grants.is_reachable,
                 refusal: self.grants.refusal.clone(),
             }),
-            user: grant.map(|grant| grant.identity.user.to_string()),
+            user: grant.map(|grant| grant.identity.user.to_string()).filter(|user| !user.is_empty()),
             device: grant.map(|grant| grant.identity.device.to_string()),
             key: self.parts.key.public().to_string(),
             key_storage: KeyStorage::File,
