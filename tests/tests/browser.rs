@@ -90,6 +90,7 @@ fn servers() -> Vec<ServerView> {
 
 fn devices() -> Vec<DeviceView> {
     let connected = DeviceView {
+        awaits_approval: false,
         namespace: "default".into(),
         name: "alice-laptop".into(),
         user: "alice".into(),
