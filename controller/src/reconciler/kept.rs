@@ -11,7 +11,7 @@ use horizon_planner::hold::Hold;
 use serde_json::json;
 use tracing::{info, warn};
 
-use super::{Reconciler, revocation, state::State, verb::HOLD_MAX_S};
+use super::{Reconciler, state::State, verb::HOLD_MAX_S};
 use crate::store::{AuditEntry, Severity};
 
 /// Who holds what a restored store would let in.
@@ -71,7 +71,7 @@ impl Reconciler {
         let guard = self.state.guard.to_stored().map_err(|error| {
             crate::store::StoreError::Misuse(format!("the guard cannot be written: {error:#}"))
         })?;
-        self.store.set_guard(guard, revocation::revoke(&forgotten.revoke), vec![]).await?;
+        self.store.set_guard(guard, self.state.revoke(&forgotten.revoke), vec![]).await?;
         self.state.facts.revoked.extend(forgotten.revoke);
         for key in forgotten.hold {
             let hold = Hold {
