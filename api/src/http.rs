@@ -10,6 +10,7 @@ mod live;
 mod policy;
 mod session;
 mod token;
+mod trust;
 mod view;
 
 pub use check::{CheckAnswer, CheckedObject};
@@ -26,6 +27,9 @@ pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
 pub use token::{EndTokensRequest, TokenAnswer, TokenRequest};
+pub use trust::{
+    AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TrustView,
+};
 pub use view::{
     DeviceView, EventSeverity, EventView, LackingView, RevocationsView, ServerView, SourceView, View,
 };

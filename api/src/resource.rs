@@ -75,7 +75,10 @@ pub use self::{
     port_range::{PortRange, PortRangeError},
     reference::Reference,
     registration_key::{Generate, Grants, OnRevoke, RegistrationKeySpec, RegistrationRole},
-    server::{AdminState, Capacity, Endpoint, Exit, LanInterface, ServerIdentity, ServerSpec, SubnetRoute},
+    server::{
+        AdminState, Capacity, Endpoint, Exit, LanInterface, OnSuspicion, ServerIdentity, ServerSpec,
+        SubnetRoute, Verification,
+    },
     status::Status,
     texts::Texts,
     token_hash::{TokenHash, TokenHashError},

@@ -119,6 +119,12 @@ pub struct Evidence {
     pub binary_hash: String,
     /// BLAKE3 of the machine id under the controller's root, hex: the same host, not traceable elsewhere.
     pub machine: String,
+    /// BLAKE3 of what firmware, processor and network cards say of themselves, under the controller's root, hex.
+    #[serde(default)]
+    pub hardware: String,
+    /// The kernel's name of this boot of the host.
+    #[serde(default)]
+    pub host_boot: String,
 }
 
 /// Evidence bound to one connection and one nonce: what a joining node signs with its own key.

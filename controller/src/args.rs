@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// The default is this host's name and the port of `--quic`.
     #[arg(long, env = "HORIZON_ADVERTISE")]
     pub advertise: Option<String>,
+    /// How often each gateway must prove its key anew, on average: each time after a random while.
+    #[arg(long, env = "HORIZON_CHALLENGE_EVERY", default_value = "40s")]
+    pub challenge_every: Period,
 }
 
 #[derive(clap::Args)]

@@ -19,6 +19,7 @@ use horizon_api::{
     },
 };
 use horizon_planner::manifest::Parsed;
+use horizon_trust::{challenge::Verification, server::Arrival};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -136,14 +137,26 @@ pub struct GatewayReport {
     pub gateway: PublicKey,
     /// Names the connection: the end of an old one must not hide a new one.
     pub session: usize,
+    /// From where it speaks now.
+    pub remote: IpAddr,
     pub at_ms: i64,
     pub kind: ReportKind,
 }
 
 pub enum ReportKind {
-    Connected { version: String },
+    Connected {
+        version: String,
+        arrival: Box<Arrival>,
+    },
     Disconnected,
-    Ack { version: Version, assignment: ContentHash },
+    /// It moved to where its Server may not be, and is sent away.
+    OutsideRanges,
+    /// A challenge is over.
+    Challenged(Verification),
+    Ack {
+        version: Version,
+        assignment: ContentHash,
+    },
     Nack(Nack),
     Heartbeat(Heartbeat),
 }

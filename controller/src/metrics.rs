@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use horizon_api::{http::View, problem::Severity};
+use horizon_api::{
+    http::{ServerView, View},
+    problem::Severity,
+};
 
 use crate::{source::files::Detections, store::StoreCounters};
 
@@ -50,6 +53,7 @@ pub fn render(view: &View, store: StoreCounters, folders: &[(String, Arc<Detecti
     page.per_suite(view);
     page.family("horizon_gateway_bytes", "gauge", "Bytes of the links that a gateway carries, both ways.");
     page.per_server(view, "horizon_gateway_bytes", |server| server.rx_bytes + server.tx_bytes);
+    page.trust(view);
     page.family("horizon_store_commits_total", "counter", "Transactions of the store.");
     page.sample("horizon_store_commits_total", "", store.commits);
     page.family("horizon_store_requests_total", "counter", "Writes that were asked of the store.");
@@ -76,10 +80,53 @@ impl Page {
         let _ = writeln!(self.0, "{name}{labels} {value}");
     }
 
-    fn per_server(&mut self, view: &View, name: &str, value: impl Fn(&horizon_api::http::ServerView) -> u64) {
+    fn trust(&mut self, view: &View) {
+        self.family(
+            "horizon_gateway_challenges_total",
+            "counter",
+            "Challenges of a gateway, by what became of them.",
+        );
+        for (result, of) in [
+            ("answered", (|server| server.trust.answered_total) as fn(&ServerView) -> u64),
+            ("failed", |server| server.trust.failed_total),
+        ] {
+            for server in &view.servers {
+                let labels = format!("{},result=\"{result}\"", labels_of(server));
+                self.sample("horizon_gateway_challenges_total", &labels, of(server));
+            }
+        }
+        self.family(
+            "horizon_gateway_noticed_total",
+            "counter",
+            "What was not as it should be with a gateway, by kind.",
+        );
         for server in &view.servers {
-            let labels = format!("namespace=\"{}\",server=\"{}\"", server.namespace, server.name);
-            self.sample(name, &labels, value(server));
+            for (kind, count) in &server.trust.noticed {
+                let labels = format!("{},kind=\"{kind}\"", labels_of(server));
+                self.sample("horizon_gateway_noticed_total", &labels, count);
+            }
+        }
+        self.family(
+            "horizon_gateway_challenge_latency_microseconds",
+            "gauge",
+            "Median of a gateway's answers to challenges.",
+        );
+        self.per_server(view, "horizon_gateway_challenge_latency_microseconds", |server| {
+            server.trust.latency_p50_us
+        });
+        self.family(
+            "horizon_gateway_quarantined",
+            "gauge",
+            "Whether the controller holds a server that failed its verification.",
+        );
+        self.per_server(view, "horizon_gateway_quarantined", |server| {
+            u64::from(server.trust.quarantine.is_some())
+        });
+    }
+
+    fn per_server(&mut self, view: &View, name: &str, value: impl Fn(&ServerView) -> u64) {
+        for server in &view.servers {
+            self.sample(name, &labels_of(server), value(server));
         }
     }
 
@@ -95,6 +142,10 @@ impl Page {
     }
 }
 
+fn labels_of(server: &ServerView) -> String {
+    format!("namespace=\"{}\",server=\"{}\"", server.namespace, server.name)
+}
+
 /// Backslash, quote and line feed (exposition format, "Comments, help text, and type information").
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
@@ -106,11 +157,16 @@ mod tests {
 
     #[test]
     fn every_sample_has_a_family() {
-        let view = View { revision: 7, ..View::default() };
+        let mut server = ServerView { name: "gw".into(), ..ServerView::default() };
+        server.trust.answered_total = 5;
+        server.trust.noticed.insert("ServerCloned".into(), 2);
+        let view = View { revision: 7, servers: vec![server], ..View::default() };
 
         let text = render(&view, StoreCounters::default(), &[("files:/a\"b".into(), Arc::default())]);
 
         assert!(text.contains("\nhorizon_revision 7\n"), "{text}");
+        assert!(text.contains("server=\"gw\",result=\"answered\"} 5\n"), "{text}");
+        assert!(text.contains("server=\"gw\",kind=\"ServerCloned\"} 2\n"), "{text}");
         assert!(text.contains("source=\"files:/a\\\"b\""), "{text}");
         let samples = text.lines().filter(|line| !line.starts_with('#'));
         for sample in samples {

@@ -4,10 +4,10 @@
 //! Until it is admitted, a peer is a stranger: everything that it does or leaves undone has one deadline.
 
 mod bounds;
-mod counters;
 mod device;
-mod gateway;
+pub(crate) mod gateway;
 pub mod offer;
+mod trial;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -22,6 +22,7 @@ use horizon_node::{
     framed::{self, Receiver, Sender},
     quic, random,
 };
+use horizon_trust::pace::Pace;
 use quinn::{Connection, Endpoint, Incoming};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::{Instrument, debug, debug_span};
@@ -47,6 +48,8 @@ const DOOR: DoorLimits =
 pub struct PushContext {
     pub events: mpsc::Sender<Event>,
     pub snapshots: watch::Receiver<Arc<Snapshot>>,
+    /// How often gateways are challenged.
+    pub pace: Pace,
 }
 
 /// A peer whose handshake is done, on a stream whose first words were said.

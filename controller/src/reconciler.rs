@@ -29,6 +29,7 @@ mod refusal_limit;
 mod retry;
 mod revocation;
 mod state;
+mod trust;
 mod untold;
 mod verb;
 mod view;
@@ -275,6 +276,8 @@ impl Reconciler {
     /// Compiles again when time alone has changed something, and when the store refused the last time.
     async fn wake(&mut self) {
         self.save_last_seen().await;
+        self.save_trust().await;
+        self.quarantine_due().await;
         self.revert_if_due().await;
         let now = clock::unix_s();
         let is_time = self.state.next_wake.is_some_and(|at| at <= now);
@@ -338,7 +341,8 @@ impl State {
         let assignments = self.assignments.values();
         let gateways = assignments.map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot)));
         let (epoch, restored_from) = (self.version.epoch, self.restored_from);
-        Snapshot { delegation, epoch, restored_from, gateways: gateways.collect() }
+        let sources = self.sources_of_gateways();
+        Snapshot { delegation, epoch, restored_from, gateways: gateways.collect(), sources }
     }
 }
 

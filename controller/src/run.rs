@@ -13,13 +13,14 @@ use std::{
 use anyhow::Context;
 use horizon_api::{
     http::View,
-    resource::{DEFAULT_NAMESPACE, Kind},
+    resource::{DEFAULT_NAMESPACE, Kind, Period},
 };
 use horizon_api_server::{
     Admins, AppState, ControlSocket, Counts, Keeper, console_router, control_router, serve_https, serve_unix,
 };
 use horizon_kube::{Cluster, Fence};
 use horizon_node::{clock, failure::Failure};
+use horizon_trust::pace::Pace;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -63,11 +64,12 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 pub async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let advertised = advertised(args.advertise.as_deref(), args.quic)?;
+    let pace = pace(args.challenge_every)?;
     let data = args.data.folder;
     let folders = folders::folders(&args.manifests)?;
     let cluster = if args.kube { Some(Cluster::find(args.kube_namespace).await?) } else { None };
     let (store, mut fence) = open_store(&data, cluster.as_ref()).await?;
-    let place = Place { data, folders, advertised, http: args.http, quic: args.quic };
+    let place = Place { data, folders, advertised, http: args.http, quic: args.quic, pace };
     let served = serve(place, store, cluster, &mut fence).await;
     // A start that fails is no end without a word: the next one need not wait, nor begin an epoch.
     if let Some(fence) = fence {
@@ -83,6 +85,7 @@ struct Place {
     advertised: Advertised,
     http: SocketAddr,
     quic: SocketAddr,
+    pace: Pace,
 }
 
 /// Serves until a signal says stop. Takes the fence once everything runs.
@@ -92,7 +95,7 @@ async fn serve(
     cluster: Option<Cluster>,
     fence: &mut Option<Fence>,
 ) -> anyhow::Result<()> {
-    let Place { data, folders, mut advertised, http, quic } = place;
+    let Place { data, folders, mut advertised, http, quic, pace } = place;
     let identity = ControllerIdentity::load(&data, store.start(), clock::unix_s())?;
     let listening = Listening::open(&data, &identity, http, quic, &advertised.host).await?;
     if advertised.port == 0 {
@@ -131,7 +134,7 @@ async fn serve(
         fingerprint,
     };
     let (stop, stopped) = watch::channel(false);
-    let context = PushContext { events, snapshots };
+    let context = PushContext { events, snapshots, pace };
     tasks.spawn("the push task", push::run(endpoint.clone(), context));
     let mut served = faces.serve(listener, tls, socket, stopped.clone(), &mut tasks);
     if let Some(fence) = fence.take() {
@@ -262,6 +265,11 @@ impl Faces {
 async fn until(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone is a stop too.
     drop(stopped.wait_for(|stopped| *stopped).await);
+}
+
+fn pace(every: Period) -> anyhow::Result<Pace> {
+    let pace = Pace::new(Duration::from_secs(u64::from(every.as_seconds())));
+    pace.map_err(|error| Failure::Usage(format!("--challenge-every {every}: {error}")).into())
 }
 
 fn advertised(flag: Option<&str>, quic: SocketAddr) -> anyhow::Result<Advertised> {

@@ -1,8 +1,9 @@
 //! What the reconciler publishes: everything that sessions need to answer without asking.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use horizon_api::{assignment::Version, key::PublicKey, section::ContentHash, signed::Signed};
+use ipnet::IpNet;
 
 /// One committed revision, as sessions see it.
 #[derive(Clone, Debug)]
@@ -13,9 +14,18 @@ pub struct Snapshot {
     /// What the backup held that the store was made from, if it was.
     pub restored_from: Option<Version>,
     pub gateways: BTreeMap<PublicKey, Arc<GatewaySnapshot>>,
+    /// From where gateways may connect, where that is not everywhere.
+    pub sources: BTreeMap<PublicKey, Vec<IpNet>>,
 }
 
 impl Snapshot {
+    /// Says whether a gateway may be where it is.
+    pub fn is_allowed(&self, gateway: &PublicKey, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        let ranges = self.sources.get(gateway);
+        ranges.is_none_or(|ranges| ranges.iter().any(|range| range.contains(&address)))
+    }
+
     /// Says whether a gateway that runs this knows more than the store: what was decided since its backup.
     pub fn has_forgotten(&self, running: Version) -> bool {
         running.epoch < self.epoch && self.restored_from.is_some_and(|backup| backup < running)

@@ -29,6 +29,7 @@ mod section;
 mod session;
 mod sql;
 mod statement;
+mod trust;
 mod use_key;
 mod vigil;
 mod writer;
@@ -67,6 +68,7 @@ pub use revision::Revision;
 pub use revocation::{FORGOTTEN, Revocation, Revoke};
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
+pub use trust::{Challenge, Trust};
 pub use use_key::{Named, UseKey, UseOutcome};
 
 use error::Result;
@@ -281,6 +283,14 @@ impl Store {
     pub async fn see(&self, seen: Vec<Seen>) -> Result<()> {
         let work =
             move |statements: &mut Statements| seen.iter().try_for_each(|one| binding::see(statements, one));
+        self.parts.writer.write(work).await
+    }
+
+    /// Keeps how far servers are believed, with the newest `kept` challenges of each.
+    pub async fn keep_trust(&self, trust: Vec<Trust>, kept: i64) -> Result<()> {
+        let work = move |statements: &mut Statements| {
+            trust.into_iter().try_for_each(|one| trust::put(statements, one, kept))
+        };
         self.parts.writer.write(work).await
     }
 

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod guard;
 pub mod kubeconfig;
+mod server;
 
 use std::{fmt::Write, path::Path};
 

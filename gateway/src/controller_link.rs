@@ -12,20 +12,20 @@ use horizon_api::{
     section::ContentHash,
     signed::Signed,
     wire::{
-        ALPN_CFG, Refusal, RefusalCode,
-        cfg::{Attach, Heartbeat, Nack, ToController, ToGateway},
+        ALPN_CFG, Hello, Refusal, RefusalCode,
+        cfg::{Attach, CHALLENGE, Challenge, Heartbeat, Nack, ToController, ToGateway},
     },
 };
 use horizon_node::{
     backoff::Backoff,
-    controller::{self, Meeting},
+    controller::{self, Answerer, Meeting},
     framed::{self, Inbox, Sender},
     random,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
-use self::fetch::Fetch;
+use self::fetch::{Fetch, Step};
 use crate::{
     cache::Cache,
     running::{Running, Sections},
@@ -104,11 +104,10 @@ impl ControllerLink {
 
     async fn session(&mut self) -> anyhow::Result<()> {
         let address = controller::Address { host: &self.host, port: self.port };
-        let mut meeting =
-            controller::meet(&self.key, ALPN_CFG, address, &self.pin, ToController::Hello, |answer| {
-                if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
-            })
-            .await?;
+        let mut meeting = controller::meet(&self.key, ALPN_CFG, address, &self.pin, hello, |answer| {
+            if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
+        })
+        .await?;
         self.pin = meeting.trust.pin();
         let attestation = meeting.attest(&self.key)?;
         let (running, assignment) = {
@@ -119,7 +118,11 @@ impl ControllerLink {
         match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
             ToGateway::Joined { .. } => {}
             ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
-            ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) | ToGateway::Recall => {
+            ToGateway::Welcome(_)
+            | ToGateway::Assignment(_)
+            | ToGateway::Section(_)
+            | ToGateway::Recall
+            | ToGateway::Challenge(_) => {
                 anyhow::bail!("the controller did not answer the attach")
             }
         }
@@ -140,6 +143,7 @@ impl ControllerLink {
     }
 
     async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
+        let answerer = meeting.answerer()?;
         let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } =
             meeting;
         let mut inbox = framed::read_ahead(receiver);
@@ -153,7 +157,7 @@ impl ControllerLink {
                 message = inbox.recv() => match message {
                     Some(Ok(ToGateway::Assignment(mut signed))) => {
                         let answer = loop {
-                            match self.take(&trust, &delegation, signed, &mut sender, &mut inbox).await? {
+                            match self.take(&trust, &delegation, &answerer, signed, &mut sender, &mut inbox).await? {
                                 Taken::Answered(answer) => break answer,
                                 Taken::Overtaken(newer) => signed = newer,
                             }
@@ -164,6 +168,10 @@ impl ControllerLink {
                         sender.send(&ToController::Kept(self.cache.kept())).await?;
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
+                    Some(Ok(ToGateway::Challenge(Challenge { nonce }))) => {
+                        let answer = answerer.answer(nonce, &self.key).await?;
+                        sender.send(&ToController::Answer(answer)).await?;
+                    }
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
                     Some(Ok(ToGateway::Welcome(_) | ToGateway::Joined { .. })) => {
@@ -183,6 +191,7 @@ impl ControllerLink {
         &self,
         trust: &horizon_api::delegation::Trust,
         delegation: &Signed,
+        answerer: &Answerer,
         signed: Signed,
         sender: &mut Sender,
         inbox: &mut Inbox<ToGateway>,
@@ -201,7 +210,7 @@ impl ControllerLink {
         let cached = named.filter_map(|hash| Some((hash, self.cache.section(&hash)?)));
         let cached: Sections = cached.filter(|(hash, bytes)| ContentHash::of(bytes) == *hash).collect();
         let lacking = verified.lacking(|hash| cached.contains_key(hash));
-        let sections = match fetch(Fetch::new(cached, lacking), sender, inbox).await? {
+        let sections = match self.fetch(Fetch::new(cached, lacking), answerer, sender, inbox).await? {
             Fetched::Whole(sections) => sections,
             Fetched::Overtaken(newer) => return Ok(Taken::Overtaken(newer)),
         };
@@ -225,6 +234,33 @@ impl ControllerLink {
             Ok(()) => ToController::Ack { version, assignment: hash },
             Err(reason) => nack(version, None, &anyhow::anyhow!(reason), running),
         }))
+    }
+
+    /// Asks for what is lacking and takes it in. A challenge is answered meanwhile.
+    async fn fetch(
+        &self,
+        mut fetch: Fetch,
+        answerer: &Answerer,
+        sender: &mut Sender,
+        inbox: &mut Inbox<ToGateway>,
+    ) -> anyhow::Result<Fetched> {
+        if !fetch.lacking.is_empty() {
+            sender.send(&ToController::Want { hashes: fetch.lacking.iter().copied().collect() }).await?;
+        }
+        while !fetch.lacking.is_empty() {
+            let message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()).await;
+            let message =
+                message.context("the controller does not send a section")?.context("the link is gone")??;
+            match fetch.handle_message(message)? {
+                Step::Went => {}
+                Step::Overtaken(newer) => return Ok(Fetched::Overtaken(newer)),
+                Step::Challenged(nonce) => {
+                    let answer = answerer.answer(nonce, &self.key).await?;
+                    sender.send(&ToController::Answer(answer)).await?;
+                }
+            }
+        }
+        Ok(Fetched::Whole(fetch.sections))
     }
 }
 
@@ -266,23 +302,9 @@ fn nack(
     ToController::Nack(Nack { version, section, objects: vec![], reason, running })
 }
 
-async fn fetch(
-    mut fetch: Fetch,
-    sender: &mut Sender,
-    inbox: &mut Inbox<ToGateway>,
-) -> anyhow::Result<Fetched> {
-    if !fetch.lacking.is_empty() {
-        sender.send(&ToController::Want { hashes: fetch.lacking.iter().copied().collect() }).await?;
-    }
-    while !fetch.lacking.is_empty() {
-        let message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()).await;
-        let message =
-            message.context("the controller does not send a section")?.context("the link is gone")??;
-        if let Some(newer) = fetch.handle_message(message)? {
-            return Ok(Fetched::Overtaken(newer));
-        }
-    }
-    Ok(Fetched::Whole(fetch.sections))
+/// Says what this gateway can do.
+pub(crate) fn hello(hello: Hello) -> ToController {
+    ToController::Hello(Hello { features: vec![CHALLENGE.to_owned()], ..hello })
 }
 
 #[cfg(test)]

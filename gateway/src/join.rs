@@ -14,7 +14,7 @@ use horizon_node::{
     clock, controller, data_folder::DataFolder, durable, failure::Failure, join, secret_file,
 };
 
-use crate::{args::JoinArgs, disk::Enrolment};
+use crate::{args::JoinArgs, controller_link::hello, disk::Enrolment};
 
 pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
     let join = join::read(&args.join).map_err(|e| Failure::Usage(e.to_string()))?;
@@ -43,16 +43,16 @@ async fn enrol(
 ) -> anyhow::Result<(Pin, String, String)> {
     let pin = Pin { root: join.root, epoch: 0 };
     let address = controller::Address { host: &join.host, port: join.port };
-    let mut meeting =
-        controller::meet(key, ALPN_CFG, address, &pin, ToController::Hello, |answer| match answer {
-            ToGateway::Welcome(welcome) => Some(welcome),
-            ToGateway::Joined { .. }
-            | ToGateway::Refused(_)
-            | ToGateway::Assignment(_)
-            | ToGateway::Section(_)
-            | ToGateway::Recall => None,
-        })
-        .await?;
+    let mut meeting = controller::meet(key, ALPN_CFG, address, &pin, hello, |answer| match answer {
+        ToGateway::Welcome(welcome) => Some(welcome),
+        ToGateway::Joined { .. }
+        | ToGateway::Refused(_)
+        | ToGateway::Assignment(_)
+        | ToGateway::Section(_)
+        | ToGateway::Recall
+        | ToGateway::Challenge(_) => None,
+    })
+    .await?;
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&join.token);
     meeting.sender.send(&ToController::Join(Join { token, name, attestation })).await?;
@@ -65,7 +65,11 @@ async fn enrol(
     match answer {
         ToGateway::Joined { namespace, server } => Ok((pin, namespace, server)),
         ToGateway::Refused(refusal) => Err(Failure::from(refusal).into()),
-        ToGateway::Welcome(_) | ToGateway::Assignment(_) | ToGateway::Section(_) | ToGateway::Recall => {
+        ToGateway::Welcome(_)
+        | ToGateway::Assignment(_)
+        | ToGateway::Section(_)
+        | ToGateway::Recall
+        | ToGateway::Challenge(_) => {
             anyhow::bail!("the controller did not answer the join; upgrade this gateway")
         }
     }

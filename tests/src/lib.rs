@@ -15,6 +15,7 @@ pub mod page;
 pub mod process;
 pub mod program;
 pub mod random;
+pub mod rogue;
 pub mod scenario;
 pub mod snapshot;
 pub mod standalone;

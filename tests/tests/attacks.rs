@@ -3,5 +3,6 @@
 mod attacks {
     mod links;
     mod revocation;
+    mod servers;
     mod store;
 }

@@ -10,3 +10,4 @@ pub mod refusal;
 pub mod route;
 pub mod standing;
 pub mod table;
+pub mod trust;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use horizon_api::{
     delegation::{Pin, Trust},
-    key::SecretKey,
+    key::{RootFingerprint, SecretKey},
     signed::Signed,
     wire::{APPROVAL, Attestation, Evidence, Hello, Welcome},
 };
@@ -41,6 +41,7 @@ pub struct Meeting {
     pub server_time_ms: i64,
     nonce: [u8; 32],
     evidence: Evidence,
+    root: RootFingerprint,
     /// Kept alive: the connection's socket.
     pub endpoint: Endpoint,
 }
@@ -65,8 +66,7 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
     };
     // Before the connection: reading the whole program may take longer than the other end waits.
     let root = pin.root;
-    let collect = move || evidence::collect(env!("CARGO_PKG_VERSION"), &root);
-    let evidence = tokio::task::spawn_blocking(collect).await.context("look at this host")?;
+    let evidence = look_at_host(root).await?;
     let (endpoint, connection) = quic::dial(key, alpn, host, port).await.map_err(away)?;
     let (mut sender, mut receiver) = framed::open(&connection).await?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
@@ -85,9 +85,15 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
         server_time_ms: welcome.server_time_ms,
         nonce: welcome.nonce,
         evidence,
+        root,
         connection,
         endpoint,
     })
+}
+
+async fn look_at_host(root: RootFingerprint) -> anyhow::Result<Evidence> {
+    let collect = move || evidence::collect(env!("CARGO_PKG_VERSION"), &root);
+    tokio::task::spawn_blocking(collect).await.context("look at this host")
 }
 
 fn check(welcome: &Welcome, connection: &Connection, pin: &Pin) -> anyhow::Result<Trust> {
@@ -109,9 +115,35 @@ impl Meeting {
         Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence }, key))
     }
 
+    /// Returns what answers the challenges of this connection.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn answerer(&self) -> anyhow::Result<Answerer> {
+        Ok(Answerer { exporter: quic::exporter(&self.connection)?, root: self.root })
+    }
+
     /// Ends the connection and waits until the other end can know.
     pub async fn end(self, reason: &str) {
         self.connection.close(0u32.into(), reason.as_bytes());
         drop(tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await);
+    }
+}
+
+/// Answers challenges for as long as a connection lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Answerer {
+    exporter: [u8; 32],
+    root: RootFingerprint,
+}
+
+impl Answerer {
+    /// Looks at this host again, and signs what it sees for this connection and this challenge.
+    ///
+    /// # Errors
+    /// When the process stops.
+    pub async fn answer(&self, nonce: [u8; 32], key: &SecretKey) -> anyhow::Result<Signed> {
+        let evidence = look_at_host(self.root).await?;
+        Ok(Signed::new(&Attestation { exporter: self.exporter, nonce, evidence }, key))
     }
 }

@@ -100,6 +100,7 @@ fn unheard(key: &ObjectKey, object: &Value) -> Option<ObjectReport> {
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(0),
         conditions: vec![],
         gateways: vec![],
+        server: None,
     })
 }
 

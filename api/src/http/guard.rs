@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ServerReport;
 use crate::{condition::Condition, problem::Problem, resource::ObjectKey};
 
 /// A change that waits for a person.
@@ -29,7 +30,7 @@ pub struct HoldView {
     pub object: ObjectKey,
     pub reason: String,
     pub by: String,
-    /// When it ends by itself.
+    /// When it ends by itself; 0: when somebody releases it.
     pub until: u64,
 }
 
@@ -176,6 +177,9 @@ pub struct ObjectReport {
     pub conditions: Vec<Condition>,
     /// What each gateway that runs it said.
     pub gateways: Vec<GatewayWord>,
+    /// Of a Server: how far it is believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerReport>,
 }
 
 /// Who changes an object.

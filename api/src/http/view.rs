@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ArmedView, HeldPlan, HoldView, StaleView};
+use super::{ArmedView, HeldPlan, HoldView, StaleView, TrustView};
 use crate::{
     problem::Problem,
     resource::{Kind, ObjectKey},
@@ -102,6 +102,9 @@ pub struct ServerView {
     pub last_seen: Option<u64>,
     /// Where it is declared, as `file:line`.
     pub owner: String,
+    /// How far it is believed.
+    #[serde(default)]
+    pub trust: TrustView,
 }
 
 impl ServerView {

@@ -81,6 +81,30 @@ pub struct ServerSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
     pub lan: Vec<LanInterface>,
+    /// What follows when the host does not prove that it is this server, or is noticed as a copy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+}
+
+/// What follows from a verification that fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verification {
+    /// What is done about it.
+    #[serde(default)]
+    pub on_failure: OnSuspicion,
+}
+
+/// What is done about a server that fails its verification.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "crd", derive(schemars::JsonSchema))]
+pub enum OnSuspicion {
+    /// A security event says so, and the server goes on.
+    #[default]
+    Alert,
+    /// It is held until somebody releases it: it carries nothing, and no client is sent to it.
+    Quarantine,
 }
 
 /// Whether a gateway works, and whether clients are sent to it.
@@ -143,7 +167,7 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// How a host proves that it is a server: exactly one of the fields.
+/// How a host proves that it is a server: exactly one of the first two fields, and from where it may do so.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["registrationKeyRef", "publicKey"])))]
@@ -156,6 +180,11 @@ pub struct ServerIdentity {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "super::key_text")]
     #[cfg_attr(feature = "crd", schemars(with = "Option<super::schema::PublicKey>"))]
     pub public_key: Option<PublicKey>,
+    /// From where the host may connect to the controller; from everywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Cidr>", length(max = 32)))]
+    #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
+    pub source_cidrs: Vec<IpNet>,
 }
 
 /// A subnet behind a gateway.

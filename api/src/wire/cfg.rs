@@ -35,6 +35,8 @@ pub enum ToController {
     Heartbeat(Signed),
     /// The answer to [`ToGateway::Recall`]; nothing where it ran nothing.
     Kept(Option<Kept>),
+    /// A signed [`crate::wire::Attestation`] with the number of a challenge.
+    Answer(Signed),
 }
 
 /// What a controller says to a gateway.
@@ -52,6 +54,18 @@ pub enum ToGateway {
     Section(SectionBytes),
     /// The controller's store was restored: what did this gateway run before? Asked before anything is assigned.
     Recall,
+    /// Show again whose key this is: only to a gateway that says [`CHALLENGE`] in its features.
+    Challenge(Challenge),
+}
+
+/// The feature of a gateway that answers challenges.
+pub const CHALLENGE: &str = "challenge";
+
+/// A number that was never used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Challenge {
+    #[serde(with = "serde_bytes")]
+    pub nonce: [u8; 32],
 }
 
 /// A section as bytes; its hash is computed by whoever receives it.

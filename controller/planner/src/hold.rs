@@ -9,11 +9,16 @@ use jiff::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hold {
     pub reason: String,
-    /// When it ends by itself (unix seconds).
+    /// When it ends by itself (unix seconds), or [`UNTIL_RELEASED`].
     pub until: i64,
     /// Who said so.
     pub by: String,
 }
+
+/// Who holds a server that fails its verification.
+pub const CONTROLLER: &str = "controller";
+/// The end of a hold that only a release ends: the last second that can be written.
+pub const UNTIL_RELEASED: i64 = 253_402_207_200;
 
 /// Every hold, by its object.
 pub type Holds = BTreeMap<ObjectKey, Hold>;
@@ -33,8 +38,21 @@ impl Hold {
         now < self.until
     }
 
+    /// Says whether the controller itself holds it, and not an admin.
+    pub fn is_quarantine(&self) -> bool {
+        self.by == CONTROLLER
+    }
+
+    /// Returns the reason for conditions.
+    pub fn reason(&self) -> &'static str {
+        if self.is_quarantine() { "Quarantined" } else { "HoldActive" }
+    }
+
     /// Returns one sentence for conditions.
     pub fn sentence(&self) -> String {
+        if self.until >= UNTIL_RELEASED {
+            return format!("held by {} until it is released: {}", self.by, self.reason);
+        }
         let until = Timestamp::from_second(self.until).unwrap_or(Timestamp::MAX);
         format!("held by {} until {until}: {}", self.by, self.reason)
     }

@@ -5,7 +5,7 @@ mod world;
 
 use horizon_planner::{
     compile::Standing,
-    hold::{Hold, HoldError, check},
+    hold::{CONTROLLER, Hold, HoldError, UNTIL_RELEASED, check},
 };
 use world::{Folder, Memory, condition, config, key};
 
@@ -35,6 +35,22 @@ fn whoever_is_held_is_revoked_and_comes_back() {
         );
         assert!(world::condition(&after, object, "Held").is_none());
     }
+}
+
+#[test]
+fn a_quarantine_names_itself_and_ends_by_a_release_only() {
+    let mut memory = held("Server/gw-1");
+    let hold = Hold { reason: "a clone".into(), until: UNTIL_RELEASED, by: CONTROLLER.into() };
+    memory.input.holds.insert(key("Server/gw-1"), hold);
+    memory.now = 4_000_000_000;
+
+    let during = memory.apply(&Folder::office());
+
+    let sentence = "held by controller until it is released: a clone";
+    let condition = condition(&during, "Server/gw-1", "Held").expect("it says so");
+    assert_eq!((condition.reason.as_str(), condition.message.as_str()), ("Quarantined", sentence));
+    assert_eq!(during.blocked[&key("Server/gw-1")].reason, "Quarantined");
+    assert!(during.effective.audience(&during.effective.devices[&key("Device/laptop")].networks).is_empty());
 }
 
 #[test]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use horizon_api::wire::cfg::{Heartbeat, Nack};
+use horizon_api::wire::{
+    Evidence,
+    cfg::{Heartbeat, Nack},
+};
 
 /// More links than a gateway carries.
 const LINKS_MAX: usize = 10_000;
@@ -18,6 +21,19 @@ const SENTENCE_BYTES_MAX: usize = 1024;
 /// Returns one word as it may be shown.
 pub(super) fn word(text: &str) -> String {
     cut(text, WORD_BYTES_MAX)
+}
+
+pub(super) fn evidence(evidence: &Evidence) -> Evidence {
+    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot } = evidence;
+    Evidence {
+        version: word(version),
+        hostname: word(hostname),
+        kernel: word(kernel),
+        binary_hash: word(binary_hash),
+        machine: word(machine),
+        hardware: word(hardware),
+        host_boot: word(host_boot),
+    }
 }
 
 pub(super) fn nack(nack: Nack) -> Nack {

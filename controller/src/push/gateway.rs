@@ -6,20 +6,22 @@ use anyhow::Context;
 use horizon_api::{
     assignment::Version,
     section::ContentHash,
+    signed::Signed,
     wire::{
         Attestation, Refusal, RefusalCode,
-        cfg::{Heartbeat, SectionBytes, ToController, ToGateway},
+        cfg::{CHALLENGE, Heartbeat, SectionBytes, ToController, ToGateway},
     },
 };
 use horizon_node::{
     clock,
     framed::{self, Receiver, Sender},
 };
+use horizon_trust::{challenge::Outcome, server::Arrival};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::{Peer, PushContext, ask, bounds, counters::Counters, in_time, offer::Offer};
-use crate::event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind};
+use super::{Peer, PushContext, ask, bounds, in_time, offer::Offer, trial::Trial};
+use crate::event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind, ServerName};
 
 /// Hears the second message. Returns the session of a gateway that is admitted.
 pub(super) async fn admit(
@@ -29,7 +31,7 @@ pub(super) async fn admit(
     context: PushContext,
 ) -> anyhow::Result<Option<Session>> {
     let decided = in_time(decide(&peer, &mut receiver, &context)).await?;
-    let ((namespace, server), running, offer) = match decided {
+    let ((namespace, server), offer, arrival) = match decided {
         Ok(admitted) => admitted,
         Err(refusal) => {
             info!(code = ?refusal.code, reason = %refusal, "gateway refused");
@@ -40,8 +42,8 @@ pub(super) async fn admit(
     };
     sender.send(&ToGateway::Joined { namespace, server: server.clone() }).await?;
     receiver.accept_long_frames();
-    recall(&peer, running, &mut sender, &mut receiver, &context).await?;
-    Ok(Some(Session { peer, server, sender, receiver, context, offer }))
+    recall(&peer, arrival.running, &mut sender, &mut receiver, &context).await?;
+    Ok(Some(Session { peer, server, sender, receiver, context, offer, arrival }))
 }
 
 /// Where the store has forgotten what this gateway runs, asks for it before anything else is assigned.
@@ -73,8 +75,8 @@ async fn recall(
     taken.await.context("the controller is stopping")
 }
 
-/// Its Server, what it runs, and what it is offered.
-type Admitted = ((String, String), Option<Version>, Offer);
+/// Its Server, what it is offered, and what it says of itself.
+type Admitted = (ServerName, Offer, Arrival);
 
 /// Decides about the second message. The reconciler knows; this only asks it.
 async fn decide(
@@ -82,9 +84,12 @@ async fn decide(
     receiver: &mut Receiver,
     context: &PushContext,
 ) -> anyhow::Result<Result<Admitted, Refusal>> {
-    let check = |signed| Attestation::check(signed, &peer.key, &peer.exporter, &peer.nonce);
+    let check = |signed| {
+        let evidence = Attestation::check(signed, &peer.key, &peer.exporter, &peer.nonce)?;
+        Ok::<_, Refusal>(bounds::evidence(&evidence))
+    };
     let (reply, answer) = oneshot::channel();
-    let (event, running) = match receiver.receive().await? {
+    let (event, evidence, running) = match receiver.receive().await? {
         ToController::Join(join) => match check(&join.attestation) {
             Ok(evidence) => {
                 let request = JoinRequest {
@@ -92,16 +97,16 @@ async fn decide(
                     name: join.name,
                     gateway: peer.key,
                     remote: peer.address(),
-                    evidence,
+                    evidence: evidence.clone(),
                 };
-                (Event::Join(request, reply), None)
+                (Event::Join(request, reply), evidence, None)
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
         ToController::Attach(attach) => match check(&attach.attestation) {
-            Ok(_) => {
+            Ok(evidence) => {
                 let request = AttachRequest { gateway: peer.key, remote: peer.address() };
-                (Event::Attach(request, reply), attach.running.zip(attach.assignment))
+                (Event::Attach(request, reply), evidence, attach.running.zip(attach.assignment))
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
@@ -110,14 +115,17 @@ async fn decide(
         | ToController::Ack { .. }
         | ToController::Nack(_)
         | ToController::Heartbeat(_)
-        | ToController::Kept(_) => {
+        | ToController::Kept(_)
+        | ToController::Answer(_) => {
             let message = "the second message is not Join or Attach";
             return Ok(Err(Refusal::new(RefusalCode::Protocol, message, "upgrade the gateway")));
         }
     };
     let answer = ask(context, event, answer).await?;
-    let version = running.map(|(version, _)| version);
-    Ok(answer.map(|server| (server, version, Offer::new(running.map(|(_, assignment)| assignment)))))
+    let (version, assignment) = running.unzip();
+    let arrival =
+        Arrival { evidence, remote: peer.address(), running: version, answers: peer.knows(CHALLENGE) };
+    Ok(answer.map(|server| (server, Offer::new(assignment), arrival)))
 }
 
 /// An admitted gateway.
@@ -128,18 +136,19 @@ pub(super) struct Session {
     receiver: Receiver,
     context: PushContext,
     offer: Offer,
+    arrival: Arrival,
 }
 
 impl Session {
     /// Runs until the gateway is gone or must go.
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let Self { peer, server, sender, receiver, context, offer } = self;
+        let Self { peer, server, sender, receiver, context, offer, arrival } = self;
         let reporter = Reporter { peer: &peer, context: &context };
         let version = bounds::word(&peer.version);
-        reporter.report(ReportKind::Connected { version }).await?;
+        reporter.report(ReportKind::Connected { version, arrival: Box::new(arrival) }).await?;
         info!(%server, "gateway connected");
-        let ended =
-            Conversation { reporter, sender, offer, counters: Counters::default() }.run(receiver).await;
+        let trial = Trial::new(&peer, context.pace);
+        let ended = Conversation { reporter, sender, offer, trial }.run(receiver).await;
         reporter.report(ReportKind::Disconnected).await?;
         info!(%server, "gateway disconnected");
         ended
@@ -158,6 +167,7 @@ impl Reporter<'_> {
         let report = GatewayReport {
             gateway: self.peer.key,
             session: self.peer.connection.stable_id(),
+            remote: self.peer.address(),
             at_ms: clock::unix_ms(),
             kind,
         };
@@ -169,7 +179,7 @@ struct Conversation<'a> {
     reporter: Reporter<'a>,
     sender: Sender,
     offer: Offer,
-    counters: Counters,
+    trial: Trial<'a>,
 }
 
 impl Conversation<'_> {
@@ -177,14 +187,29 @@ impl Conversation<'_> {
         let mut snapshots = self.reporter.context.snapshots.clone();
         let mut inbox = framed::read_ahead(receiver);
         loop {
-            let wanted = snapshots.borrow_and_update().gateways.get(&self.reporter.peer.key).map(Arc::clone);
+            let (wanted, is_allowed) = {
+                let (key, address) = (&self.reporter.peer.key, self.reporter.peer.address());
+                let snapshot = snapshots.borrow_and_update();
+                (snapshot.gateways.get(key).map(Arc::clone), snapshot.is_allowed(key, address))
+            };
             let Some(wanted) = wanted else { return self.dismiss().await };
+            if !is_allowed {
+                return self.send_away().await;
+            }
             self.offer.handle_wanted(wanted);
             if let Some(offered) = self.offer.poll_send(Instant::now()) {
                 self.sender.send(&ToGateway::Assignment(offered.assignment.clone())).await?;
             }
+            let is_busy = self.offer.is_in_flight();
+            if let Some(challenge) = self.trial.poll_challenge(is_busy) {
+                self.sender.send(&ToGateway::Challenge(challenge)).await?;
+            }
+            if let Some(silence) = self.trial.poll_silence() {
+                self.reporter.report(ReportKind::Challenged(silence)).await?;
+            }
             tokio::select! {
                 changed = snapshots.changed() => changed.context("the controller is stopping")?,
+                () = self.trial.wait(is_busy) => {}
                 message = inbox.recv() => match message {
                     Some(Ok(message)) => self.handle(message).await?,
                     Some(Err(error)) => {
@@ -209,6 +234,15 @@ impl Conversation<'_> {
         Ok(())
     }
 
+    /// It is where its Server may not be: it moved, or the ranges were changed.
+    async fn send_away(&mut self) -> anyhow::Result<()> {
+        self.reporter.report(ReportKind::OutsideRanges).await?;
+        let refusal = outside_ranges(self.reporter.peer.address());
+        self.sender.send(&ToGateway::Refused(refusal)).await?;
+        self.sender.finish().await;
+        Ok(())
+    }
+
     async fn handle(&mut self, message: ToController) -> anyhow::Result<()> {
         let kind = match message {
             ToController::Want { hashes } => return self.send_sections(&hashes).await,
@@ -222,10 +256,10 @@ impl Conversation<'_> {
                 self.offer.handle_nack(Instant::now());
                 ReportKind::Nack(nack)
             }
+            ToController::Answer(answer) => return self.take_answer(&answer).await,
             ToController::Heartbeat(signed) => {
                 let heartbeat: Heartbeat =
                     signed.verify(&self.reporter.peer.key).context("read a heartbeat")?;
-                self.counters.check(&heartbeat)?;
                 self.offer.handle_running(heartbeat.assignment);
                 ReportKind::Heartbeat(bounds::heartbeat(heartbeat))
             }
@@ -239,6 +273,21 @@ impl Conversation<'_> {
         self.reporter.report(kind).await
     }
 
+    /// Whoever answers wrongly must prove its key anew, in a session of its own.
+    async fn take_answer(&mut self, answer: &Signed) -> anyhow::Result<()> {
+        let Some(verification) = self.trial.handle_answer(answer) else { return Ok(()) };
+        let wrong = match &verification.outcome {
+            Outcome::Wrong(reason) => Some(reason.clone()),
+            Outcome::Verified(_) | Outcome::Silent => None,
+        };
+        self.reporter.report(ReportKind::Challenged(verification)).await?;
+        let Some(reason) = wrong else { return Ok(()) };
+        let refusal = Refusal::new(RefusalCode::BadEvidence, &reason, "connect again");
+        self.sender.send(&ToGateway::Refused(refusal)).await?;
+        self.sender.finish().await;
+        anyhow::bail!("a challenge was answered wrongly: {reason}")
+    }
+
     async fn send_sections(&mut self, hashes: &[ContentHash]) -> anyhow::Result<()> {
         for hash in hashes {
             let bytes = self.offer.section(hash).context("the gateway wants what it was not offered")?;
@@ -246,4 +295,11 @@ impl Conversation<'_> {
         }
         Ok(())
     }
+}
+
+/// What a gateway hears that connects from where its Server may not be.
+pub(crate) fn outside_ranges(address: std::net::IpAddr) -> Refusal {
+    let message = format!("this server may not connect from {}", address.to_canonical());
+    let hint = "connect from one of spec.identity.sourceCidrs of its Server, or have the address added there";
+    Refusal::new(RefusalCode::SourceNotAllowed, message, hint)
 }

@@ -64,6 +64,11 @@ impl Offer {
         self.in_flight.clone()
     }
 
+    /// Says whether the gateway has an assignment to answer.
+    pub fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+
     /// Returns a section of the assignment that waits for its answer, and of no other: a gateway cannot read
     /// another's configuration.
     pub fn section(&self, hash: &ContentHash) -> Option<Arc<[u8]>> {

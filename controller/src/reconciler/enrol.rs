@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::Reconciler;
 use crate::{
     event::{AttachRequest, JoinRequest, ServerName},
+    push::gateway::outside_ranges,
     store::{Named, NodeKind, UseKey, UseOutcome},
 };
 
@@ -61,6 +62,7 @@ impl Reconciler {
         check_source(&effective.source_cidrs, request.remote).map_err(refuse)?;
         let uses_max = effective.max_uses;
         let server = self.candidate(&found.key, request.name.as_deref(), &request.gateway).map_err(refuse)?;
+        self.check_place(&server, request.remote).map_err(|refusal| (refusal, Some(server.clone())))?;
         Ok((found, server, uses_max))
     }
 
@@ -156,6 +158,7 @@ impl Reconciler {
         self.read_events().await;
         info!(%server, key = %request.gateway.short(), "server enrolled");
         self.state.facts.servers.insert(server.clone(), request.gateway);
+        self.state.trust.handle_bound(server, request.gateway, request.evidence.clone());
         self.recompile_or_log("join").await;
         // It is bound, and asks again; what it must run is committed by then.
         self.check_awake()?;
@@ -169,7 +172,12 @@ impl Reconciler {
         let server = server.map(|(server, _)| server.clone());
         let known = server.filter(|server| self.state.assignments.contains_key(server));
         match known {
-            Some(server) => Ok((server.namespace.into(), server.name.into())),
+            Some(server) => match self.check_place(&server, request.remote) {
+                Ok(()) => Ok((server.namespace.into(), server.name.into())),
+                Err(refusal) => {
+                    Err(self.refused(refusal, Some(&server), request.remote, &request.gateway).await)
+                }
+            },
             None => {
                 self.check_awake()?;
                 let refusal = Refusal::new(
@@ -180,6 +188,14 @@ impl Reconciler {
                 Err(self.refused(refusal, None, request.remote, &request.gateway).await)
             }
         }
+    }
+
+    fn check_place(&self, server: &ObjectKey, remote: IpAddr) -> Result<(), Refusal> {
+        let effective = self.state.compiled.effective.servers.get(server);
+        if effective.is_none_or(|effective| is_in(&effective.source_cidrs, remote)) {
+            return Ok(());
+        }
+        Err(outside_ranges(remote))
     }
 
     /// Finds the key of a token. All are compared, each in constant time.
@@ -280,12 +296,17 @@ pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
 }
 
 pub(super) fn check_source(allowed: &[IpNet], remote: IpAddr) -> Result<(), Refusal> {
-    let remote = remote.to_canonical();
-    if allowed.is_empty() || allowed.iter().any(|prefix| prefix.contains(&remote)) {
+    if is_in(allowed, remote) {
         return Ok(());
     }
-    let message = format!("the key may not be used from {remote}");
+    let message = format!("the key may not be used from {}", remote.to_canonical());
     Err(Refusal::new(RefusalCode::SourceNotAllowed, message, "use it from one of its sourceCidrs"))
+}
+
+/// No range is everywhere.
+fn is_in(allowed: &[IpNet], remote: IpAddr) -> bool {
+    let remote = remote.to_canonical();
+    allowed.is_empty() || allowed.iter().any(|prefix| prefix.contains(&remote))
 }
 
 pub(super) fn refusal_of(outcome: &UseOutcome) -> Refusal {

@@ -4,6 +4,7 @@ mod cluster;
 mod devices;
 mod guard;
 mod programmed;
+mod trust;
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -104,6 +104,11 @@ impl Gateway {
 impl Reconciler {
     pub(super) async fn report(&mut self, report: GatewayReport) {
         let server = self.state.server_of(&report.gateway);
+        if let Some(server) = &server
+            && !self.judge(server, &report).await
+        {
+            return;
+        }
         let before = server.as_ref().and_then(|server| self.state.gateway_report(server));
         self.state.last_seen.handle_seen(report.gateway, report.at_ms);
         if let ReportKind::Heartbeat(heartbeat) = &report.kind {
@@ -113,12 +118,13 @@ impl Reconciler {
         }
         let gateway = self.state.gateways.entry(report.gateway).or_default();
         match report.kind {
-            ReportKind::Connected { version } => {
+            ReportKind::Connected { version, arrival: _ } => {
                 gateway.session = Some(report.session);
                 gateway.since_ms = report.at_ms;
                 gateway.version = version;
                 gateway.nack = None;
             }
+            ReportKind::Challenged(_) | ReportKind::OutsideRanges => {}
             // The end of an old connection does not hide a new one.
             ReportKind::Disconnected => {
                 if gateway.session == Some(report.session) {

@@ -35,6 +35,7 @@ use super::{
     invite::INVITATION,
     lacking::RevocationsChange,
     last_seen::LastSeen,
+    trust::Trust,
     untold::Untold,
 };
 use crate::{
@@ -92,6 +93,7 @@ pub(super) struct State {
     pub(super) assignments: BTreeMap<ObjectKey, Assigned>,
     pub(super) gateways: BTreeMap<PublicKey, Gateway>,
     pub(super) last_seen: LastSeen,
+    pub(super) trust: Trust,
     pub(super) events: Vec<StoredEvent>,
     pub(super) next_wake: Option<i64>,
     /// Why the last compilation was not committed.
@@ -183,6 +185,11 @@ impl State {
             uses.map(|token| (token.digest, u32::try_from(token.uses).unwrap_or(u32::MAX))).collect();
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
+        for trust in stored.trust {
+            if let Some(server) = by_uid.get(&trust.owner) {
+                state.trust.restore(server.clone(), trust);
+            }
+        }
         state.holds = guard::holds(stored.holds)?;
         let definitions = stored.definitions.into_iter();
         let kind = |plural: &str| Kind::ALL.into_iter().find(|kind| kind.plural() == plural);
@@ -231,6 +238,7 @@ impl State {
             assignments: BTreeMap::new(),
             gateways: BTreeMap::new(),
             last_seen: LastSeen::default(),
+            trust: Trust::default(),
             events: Vec::new(),
             next_wake: None,
             stalled: None,
@@ -288,6 +296,7 @@ impl State {
             if let Some(key) = by_uid.get(&binding.owner).filter(|_| binding.kind == store::NodeKind::Server)
             {
                 self.facts.servers.insert(key.clone(), public);
+                self.trust.restore_bound(public, &binding.evidence);
             }
         }
         self.facts.revoked = revocations.iter().filter_map(|r| public_key(&r.public_key)).collect();

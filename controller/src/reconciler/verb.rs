@@ -4,7 +4,7 @@ use horizon_api::{
     http::{
         ApiError, ApproveRequest, Done, GatewayWord, HoldRequest, ObjectReport, OwnerKind, ReleaseRequest,
     },
-    resource::ObjectKey,
+    resource::{Kind, ObjectKey},
 };
 use horizon_api_server::Refusal;
 use horizon_node::clock;
@@ -150,7 +150,10 @@ impl Reconciler {
         }
         let entry = audit("release", &key.to_string(), json!({}));
         self.store.end_hold(key.to_string(), entry).await.map_err(|error| refuse_write(&error))?;
-        self.state.holds.remove(key);
+        let hold = self.state.holds.remove(key);
+        if let Some(hold) = hold {
+            self.server_released(key, &hold).await;
+        }
         self.recompile_or_log("release").await;
         self.check_committed()?;
         Ok(self.done(format!("{key} is held no more")))
@@ -201,6 +204,7 @@ impl Reconciler {
             generation: object.generation,
             conditions: self.state.conditions.get(key).cloned().unwrap_or_default(),
             gateways: words.collect(),
+            server: (key.kind == Kind::Server).then(|| self.state.server_report(key)),
         })
     }
 
@@ -215,6 +219,7 @@ impl Reconciler {
             generation: self.state.api_generations.get(key).copied().unwrap_or(0),
             conditions: self.state.waiting_conditions(key),
             gateways: vec![],
+            server: None,
         })
     }
 

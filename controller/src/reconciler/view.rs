@@ -9,7 +9,10 @@ use horizon_api::{
     resource::ObjectKey,
     wire::cfg::LinkReport,
 };
-use horizon_planner::compile::{API_SOURCE, EffectiveDevice, EffectiveServer, Standing};
+use horizon_planner::{
+    compile::{API_SOURCE, EffectiveDevice, EffectiveServer, Standing},
+    hold::UNTIL_RELEASED,
+};
 
 use super::{
     gateways::Gateway,
@@ -71,7 +74,7 @@ fn holds(state: &State) -> Vec<HoldView> {
         object: object.clone(),
         reason: hold.reason.clone(),
         by: hold.by.clone(),
-        until: millis(hold.until.saturating_mul(1000)),
+        until: if hold.until >= UNTIL_RELEASED { 0 } else { millis(hold.until.saturating_mul(1000)) },
     });
     holds.collect()
 }
@@ -175,6 +178,7 @@ fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> Serv
         tx_bps: rates.outbound * 8.0,
         last_seen: last_seen(state, server.public_key),
         owner: object.map(|object| object.owner.origin.to_string()).unwrap_or_default(),
+        trust: state.trust_view(key),
     }
 }
 

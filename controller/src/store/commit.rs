@@ -13,6 +13,7 @@ use super::revision::{self, Revision};
 use super::revocation::{self, Revoke};
 use super::section::{self, Section};
 use super::statement::Statements;
+use super::trust;
 
 /// One revision and what it changed. What is not named stays as it is.
 #[derive(Debug, Clone)]
@@ -124,5 +125,6 @@ fn delete_object(statements: &mut Statements, uid: &str) -> Result<()> {
     object::delete(statements, uid)?;
     binding::delete(statements, uid)?;
     key::delete(statements, uid)?;
+    trust::delete(statements, uid)?;
     assignment::delete_of(statements, uid)
 }

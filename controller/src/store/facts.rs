@@ -6,9 +6,9 @@ use horizon_node::data_folder::DataFolderError;
 use serde_json::json;
 
 use super::{
-    Allocation, Assignment, AuditEntry, AuditState, CommitOutcome, CommitRevision, Event, Guard,
+    Allocation, Assignment, AuditEntry, AuditState, Challenge, CommitOutcome, CommitRevision, Event, Guard,
     IssueOutcome, IssuedKey, NewLink, Object, ObjectConditions, Restored, Revision, Revoke, Section,
-    Severity, Store, StoreError, TakeLink,
+    Severity, Store, StoreError, TakeLink, Trust,
 };
 
 /// What only tests look at.
@@ -437,4 +437,28 @@ fn only_one_file_names_the_library() {
     }
     found.sort();
     assert_eq!(found, ["pitfall.rs", "statement.rs"]);
+}
+
+#[tokio::test]
+async fn the_newest_challenges_of_a_server_are_kept_and_go_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let two = CommitRevision { objects: vec![object("a", 1), object("b", 1)], ..commit(1) };
+    store.commit_revision(two).await.unwrap();
+    let challenge = |at| Challenge { at, latency_us: 5, failure: String::new() };
+    let trust =
+        |owner: &str, record: u8, challenges| Trust { owner: owner.into(), record: vec![record], challenges };
+
+    store.keep_trust(vec![trust("a", 1, vec![challenge(1), challenge(2)])], 3).await.unwrap();
+    let more = vec![challenge(3), challenge(4)];
+    store
+        .keep_trust(vec![trust("a", 2, more), trust("b", 3, vec![challenge(9)]), trust("gone", 1, vec![])], 3)
+        .await
+        .unwrap();
+    let kept = store.load().await.unwrap().trust;
+    store.commit_revision(CommitRevision { deleted: vec!["a".into()], ..commit(2) }).await.unwrap();
+
+    let newest = vec![challenge(2), challenge(3), challenge(4)];
+    assert_eq!(kept, [trust("a", 2, newest), trust("b", 3, vec![challenge(9)])]);
+    assert_eq!(store.load().await.unwrap().trust, [trust("b", 3, vec![challenge(9)])]);
 }

@@ -14,6 +14,7 @@ use super::revision::{self, Revision};
 use super::revocation::{self, Revocation};
 use super::section::{self, Section};
 use super::statement::Statements;
+use super::trust::{self, Trust};
 
 /// One moment of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub struct Stored {
     /// For which object of the cluster the secret of a key is, by the key's uid.
     pub token_secrets: Vec<(String, String)>,
     pub guard: Guard,
+    pub trust: Vec<Trust>,
 }
 
 pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
@@ -56,5 +58,6 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         definitions: definition::all(statements)?,
         token_secrets: key::secrets(statements)?,
         guard: guard::load(statements)?,
+        trust: trust::all(statements)?,
     })
 }

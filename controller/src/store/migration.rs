@@ -19,6 +19,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, text: include_str!("migration/0004_documents.sql") },
     Migration { version: 5, text: include_str!("migration/0005_cluster.sql") },
     Migration { version: 6, text: include_str!("migration/0006_sessions_of_admins.sql") },
+    Migration { version: 7, text: include_str!("migration/0007_server_trust.sql") },
 ];
 
 /// Brings the database to the schema of this program.

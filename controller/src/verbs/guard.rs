@@ -146,7 +146,7 @@ pub(super) fn text(view: &View) -> String {
             "hold        {} by {} until {}: {}",
             hold.object,
             hold.by,
-            moment(hold.until),
+            until(hold.until),
             printable(&hold.reason)
         );
     }
@@ -217,7 +217,7 @@ fn plan_line(plan: &HeldPlan) -> String {
 
 fn object_text(report: &ObjectReport) -> String {
     let mut text = String::new();
-    let ObjectReport { object, source, place, generation, conditions, gateways, owner: _ } = report;
+    let ObjectReport { object, source, place, generation, conditions, gateways, owner: _, server } = report;
     let _ = writeln!(text, "object      {object}, generation {generation}");
     let _ = writeln!(text, "owner       {}, {}", printable(source), printable(place));
     for condition in conditions {
@@ -233,6 +233,9 @@ fn object_text(report: &ObjectReport) -> String {
     for word in gateways {
         let _ = writeln!(text, "gateway     {}: {}", word.server, printable(&word.word));
     }
+    if let Some(server) = server {
+        text.push_str(&super::server::text(server));
+    }
     text
 }
 
@@ -240,7 +243,11 @@ fn short(hash: &str) -> String {
     hash.chars().take(12).collect()
 }
 
-fn moment(unix_ms: u64) -> String {
+fn until(unix_ms: u64) -> String {
+    if unix_ms == 0 { "it is released".into() } else { moment(unix_ms) }
+}
+
+pub(super) fn moment(unix_ms: u64) -> String {
     let at = i64::try_from(unix_ms).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
     at.unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use horizon_api::{section::ContentHash, signed::Signed, wire::cfg::ToGateway};
+use horizon_api::{
+    section::ContentHash,
+    signed::Signed,
+    wire::cfg::{Challenge, ToGateway},
+};
 
 use crate::running::Sections;
 
@@ -13,13 +17,24 @@ pub(super) struct Fetch {
     pub(super) lacking: BTreeSet<ContentHash>,
 }
 
+/// What a message means for a fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It goes on, unless it is done.
+    Went,
+    /// A newer assignment makes it pointless.
+    Overtaken(Signed),
+    /// It goes on, and the controller asks for something else meanwhile.
+    Challenged([u8; 32]),
+}
+
 impl Fetch {
     pub(super) fn new(sections: Sections, lacking: Vec<ContentHash>) -> Self {
         Self { sections, lacking: lacking.into_iter().collect() }
     }
 
-    /// Takes what the controller sent, and returns the newer assignment if it is one.
-    pub(super) fn handle_message(&mut self, message: ToGateway) -> anyhow::Result<Option<Signed>> {
+    /// Takes what the controller sent.
+    pub(super) fn handle_message(&mut self, message: ToGateway) -> anyhow::Result<Step> {
         match message {
             ToGateway::Section(section) => {
                 let hash = ContentHash::of(&section.bytes);
@@ -27,9 +42,10 @@ impl Fetch {
                 if self.lacking.remove(&hash) {
                     self.sections.insert(hash, section.bytes);
                 }
-                Ok(None)
+                Ok(Step::Went)
             }
-            ToGateway::Assignment(newer) => Ok(Some(newer)),
+            ToGateway::Assignment(newer) => Ok(Step::Overtaken(newer)),
+            ToGateway::Challenge(Challenge { nonce }) => Ok(Step::Challenged(nonce)),
             ToGateway::Refused(refusal) => anyhow::bail!("the controller refuses this gateway: {refusal}"),
             ToGateway::Welcome(_) | ToGateway::Joined { .. } | ToGateway::Recall => {
                 anyhow::bail!("the controller begins again in the middle of a session")
@@ -56,10 +72,10 @@ mod tests {
         let mut fetch = fetch();
 
         let stray = fetch.handle_message(ToGateway::Section(SectionBytes { bytes: vec![1] }));
-        assert!(stray.expect("ignored").is_none() && fetch.lacking.len() == 1);
+        assert_eq!((stray.expect("ignored"), fetch.lacking.len()), (Step::Went, 1));
         let wanted = fetch.handle_message(ToGateway::Section(section()));
 
-        assert!(wanted.expect("taken").is_none() && fetch.lacking.is_empty());
+        assert_eq!((wanted.expect("taken"), fetch.lacking.len()), (Step::Went, 0));
         assert_eq!(fetch.sections.len(), 1);
     }
 
@@ -71,6 +87,15 @@ mod tests {
 
         let overtaken = fetch().handle_message(ToGateway::Assignment(newer.clone()));
 
-        assert_eq!(overtaken.expect("understood"), Some(newer));
+        assert_eq!(overtaken.expect("understood"), Step::Overtaken(newer));
+    }
+
+    #[test]
+    fn a_challenge_leaves_the_fetch_as_it_is() {
+        let mut fetch = fetch();
+
+        let step = fetch.handle_message(ToGateway::Challenge(Challenge { nonce: [7; 32] }));
+
+        assert_eq!((step.expect("understood"), fetch.lacking.len()), (Step::Challenged([7; 32]), 1));
     }
 }

@@ -24,6 +24,8 @@ pub struct Controller {
     namespace: Namespace,
     manifests: PathBuf,
     data: PathBuf,
+    /// What `run` is told beside what it is always told.
+    words: Vec<String>,
     daemon: Option<Daemon>,
     /// Join strings and links that were asked for: each holds a token.
     invitations: Mutex<Vec<String>>,
@@ -31,7 +33,8 @@ pub struct Controller {
 
 impl Controller {
     pub(super) fn new(namespace: Namespace, manifests: PathBuf, data: PathBuf) -> Self {
-        Self { namespace, manifests, data, daemon: None, invitations: Mutex::default() }
+        let (words, invitations) = (Vec::new(), Mutex::default());
+        Self { namespace, manifests, data, words, daemon: None, invitations }
     }
 
     /// Returns the command that runs it.
@@ -42,7 +45,13 @@ impl Controller {
         let mut command = self.namespace.command(program::path("horizon-controller")?);
         command.arg("run").arg("--manifests").arg(&self.manifests).arg("--data").arg(&self.data);
         command.args(["--advertise", &format!("{CONTROLLER}:{CONTROLLER_PORT}")]);
+        command.args(&self.words);
         Ok(command)
+    }
+
+    /// Adds words to its command line, from its next start on.
+    pub fn tell(&mut self, words: &[&str]) {
+        self.words.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
     /// Starts it and waits until it serves a committed revision.

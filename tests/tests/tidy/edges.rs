@@ -12,6 +12,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-planner", &["horizon-api"]),
     ("horizon-machinery", &["horizon-api", "horizon-planner"]),
     ("horizon-kube", &["horizon-api"]),
+    ("horizon-trust", &["horizon-api"]),
     ("horizon-dataplane", &["horizon-api"]),
     ("horizon-host", &["horizon-api", "horizon-dataplane"]),
     ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
@@ -27,6 +28,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
             "horizon-machinery",
             "horizon-node",
             "horizon-planner",
+            "horizon-trust",
         ],
     ),
     ("horizon-web", &["horizon-api"]),
@@ -51,7 +53,7 @@ const EVERYTHING_BUT_WEB: &[&str] = &[
 
 /// The crates that decide and do nothing else.
 pub(crate) const PURE: &[&str] =
-    &["horizon-api", "horizon-planner", "horizon-machinery", "horizon-dataplane"];
+    &["horizon-api", "horizon-planner", "horizon-machinery", "horizon-trust", "horizon-dataplane"];
 
 /// Libraries that only some crates may import.
 pub(crate) const ONLY: &[(&str, &[&str])] = &[

@@ -59,6 +59,11 @@ pub fn ahead(now: u64, then: u64) -> String {
     format!("in {count} {unit}")
 }
 
+/// Returns when something ends: in a while, or by somebody's word alone.
+pub fn ends(now: u64, until: u64) -> String {
+    if until == 0 { "ends when it is released".to_owned() } else { format!("ends {}", ahead(now, until)) }
+}
+
 /// Returns [`ago`], or "never" for what was never seen.
 pub fn last_seen(now: u64, then: Option<u64>) -> String {
     then.map_or_else(|| "never".to_owned(), |then| ago(now, then))
@@ -90,6 +95,7 @@ mod tests {
         check(59 * SECOND, "in 59 s");
         check(999, "now");
         assert_eq!(ahead(2, 1), "now");
+        assert_eq!((ends(1, 0), ends(0, HOUR)), ("ends when it is released".into(), "ends in 1 h".into()));
     }
 
     #[test]

@@ -80,6 +80,7 @@ mod tests {
                 generation: 1,
                 conditions: vec![Condition::fails("Ready", "Waits", "it waits", 60)],
                 gateways: vec![GatewayWord { server: server.clone(), word: "applied".into() }],
+                server: None,
             };
             let answer =
                 serde_json::to_value(ObjectView { report, manifest: "kind: User\n".into() }).unwrap();

@@ -31,6 +31,7 @@ impl Tone {
 /// Returns the badge of a server.
 pub fn of_server(server: &ServerView) -> (Tone, &'static str) {
     match server {
+        server if server.trust.quarantine.is_some() => (Tone::Bad, "Quarantined"),
         ServerView { ready: true, .. } => (Tone::Good, "Ready"),
         ServerView { enrolled: false, .. } => (Tone::Quiet, "Not enrolled"),
         ServerView { connected: false, .. } => (Tone::Bad, "Away"),
@@ -144,6 +145,8 @@ mod tests {
         check(&server, "Not ready");
         server.ready = true;
         check(&server, "Ready");
+        server.trust.quarantine = Some("a clone".into());
+        check(&server, "Quarantined");
     }
 
     #[test]

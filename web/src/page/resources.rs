@@ -7,6 +7,7 @@ mod new;
 mod object;
 mod standing;
 mod table;
+mod trust;
 
 use std::{collections::BTreeSet, str::FromStr};
 

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use crate::{
     component::{Badge, Empty, Section},
     live::Live,
-    model::{age::last_seen, quantity, standing},
+    model::{age::last_seen, quantity, standing, trust},
 };
 
 #[component]
@@ -57,6 +57,12 @@ fn Row(server: RwSignal<ServerView>) -> impl IntoView {
     let text = move |part: fn(&ServerView) -> String| move || server.with(part);
     let lags = move || server.with(|server| server.applied_revision != server.desired_revision);
     let seen = move || server.with(|server| last_seen(live.now.get(), server.last_seen));
+    let verified = move || {
+        server.with(|server| match &server.trust.evidence {
+            Some(_) => trust::verified(live.now.get(), &server.trust),
+            None => String::new(),
+        })
+    };
     let badge = Signal::derive(move || server.with(standing::of_server));
     view! {
         <tr data-testid="server">
@@ -67,6 +73,7 @@ fn Row(server: RwSignal<ServerView>) -> impl IntoView {
             <td data-label="State" class="wide">
                 <Badge standing=badge/>
                 <span class="under" data-testid="reason">{text(|server| server.message.clone())}</span>
+                <span class="under" data-testid="verified">{verified}</span>
             </td>
             <td data-label="Revision" class:lags=lags data-testid="server-revision">
                 <span>{text(standing::revision)}</span>

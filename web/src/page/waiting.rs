@@ -8,7 +8,7 @@ use crate::{
     component::{Badge, Section},
     live::{Guard, Live},
     model::{
-        age::ahead,
+        age::{ahead, ends},
         quantity::counted,
         standing::{self, Tone},
     },
@@ -124,7 +124,7 @@ fn Hold(hold: HoldView) -> impl IntoView {
                 <span class="name">{object}</span>
                 <span class="muted">{format!("by {}", hold.by)}</span>
                 <span class="space"></span>
-                <span class="muted number">{move || format!("ends {}", ahead(live.now.get(), until))}</span>
+                <span class="muted number">{move || ends(live.now.get(), until)}</span>
             </div>
             <p>{hold.reason}</p>
             <p class="fix">"end it with "<code>{release}</code></p>

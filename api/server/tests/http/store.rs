@@ -227,6 +227,7 @@ fn report(object: ObjectKey) -> ObjectReport {
         generation: 1,
         conditions: vec![],
         gateways: vec![],
+        server: None,
     }
 }
 

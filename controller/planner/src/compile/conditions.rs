@@ -39,7 +39,10 @@ pub(super) fn objects(
                 resolved_refs(key, missing.get(key).copied(), now),
                 stale(member, now),
                 usable(effective.standing_of_key(key), now),
-                world.holds.get(key).map(|hold| Condition::holds("Held", "HoldActive", hold.sentence(), now)),
+                world
+                    .holds
+                    .get(key)
+                    .map(|hold| Condition::holds("Held", hold.reason(), hold.sentence(), now)),
             ];
             let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
             let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));

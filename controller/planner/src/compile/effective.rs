@@ -10,8 +10,8 @@ use horizon_api::{
     key::PublicKey,
     name::Name,
     resource::{
-        AdminState, DeviceSpec, Grants, Kind, ObjectKey, PersonalKeySpec, Reference, RegistrationKeySpec,
-        RegistrationRole, ResourceSpec, ServerSpec, TokenHash, UserSpec,
+        AdminState, DeviceSpec, Grants, Kind, ObjectKey, OnSuspicion, PersonalKeySpec, Reference,
+        RegistrationKeySpec, RegistrationRole, ResourceSpec, ServerSpec, TokenHash, UserSpec,
     },
     section::{Endpoint, NetworkId},
     verdict::Identity,
@@ -44,6 +44,9 @@ pub struct EffectiveServer {
     pub endpoints: Vec<Endpoint>,
     /// Empty when it is disabled.
     pub networks: Vec<NetworkId>,
+    /// From where it may connect to the controller: from everywhere when empty.
+    pub source_cidrs: Vec<IpNet>,
+    pub on_failure: OnSuspicion,
     pub standing: Standing,
 }
 
@@ -237,6 +240,8 @@ impl Builder<'_> {
             } else {
                 vec![]
             },
+            source_cidrs: spec.identity.source_cidrs.clone(),
+            on_failure: spec.verification.unwrap_or_default().on_failure,
             standing,
         };
         self.servers.push((key.clone(), server));

@@ -41,7 +41,7 @@ pub(super) fn blocked(
             (key.clone(), Blocked { reason, message })
         });
     let holds = world.holds.iter().map(|(key, hold)| {
-        ((*key).clone(), Blocked { reason: "HoldActive".into(), message: hold.sentence() })
+        ((*key).clone(), Blocked { reason: hold.reason().into(), message: hold.sentence() })
     });
     let tests = failures.iter().rev().map(|failure| {
         (failure.test.clone(), Blocked { reason: "TestsFailed".into(), message: failure.text() })

@@ -130,6 +130,8 @@ fn world(
         effective.devices.insert(key, device);
     }
     let server_facts = EffectiveServer {
+        source_cidrs: vec![],
+        on_failure: Default::default(),
         public_key: None,
         registration_key: None,
         endpoints: vec![],

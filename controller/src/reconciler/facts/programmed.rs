@@ -2,7 +2,7 @@
 
 use horizon_api::{condition::Condition, resource::ObjectKey, token::TokenKind};
 
-use super::{ALICE, NETWORK, SERVER, World, hash, node, registration_key, token};
+use super::{ALICE, NETWORK, REMOTE, SERVER, World, hash, node, registration_key, token, trust::arrival};
 use crate::event::{GatewayReport, ReportKind};
 
 const POLICY: &str = "kind: AccessPolicy\nmetadata: {name: web}\nspec: {networkRef: {name: office}, action: Allow, \
@@ -10,7 +10,7 @@ const POLICY: &str = "kind: AccessPolicy\nmetadata: {name: web}\nspec: {networkR
 
 impl World {
     async fn reported(&mut self, kind: ReportKind) {
-        let report = GatewayReport { gateway: node(1), session: 1, at_ms: 1_000, kind };
+        let report = GatewayReport { gateway: node(1), session: 1, remote: REMOTE, at_ms: 1_000, kind };
         self.reconciler.report(report).await;
     }
 
@@ -36,7 +36,7 @@ async fn objects_stay_programmed_while_others_are_under_way() {
     let key = registration_key("gw", &hash(&own));
     let mut world = World::start(&[NETWORK, ALICE, SERVER, &key]).await;
     world.join(&own, 1).await.unwrap();
-    world.reported(ReportKind::Connected { version: "1".into() }).await;
+    world.reported(ReportKind::Connected { version: "1".into(), arrival: Box::new(arrival()) }).await;
     assert_eq!(world.programmed("Network/office").reason, "Pending");
     world.acknowledge().await;
     let before = ["Network/office", "Server/gw"].map(|object| world.programmed(object));

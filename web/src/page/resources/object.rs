@@ -10,6 +10,7 @@ use super::{
     editor::{Editor, Elsewhere},
     may_change,
     standing::{Conditions, Events, Gateways, InTheWay, Owner},
+    trust::Trust,
 };
 use crate::{
     address::Link,
@@ -109,6 +110,7 @@ fn Parts(key: ObjectKey, read: RwSignal<Option<Result<Read, CallError>>>) -> imp
         {of(|read| view! { <div class="part"><Owner shown=read.shown/></div> }.into_any())}
         {of(|read| view! { <Conditions conditions=read.shown.conditions/> }.into_any())}
         <InTheWay key=key.clone()/>
+        <Trust key=key.clone()/>
         {of(|read| view! { <Gateways gateways=read.shown.gateways/> }.into_any())}
         <Text key read/>
         <details class="part">

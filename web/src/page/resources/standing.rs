@@ -10,7 +10,7 @@ use crate::{
     component::Badge,
     live::Live,
     model::{
-        age::{age_of, ahead},
+        age::{age_of, ends},
         happened::Happened,
         object::{Fact, Shown},
         standing::{self, Tone},
@@ -63,7 +63,7 @@ fn Hold(hold: HoldView) -> impl IntoView {
         <li data-testid="object-hold">
             <div class="line">
                 <Badge standing=Signal::stored((Tone::Warning, "Held"))/>
-                <span class="muted">{move || format!("by {by}, ends {}", ahead(live.now.get(), until))}</span>
+                <span class="muted">{move || format!("by {by}, {}", ends(live.now.get(), until))}</span>
             </div>
             <p>{reason}</p>
             <p class="fix">"end it with "<code>{format!("horizon-controller release {object}")}</code></p>

@@ -1,0 +1,112 @@
+//! What is noticed of a server, how bad that is, and what it counts for.
+
+use std::{net::IpAddr, time::Duration};
+
+use horizon_api::{assignment::Version, http::EventSeverity};
+
+/// One thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A challenge was not answered in time.
+    Silent { waited: Duration },
+    /// A challenge was answered with what proves nothing.
+    WrongAnswer { reason: String },
+    /// It says that it answers no challenges, and has answered some.
+    AnswersNoMore,
+    /// A heartbeat was heard before, or a later one of the same boot was.
+    Replayed { counter: u64, highest: u64 },
+    /// Two daemons speak with the server's key.
+    Cloned { here: IpAddr, there: IpAddr },
+    /// It runs an older configuration than it acknowledged: its disk was put back.
+    RolledBack { running: Version, acknowledged: Version },
+    /// Its clock is not the controller's.
+    ClockSkewed { by_ms: i64 },
+    /// The host is another one, by its own word.
+    HostChanged { what: String },
+    /// The program is another one: an upgrade, or not.
+    ProgramChanged { from: String, to: String },
+}
+
+/// What a finding counts for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// Somebody may want to know.
+    Notice,
+    /// A failure where it comes again and again.
+    Repeated,
+    /// A failure.
+    AtOnce,
+}
+
+impl Finding {
+    /// Returns the kind of its security event.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Silent { .. } => "ChallengeUnanswered",
+            Self::WrongAnswer { .. } => "ChallengeFailed",
+            Self::AnswersNoMore => "ChallengesRefused",
+            Self::Replayed { .. } => "HeartbeatReplayed",
+            Self::Cloned { .. } => "ServerCloned",
+            Self::RolledBack { .. } => "ConfigurationRolledBack",
+            Self::ClockSkewed { .. } => "ClockSkewed",
+            Self::HostChanged { .. } => "HostChanged",
+            Self::ProgramChanged { .. } => "ProgramChanged",
+        }
+    }
+
+    pub fn severity(&self) -> EventSeverity {
+        match self {
+            Self::WrongAnswer { .. }
+            | Self::Replayed { .. }
+            | Self::Cloned { .. }
+            | Self::RolledBack { .. } => EventSeverity::High,
+            Self::Silent { .. }
+            | Self::AnswersNoMore
+            | Self::ClockSkewed { .. }
+            | Self::HostChanged { .. } => EventSeverity::Medium,
+            Self::ProgramChanged { from, to } if from == to => EventSeverity::Medium,
+            Self::ProgramChanged { .. } => EventSeverity::Low,
+        }
+    }
+
+    /// Clocks and hosts go wrong or are changed by those who run them; a network loses a packet.
+    pub fn gravity(&self) -> Gravity {
+        match self {
+            Self::Replayed { .. } | Self::Cloned { .. } | Self::RolledBack { .. } => Gravity::AtOnce,
+            Self::Silent { .. } | Self::WrongAnswer { .. } | Self::AnswersNoMore => Gravity::Repeated,
+            Self::ClockSkewed { .. } | Self::HostChanged { .. } | Self::ProgramChanged { .. } => {
+                Gravity::Notice
+            }
+        }
+    }
+
+    /// Returns one sentence for people.
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Silent { waited } => format!("it did not answer a challenge within {} s", waited.as_secs()),
+            Self::WrongAnswer { reason } => format!("its answer to a challenge is not believed: {reason}"),
+            Self::AnswersNoMore => {
+                "it says that it answers no challenges, and has answered some before".into()
+            }
+            Self::Replayed { counter, highest } => {
+                format!("its heartbeat {counter} came after {highest} of the same boot: it is a replay")
+            }
+            Self::Cloned { here, there } => {
+                format!("two daemons speak with its key at the same time, from {here} and from {there}")
+            }
+            Self::RolledBack { running, acknowledged } => format!(
+                "it runs revision {} of epoch {}, and acknowledged revision {} of epoch {}: its data was put back",
+                running.revision, running.epoch, acknowledged.revision, acknowledged.epoch
+            ),
+            Self::ClockSkewed { by_ms } => {
+                let way = if *by_ms > 0 { "ahead of" } else { "behind" };
+                format!("its clock is {} s {way} the controller's", by_ms.unsigned_abs() / 1000)
+            }
+            Self::HostChanged { what } => format!("its host has another {what} than before"),
+            Self::ProgramChanged { from, to } if from == to => {
+                format!("it runs another program than before, which says that it is {to} too")
+            }
+            Self::ProgramChanged { from, to } => format!("it runs {to}, and ran {from} before"),
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! How far a server is believed, in words.
+
+use horizon_api::http::{EvidenceView, TrustView};
+
+use super::age::ago;
+
+/// Returns when a server proved its key last, and how well it does so.
+pub fn verified(now: u64, trust: &TrustView) -> String {
+    let TrustView { challenges, answered, .. } = trust;
+    let when = match trust.verified_at {
+        Some(at) => format!("verified {}", ago(now, at)),
+        None => "never verified".to_owned(),
+    };
+    if *challenges == 0 {
+        return when;
+    }
+    let median = milliseconds(trust.latency_p50_us);
+    format!("{when}, {answered} of {challenges} challenges answered, {median} at the median")
+}
+
+/// Returns microseconds as people read them.
+pub fn milliseconds(us: u64) -> String {
+    format!("{}.{} ms", us / 1000, us % 1000 / 100)
+}
+
+/// Returns what a host says of itself, with its names, as far as it says something.
+pub fn evidence(evidence: &EvidenceView) -> Vec<(&'static str, String)> {
+    let EvidenceView { version, hostname, kernel, binary_hash, machine, hardware, host_boot } =
+        evidence.clone();
+    let words = [
+        ("Version", version),
+        ("Host name", hostname),
+        ("Kernel", kernel),
+        ("Boot of the host", host_boot),
+        ("Program", binary_hash),
+        ("Machine id", machine),
+        ("Hardware", hardware),
+    ];
+    words.into_iter().filter(|(_, word)| !word.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_says_when_and_how_well() {
+        let mut trust = TrustView::default();
+        assert_eq!(verified(60_000, &trust), "never verified");
+
+        trust.verified_at = Some(50_000);
+        assert_eq!(verified(60_000, &trust), "verified 10 s ago");
+        (trust.challenges, trust.answered, trust.latency_p50_us) = (9, 8, 2_340);
+
+        let line = "verified 10 s ago, 8 of 9 challenges answered, 2.3 ms at the median";
+        assert_eq!(verified(60_000, &trust), line);
+    }
+
+    #[test]
+    fn what_was_not_said_is_not_shown() {
+        let said = EvidenceView { kernel: "6.1".into(), ..EvidenceView::default() };
+
+        assert_eq!(evidence(&said), [("Kernel", "6.1".to_owned())]);
+    }
+}
