@@ -46,10 +46,13 @@ pub struct Version {
 }
 
 /// The features that sections may require and this version has.
-pub const FEATURES: &[&str] = &[TIME_WINDOWS];
+pub const FEATURES: &[&str] = &[TIME_WINDOWS, POSTURE];
 
 /// Policies whose rules have weekly windows: who does not know them would take a rule to have effect always.
 pub const TIME_WINDOWS: &str = "time-windows";
+
+/// Policies whose rules select by what devices say of themselves.
+pub const POSTURE: &str = "posture";
 
 /// Why an assignment or its sections are refused.
 #[derive(Debug, thiserror::Error)]
@@ -239,7 +242,7 @@ mod tests {
         delegation::{Delegation, Pin},
         key::{RootFingerprint, SecretKey},
         section::{EncodedSection, Policy},
-        verdict::{Action, Protocol, Rule, Weekday, Window},
+        verdict::{Action, Demand, Protocol, Rule, Selector, Stated, Weekday, Window},
     };
 
     fn key(seed: u8) -> SecretKey {
@@ -340,8 +343,9 @@ mod tests {
         };
 
         assert!(requires(rule.clone()).is_empty(), "every gateway knows the end of a rule");
-        let needed = requires(Rule { windows: vec![window.expect("a window")], ..rule });
-        assert_eq!(needed, [TIME_WINDOWS]);
+        let stated = Selector::Stated(Box::new(Stated { who: Selector::Any, demand: Demand::default() }));
+        let needed = requires(Rule { windows: vec![window.expect("a window")], from: vec![stated], ..rule });
+        assert_eq!(needed, [TIME_WINDOWS, POSTURE]);
         assert!(needed.iter().all(|feature| FEATURES.contains(&feature.as_str())));
     }
 

@@ -283,6 +283,43 @@ mod tests {
     }
 
     #[test]
+    fn clocks_may_differ_by_a_minute_and_no_more() {
+        let at = |now| World { now, ..World::default() };
+        let is_good = |now| verify(&grant().sign(&key(2)), &at(now)).is_ok();
+
+        assert_eq!([939, 940, 1_000].map(is_good), [false, true, true]);
+        assert_eq!([4_600, 4_660, 4_661].map(is_good), [true, true, false]);
+    }
+
+    #[test]
+    fn no_bit_of_a_grant_can_be_turned() {
+        let genuine = grant().sign(&key(2));
+
+        for position in 0..genuine.len() {
+            for bit in 0..8 {
+                let mut bytes = genuine.clone();
+                bytes[position] ^= 1 << bit;
+
+                assert!(verify(&bytes, &World::default()).is_err(), "byte {position}, bit {bit}");
+            }
+        }
+        for length in 0..genuine.len() {
+            assert!(verify(&genuine[..length], &World::default()).is_err(), "cut to {length}");
+        }
+    }
+
+    #[test]
+    fn grant_swapped_for_that_of_another_device_is_refused_both_ways() {
+        let of = |device: u8| Grant { device: key(device).public(), ..grant() }.sign(&key(2));
+        let with = |device: u8| World { peer: key(device).public(), ..World::default() };
+
+        assert!(verify(&of(3), &with(3)).is_ok() && verify(&of(5), &with(5)).is_ok());
+        for (grant, peer) in [(3, 5), (5, 3)] {
+            assert!(matches!(verify(&of(grant), &with(peer)), Err(GrantError::ForeignDevice)));
+        }
+    }
+
+    #[test]
     fn another_signer_and_an_older_epoch_are_refused() {
         let forged = verify(&grant().sign(&key(9)), &World::default());
         let older = verify(&Grant { epoch: 4, ..grant() }.sign(&key(2)), &World::default());

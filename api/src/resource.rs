@@ -28,6 +28,7 @@ pub mod pattern;
 mod period;
 mod personal_key;
 mod port_range;
+mod posture;
 mod reference;
 mod registration_key;
 #[cfg(feature = "crd")]
@@ -73,6 +74,7 @@ pub use self::{
     period::{Period, PeriodError},
     personal_key::PersonalKeySpec,
     port_range::{PortRange, PortRangeError},
+    posture::PostureSelector,
     reference::Reference,
     registration_key::{Generate, Grants, OnRevoke, RegistrationKeySpec, RegistrationRole},
     server::{

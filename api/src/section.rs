@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::{
-    assignment::TIME_WINDOWS,
     cbor::{self, DecodeError},
     key::PublicKey,
     verdict::Table,
@@ -204,14 +203,8 @@ impl Section {
     /// Returns what a gateway must know to read it rightly, beside what every gateway knows.
     fn requires(&self) -> Vec<String> {
         match self {
-            Self::Policy(policy) if policy.table.rules.iter().any(|rule| !rule.windows.is_empty()) => {
-                vec![TIME_WINDOWS.into()]
-            }
-            Self::Policy(_)
-            | Self::Identity(_)
-            | Self::Networks(_)
-            | Self::Routes(_)
-            | Self::Revocations(_) => vec![],
+            Self::Policy(policy) => policy.table.requires(),
+            Self::Identity(_) | Self::Networks(_) | Self::Routes(_) | Self::Revocations(_) => vec![],
         }
     }
 

@@ -3,6 +3,7 @@
 //! The planner uses it for effects and *why*, the dataplane for every new flow.
 //! Default is deny, a deny always wins, and the order of rules never matters.
 
+mod posture;
 mod window;
 
 use std::{collections::BTreeSet, net::IpAddr, ops::RangeInclusive};
@@ -12,7 +13,11 @@ pub use jiff::civil::Weekday;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-pub use self::window::{UnknownZone, Window, WindowError, Zone};
+pub use self::{
+    posture::{Demand, DiskEncryption, Fit, Posture, Stated},
+    window::{UnknownZone, Window, WindowError, Zone},
+};
+use crate::assignment::{POSTURE, TIME_WINDOWS};
 
 /// The rules of one network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +63,8 @@ pub enum Selector {
     Server(SmolStr),
     /// Every member of the network: its devices and its gateways, but not what lies behind them.
     Members,
+    /// Those of another selector who state something of themselves.
+    Stated(Box<Stated>),
 }
 
 /// Which packets a rule is about, by what their IP header carries.
@@ -77,6 +84,9 @@ pub struct Identity {
     pub user: SmolStr,
     pub groups: BTreeSet<SmolStr>,
     pub tags: BTreeSet<SmolStr>,
+    /// What it says of itself, if it says anything: self-reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Box<Posture>>,
 }
 
 /// What is known about one end of a flow.
@@ -93,6 +103,16 @@ pub enum Who<'a> {
 pub struct Party<'a> {
     pub who: Who<'a>,
     pub address: IpAddr,
+}
+
+impl Party<'_> {
+    /// Returns what it says of itself; only devices do.
+    pub fn posture(&self) -> Option<&Posture> {
+        match self.who {
+            Who::Device(identity) => identity.posture.as_deref(),
+            Who::Server(_) | Who::Host => None,
+        }
+    }
 }
 
 /// What is asked: may the first packet of this flow pass?
@@ -162,6 +182,15 @@ struct Effect {
 }
 
 impl Table {
+    /// Returns what a gateway must know to read it rightly, beside what every gateway knows.
+    pub(crate) fn requires(&self) -> Vec<String> {
+        let has_windows = self.rules.iter().any(|rule| !rule.windows.is_empty());
+        let is_stated = |selector: &Selector| matches!(selector, Selector::Stated(_));
+        let has_posture = self.rules.iter().any(|rule| rule.from.iter().any(is_stated));
+        let windows = has_windows.then(|| TIME_WINDOWS.to_owned());
+        windows.into_iter().chain(has_posture.then(|| POSTURE.to_owned())).collect()
+    }
+
     /// Returns the rules that are about a flow, whether or not their time has come.
     pub fn matching(&self, query: &Query<'_>) -> impl Iterator<Item = (usize, &Rule)> {
         self.rules.iter().enumerate().filter(|(_, rule)| rule.matches(query))
@@ -190,8 +219,13 @@ impl Rule {
     fn matches(&self, query: &Query<'_>) -> bool {
         self.protocol.covers(query.protocol)
             && self.covers_port(query.port)
-            && self.from.iter().any(|selector| selector.selects(&query.source))
-            && self.to.iter().any(|selector| selector.selects(&query.destination))
+            && self.selects([&query.source, &query.destination])
+    }
+
+    /// Returns whether it is about two ends, whatever passes between them.
+    pub fn selects(&self, [source, destination]: [&Party<'_>; 2]) -> bool {
+        self.from.iter().any(|selector| selector.selects(source, self.action))
+            && self.to.iter().any(|selector| selector.selects(destination, self.action))
     }
 
     /// A packet without a port meets a deny rule with ports (it could be part of such a flow), never an allow rule.
@@ -216,9 +250,13 @@ impl Protocol {
 }
 
 impl Selector {
-    /// Returns whether it is about a party.
-    pub fn selects(&self, party: &Party<'_>) -> bool {
+    /// Returns whether it is about a party, in a rule with this action: what a device does not say of itself opens
+    /// nothing, so that it meets every Deny and no Allow.
+    pub fn selects(&self, party: &Party<'_>, action: Action) -> bool {
         match (self, party.who) {
+            (Self::Stated(stated), _) => {
+                stated.who.selects(party, action) && stated.demand.concerns(party.posture(), action)
+            }
             (Self::Any, _) | (Self::Members, Who::Device(_) | Who::Server(_)) => true,
             (Self::Cidr(prefix), _) => prefix.contains(&party.address),
             (Self::User(name), Who::Device(identity)) => identity.user == *name,
@@ -243,6 +281,7 @@ mod tests {
             user: "alice".into(),
             groups: ["staff".into()].into(),
             tags: ["mobile".into()].into(),
+            posture: None,
         }
     }
 
@@ -298,6 +337,45 @@ mod tests {
 
             assert_eq!(decision.action == Action::Allow, expected, "{from:?}");
         }
+    }
+
+    #[test]
+    fn rule_by_posture_is_about_who_states_it_and_an_open_question_closes() {
+        let encrypted = Demand { disk_encrypted: Some(true), ..Demand::default() };
+        let stated = |who| Selector::Stated(Box::new(Stated { who, demand: encrypted.clone() }));
+        let with = |rule: &Rule, disk: Option<DiskEncryption>| {
+            let posture = disk.map(|disk| Box::new(Posture { disk, ..Posture::default() }));
+            let identity = Identity { posture, ..alice() };
+            let source = Party { who: Who::Device(&identity), address: [10, 77, 0, 2].into() };
+            let destination = Party { who: Who::Host, address: [198, 51, 100, 7].into() };
+            let rules = vec![
+                rule.clone(),
+                Rule { action: Action::Allow, ..allow(Selector::Device("x".into()), web()) },
+            ];
+            let query = Query { source, destination, protocol: 6, port: Some(80) };
+            evaluate(&Table { rules }, &query, 0).rule == Some(0)
+        };
+        let allowing = allow(stated(Selector::Group("staff".into())), web());
+        let denying = Rule { action: Action::Deny, ..allow(stated(Selector::Any), web()) };
+        let foreign = allow(stated(Selector::Group("ops".into())), web());
+
+        let disks = [
+            None,
+            Some(DiskEncryption::Unknown),
+            Some(DiskEncryption::Unencrypted),
+            Some(DiskEncryption::Encrypted),
+        ];
+
+        assert_eq!(disks.map(|disk| with(&allowing, disk)), [false, false, false, true]);
+        assert_eq!(disks.map(|disk| with(&denying, disk)), [true, true, false, true]);
+        assert_eq!(disks.map(|disk| with(&foreign, disk)), [false; 4]);
+    }
+
+    #[test]
+    fn identity_without_posture_has_the_bytes_that_it_always_had() {
+        let bytes = crate::cbor::encode(&alice());
+
+        assert!(!bytes.windows(7).any(|word| word == b"posture"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     key::PublicKey,
     signed::{Document, Signed},
+    verdict::Posture,
 };
 
 /// Gateway to controller.
@@ -25,6 +26,9 @@ pub const ALPN_LINK: &[u8] = b"hzn-link/1";
 
 /// What a device says in its Hello if it knows [`RefusalCode::AwaitingApproval`].
 pub const APPROVAL: &str = "approval";
+
+/// What a controller says in its Welcome if it knows [`dev::FromDevice::RefreshWith`].
+pub const POSTURE: &str = "posture";
 
 /// The label of the TLS exporter (RFC 8446 §7.5) that binds evidence to one connection.
 pub const EXPORTER_LABEL: &[u8] = b"EXPORTER-horizon-attest-v1";
@@ -45,6 +49,9 @@ pub struct Welcome {
     pub nonce: [u8; 32],
     /// Unix milliseconds by the controller's clock.
     pub server_time_ms: i64,
+    /// What it understands, beside what every controller does.
+    #[serde(default)]
+    pub features: Vec<String>,
 }
 
 /// A clean no, with what to do about it.
@@ -125,6 +132,9 @@ pub struct Evidence {
     /// The kernel's name of this boot of the host.
     #[serde(default)]
     pub host_boot: String,
+    /// What policies may demand of a device; gateways state none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posture: Option<Posture>,
 }
 
 /// Evidence bound to one connection and one nonce: what a joining node signs with its own key.

@@ -125,6 +125,8 @@ pub struct LoginRequest {
 
 pub struct RefreshRequest {
     pub device: PublicKey,
+    /// What it states of itself, if it does.
+    pub evidence: Option<Evidence>,
 }
 
 pub struct SignOutRequest {

@@ -29,6 +29,7 @@ mod refusal_limit;
 mod retry;
 mod revocation;
 mod state;
+mod statement;
 mod trust;
 mod untold;
 mod verb;
@@ -223,7 +224,7 @@ impl Reconciler {
             }
             Event::Report(report) => self.report(report).await,
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
-            Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request))),
+            Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request).await)),
             Event::News(request, reply) => drop(reply.send(self.news(&request))),
             Event::SignOut(request, reply) => drop(reply.send(self.sign_out(&request).await)),
             Event::Invite(request, reply) => {

@@ -53,7 +53,7 @@ pub use api_token::{NewApiToken, TokenHolder};
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use backup::{Backup, RestoredStore, restore};
-pub use binding::{Binding, NodeKind, Seen};
+pub use binding::{Binding, NodeKind, Seen, Statement};
 pub use commit::{CommitOutcome, CommitRevision, Restored};
 pub use definition::Definition;
 pub use document::{Document, DocumentChanges, DocumentKey, StoredDocuments};
@@ -292,6 +292,11 @@ impl Store {
             trust.into_iter().try_for_each(|one| trust::put(statements, one, kept))
         };
         self.parts.writer.write(work).await
+    }
+
+    /// Keeps what a node states of itself.
+    pub async fn state(&self, statement: Statement) -> Result<()> {
+        self.parts.writer.write(move |statements| binding::state(statements, statement)).await
     }
 
     /// Stores a security event; the same id again is stored once.

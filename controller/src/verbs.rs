@@ -9,7 +9,8 @@ use std::{fmt::Write, path::Path};
 
 use horizon_api::{
     http::{
-        InviteAnswer, InviteKind, InviteRequest, ServerView, SignInLink, SignInRequest, StatusReport, View,
+        DeviceView, InviteAnswer, InviteKind, InviteRequest, ServerView, SignInLink, SignInRequest,
+        StatusReport, View,
     },
     resource::{DEFAULT_NAMESPACE, Kind, ObjectKey},
 };
@@ -146,12 +147,17 @@ fn lists(text: &mut String, view: &View) {
         let addresses = device.addresses.join(", ");
         let _ = writeln!(
             text,
-            "device      {}/{} of {}: {place}, {addresses}",
+            "device      {}/{} of {}: {place}, {addresses}{}",
             device.namespace,
             device.name,
-            if device.user.is_empty() { "nobody" } else { &device.user }
+            if device.user.is_empty() { "nobody" } else { &device.user },
+            self_reported(device)
         );
     }
+}
+
+fn self_reported(device: &DeviceView) -> String {
+    if device.posture.is_empty() { String::new() } else { format!("; self-reported: {}", device.posture) }
 }
 
 fn server_text(server: &ServerView) -> String {

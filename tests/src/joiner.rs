@@ -8,6 +8,7 @@ use horizon_api::{
     join::JoinString,
     key::SecretKey,
     token::TokenText,
+    verdict::Posture,
     wire::{
         ALPN_CFG, ALPN_DEV, Refusal,
         cfg::{Join, ToController, ToGateway},
@@ -62,6 +63,33 @@ pub fn login_here(
     here(sign_in(key, link, device_name))
 }
 
+/// Asks for a device's next grant, with what it states of itself, and returns the controller's answer.
+///
+/// # Errors
+/// When the controller does not answer.
+pub fn refresh(
+    from: &Namespace,
+    key: &SecretKey,
+    link: &JoinString,
+    posture: Option<Posture>,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    in_namespace(from, ask_again(key, key, link, posture))
+}
+
+/// As [`refresh`], with a statement that somebody else signed.
+///
+/// # Errors
+/// As [`refresh`].
+pub fn refresh_signed_by(
+    from: &Namespace,
+    key: &SecretKey,
+    signer: &SecretKey,
+    link: &JoinString,
+    posture: &Posture,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    in_namespace(from, ask_again(key, signer, link, Some(posture.clone())))
+}
+
 /// Meets a controller as a gateway that has heard of this epoch before.
 ///
 /// # Errors
@@ -78,16 +106,29 @@ async fn sign_in(
     link: &JoinString,
     device_name: &str,
 ) -> anyhow::Result<Result<Granted, Refusal>> {
-    let pin = Pin { root: link.root, epoch: 0 };
-    let address = Address { host: &link.host, port: link.port };
-    let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
-    let mut meeting = controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await?;
+    let mut meeting = meet_as_device(key, link).await?;
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&link.token);
     let login = Login { token, device_name: device_name.to_owned(), attestation };
     meeting.sender.send(&FromDevice::Login(login)).await?;
+    answer(meeting).await
+}
+
+async fn ask_again(
+    key: &SecretKey,
+    signer: &SecretKey,
+    link: &JoinString,
+    posture: Option<Posture>,
+) -> anyhow::Result<Result<Granted, Refusal>> {
+    let mut meeting = meet_as_device(key, link).await?;
+    let statement = meeting.attest_as(signer, posture)?;
+    meeting.sender.send(&FromDevice::RefreshWith(statement)).await?;
+    answer(meeting).await
+}
+
+async fn answer(mut meeting: Meeting) -> anyhow::Result<Result<Granted, Refusal>> {
     let answer = meeting.receiver.receive_within(PATIENCE).await?;
-    meeting.end("signed in").await;
+    meeting.end("answered").await;
     match answer {
         ToDevice::Granted(granted) => Ok(Ok(granted)),
         ToDevice::Refused(refusal) => Ok(Err(refusal)),
@@ -95,6 +136,13 @@ async fn sign_in(
             anyhow::bail!("the controller answered something else")
         }
     }
+}
+
+async fn meet_as_device(key: &SecretKey, link: &JoinString) -> anyhow::Result<Meeting> {
+    let pin = Pin { root: link.root, epoch: 0 };
+    let address = Address { host: &link.host, port: link.port };
+    let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
+    controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await
 }
 
 async fn meet_as_gateway(key: &SecretKey, join: &JoinString, epoch: u64) -> anyhow::Result<Meeting> {

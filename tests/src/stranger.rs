@@ -206,7 +206,7 @@ async fn listen(
     let roles = vec![Role::Link, Role::Config, Role::Grant];
     let delegation = Delegation { root: root.public(), online, roles, epoch: 1, not_after: i64::MAX };
     let delegation = delegation.sign(&root);
-    let welcome = Welcome { delegation, nonce: [1; 32], server_time_ms: clock::unix_ms() };
+    let welcome = Welcome { delegation, nonce: [1; 32], server_time_ms: clock::unix_ms(), features: vec![] };
     let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await?;
     let note = |message: String| heard.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     if protocol(&connection)? == ALPN_CFG {

@@ -1,6 +1,7 @@
 //! Attacks, played against the real programs: each row of the threat table in docs/security.md names its test.
 
 mod attacks {
+    mod devices;
     mod links;
     mod revocation;
     mod servers;

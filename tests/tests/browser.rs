@@ -91,6 +91,7 @@ fn servers() -> Vec<ServerView> {
 fn devices() -> Vec<DeviceView> {
     let connected = DeviceView {
         awaits_approval: false,
+        posture: "debian 12, disk encrypted".into(),
         namespace: "default".into(),
         name: "alice-laptop".into(),
         user: "alice".into(),

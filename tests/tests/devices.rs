@@ -1,7 +1,10 @@
 //! Devices: how they enrol without a person, wait, and go.
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
+use horizon_api::{key::SecretKey, verdict::Posture};
 use horizon_tests::{
+    folder::POLICY,
+    joiner,
     page::Page,
     scenario::in_world,
     traffic::{ping, wait_ping},
@@ -149,6 +152,69 @@ fn a_device_that_is_denied_never_gets_in() {
             Ok(world.alice.verb(&["status"])?.success()?.contains("an admin holds it"))
         })?;
         ensure!(!world.alice.status()?.is_connected(), "it got in");
+        Ok(())
+    });
+}
+
+/// The system that this host says it is.
+fn system() -> anyhow::Result<String> {
+    let release = std::fs::read_to_string("/etc/os-release")?;
+    let id = release.lines().find_map(|line| line.strip_prefix("ID=")).context("no ID in os-release")?;
+    Ok(id.trim_matches('"').to_owned())
+}
+
+/// The staff reach what is behind the gateway, with devices that state this.
+fn demanding(posture: &str) -> String {
+    POLICY.replace("{group: staff}", &format!("{{group: staff, posture: {posture}}}"))
+}
+
+#[test]
+fn a_policy_by_posture_lets_through_who_states_it_and_says_why_not() {
+    in_world(|world| {
+        let system = system()?;
+        let _page = Page::serve(&world.net.lan, LAN)?;
+        world.manifests.write("policy.yaml", &demanding(&format!("{{os: [{system}]}}")))?;
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let section = world.gateway.status()?.revision;
+
+        world
+            .manifests
+            .write("policy.yaml", &demanding(&format!("{{os: [{system}], osVersionAtLeast: \"999\"}}")))?;
+
+        wait_for("nothing gets through", || Ok(ping(&world.net.cli, LAN)?.is_none()))?;
+        ensure!(
+            world.alice.status()?.is_connected() && world.gateway.status()?.revision != section,
+            "not the policy"
+        );
+        let why = world.controller.verb(&["policy", "why", "alice", "198.51.100.7:80"])?;
+        ensure!(why.code == 3, "{why:?}");
+        for words in ["version 999 or later", "self-reported", &system] {
+            ensure!(why.stdout.contains(words), "no `{words}` in {}", why.stdout);
+        }
+        let status = world.controller.verb(&["status"])?.success()?;
+        ensure!(status.contains(&format!("self-reported: {system}")), "{status}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_device_that_states_nothing_meets_no_allow_by_posture() {
+    in_world(|world| {
+        world.manifests.write("policy.yaml", &demanding("{os: [debian, ubuntu, fedora, arch]}"))?;
+        world.start_servers()?;
+        let link = world.controller.invite("user", "bob")?.parse()?;
+        let key = SecretKey::from_seed(&[21; 32]);
+        let granted = joiner::login(&world.net.cli2, &key, &link, "silent")?;
+        granted.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+
+        let silent = world.controller.verb(&["policy", "can", "bob", "198.51.100.7:80"])?;
+        let said = Posture { os: "debian".into(), ..Posture::default() };
+        let refreshed = joiner::refresh(&world.net.cli2, &key, &link, Some(said))?;
+        refreshed.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        let speaking = world.controller.verb(&["policy", "can", "bob", "198.51.100.7:80"])?;
+
+        ensure!((silent.code, speaking.code) == (3, 0), "{silent:?} {speaking:?}");
         Ok(())
     });
 }

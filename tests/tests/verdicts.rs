@@ -16,17 +16,17 @@ use std::net::IpAddr;
 use horizon_api::{
     resource::{Kind, ObjectKey},
     section::NetworkId,
-    verdict::{Action, Identity, Party, Query, Who, evaluate},
+    verdict::{Action, DiskEncryption, Identity, Party, Posture, Query, Who, evaluate},
 };
 use horizon_planner::{
-    compile::{Compiled, Input, SourceSnapshot, compile},
+    compile::{Compiled, Facts, Input, SourceSnapshot, compile},
     manifest::parse_folder,
     why::{Question, Scene},
 };
 use horizon_tests::random::Random;
 
 use gateway::{Fate, Gateway, SOURCE_PORT, number};
-use realm::{HOSTS, PORTS, Protocol, Realm, pick};
+use realm::{HOSTS, PORTS, Protocol, Realm, SYSTEMS, Said, pick};
 use reference::{End, Flow, Reference};
 
 const WORLDS: u64 = 3000;
@@ -104,10 +104,29 @@ fn compiled(realms: &[Realm; 2], at: i64) -> Compiled {
     let files: Vec<_> = texts.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     let source =
         SourceSnapshot { source: "files".into(), parsed: parse_folder(&files).into(), is_complete: true };
-    let compiled = compile(&Input { sources: vec![source], ..Input::default() }, at);
+    let postures = realms.iter().flat_map(|realm| {
+        let devices = realm.devices.iter().enumerate();
+        devices
+            .filter_map(|(index, device)| Some((realm.key_of(index), posture(device.said.as_ref()?).into())))
+    });
+    let facts = Facts { postures: postures.collect(), ..Facts::default() };
+    let compiled = compile(&Input { sources: vec![source], facts, ..Input::default() }, at);
     let errors: Vec<_> = compiled.problems.iter().filter(|problem| problem.is_error()).collect();
     assert!(errors.is_empty(), "{errors:?}\n{}", texts[0].1);
     compiled
+}
+
+fn posture(said: &Said) -> Posture {
+    Posture {
+        os: said.system.map(|system| SYSTEMS[system].into()).unwrap_or_default(),
+        os_version: said.version.map(|version| version.to_string().into()).unwrap_or_default(),
+        disk: match said.is_encrypted {
+            Some(true) => DiskEncryption::Encrypted,
+            Some(false) => DiskEncryption::Unencrypted,
+            None => DiskEncryption::Unknown,
+        },
+        ..Posture::default()
+    }
 }
 
 impl World<'_> {

@@ -7,6 +7,7 @@ use horizon_api::{
     delegation::{Pin, Trust},
     key::{RootFingerprint, SecretKey},
     signed::Signed,
+    verdict::Posture,
     wire::{APPROVAL, Attestation, Evidence, Hello, Welcome},
 };
 use quinn::{Connection, Endpoint};
@@ -39,6 +40,8 @@ pub struct Meeting {
     pub connection: Connection,
     /// Unix milliseconds by the controller's clock, when it was met.
     pub server_time_ms: i64,
+    /// What the controller understands.
+    features: Vec<String>,
     nonce: [u8; 32],
     evidence: Evidence,
     root: RootFingerprint,
@@ -83,6 +86,7 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
         trust,
         delegation: welcome.delegation,
         server_time_ms: welcome.server_time_ms,
+        features: welcome.features,
         nonce: welcome.nonce,
         evidence,
         root,
@@ -105,13 +109,26 @@ fn check(welcome: &Welcome, connection: &Connection, pin: &Pin) -> anyhow::Resul
 }
 
 impl Meeting {
+    /// Says whether the controller understands something.
+    pub fn knows(&self, feature: &str) -> bool {
+        self.features.iter().any(|known| known == feature)
+    }
+
     /// Signs this node's evidence for this connection.
     ///
     /// # Errors
     /// When the connection is gone.
     pub fn attest(&self, key: &SecretKey) -> anyhow::Result<Signed> {
+        self.attest_as(key, None)
+    }
+
+    /// Signs a device's evidence for this connection, with what it states of itself.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn attest_as(&self, key: &SecretKey, posture: Option<Posture>) -> anyhow::Result<Signed> {
         let exporter = quic::exporter(&self.connection)?;
-        let evidence = self.evidence.clone();
+        let evidence = Evidence { posture, ..self.evidence.clone() };
         Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence }, key))
     }
 

@@ -18,6 +18,7 @@ pub mod key_exchange;
 pub mod local;
 mod log;
 pub mod negotiated;
+pub mod posture;
 pub mod quic;
 pub mod random;
 pub mod secret_file;

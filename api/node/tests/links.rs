@@ -44,7 +44,12 @@ fn serve(endpoint: Endpoint) -> tokio::task::JoinHandle<anyhow::Result<PublicKey
         let connection = incoming.await?;
         let (mut sender, mut receiver) = framed::accept(&connection, Duration::from_secs(5)).await?;
         let ToController::Hello(_) = receiver.receive().await? else { anyhow::bail!("not Hello") };
-        let welcome = Welcome { delegation: delegation.sign(&key(1)), nonce: [7; 32], server_time_ms: 0 };
+        let welcome = Welcome {
+            delegation: delegation.sign(&key(1)),
+            nonce: [7; 32],
+            server_time_ms: 0,
+            features: vec![],
+        };
         sender.send(&ToGateway::Welcome(welcome)).await?;
         let peer = quic::peer_key(&connection)?;
         if let Ok(ToController::Heartbeat(signed)) = receiver.receive().await {

@@ -126,6 +126,9 @@ pub struct DeviceView {
     /// Whether it waits until an admin approves it.
     #[serde(default)]
     pub awaits_approval: bool,
+    /// What it says of itself, in words; empty when it says nothing. Self-reported.
+    #[serde(default)]
+    pub posture: String,
     /// The server that carries its link.
     pub server: Option<String>,
     pub connected: bool,

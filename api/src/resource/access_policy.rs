@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{PortRange, Reference, Window};
+use super::{PortRange, PostureSelector, Reference, Window};
 use crate::name::Name;
 
 /// Who may talk to what in a network. Nothing is allowed by default, a Deny always wins, order never matters.
@@ -133,7 +133,7 @@ pub enum Protocol {
     Icmp,
 }
 
-/// Who begins the traffic: exactly one of the fields.
+/// Who begins the traffic: exactly one of the fields before `posture`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "crd", derive(kube::KubeSchema))]
 #[cfg_attr(feature = "crd", x_kube(validation = super::rule::exactly_one(&["user", "group", "tag", "device", "cidr", "any"])))]
@@ -163,6 +163,9 @@ pub struct SourceSelector {
     /// Everybody; must be true.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub any: Option<bool>,
+    /// Of these, only devices that say so of themselves. Self-reported: it finds what was forgotten, not who lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub posture: Option<PostureSelector>,
 }
 
 /// Where the traffic goes: exactly one of the fields.

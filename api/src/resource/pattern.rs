@@ -26,6 +26,11 @@ pub const HOST: &str = "^[0-9A-Za-z.:-]+$";
 /// A name to sign in with.
 pub const LOGIN: &str = "^[^ \\t\\r\\n]+$";
 
+/// An `ID` of os-release(5), such as `debian`.
+pub const OS_ID: &str = "^[a-z0-9._-]+$";
+/// A version of a system, such as `24.04`.
+pub const OS_VERSION: &str = "^[0-9]{1,9}([.][0-9]{1,9}){0,3}$";
+
 /// What a pattern cannot say of a prefix, in CEL: no bits behind its length.
 pub const CIDR_RULE: &str = "isCIDR(self) && cidr(self) == cidr(self).masked()";
 /// What a pattern cannot say of an address, in CEL.

@@ -258,6 +258,24 @@ pub(super) fn ports_need_a_protocol() -> Rule {
     )
 }
 
+/// A demand says what.
+pub(super) fn posture_demands_something() -> Rule {
+    plain(
+        "has(self.diskEncrypted) || has(self.osVersionAtLeast) || (has(self.os) && size(self.os) > 0)",
+        "at least one of `os`, `osVersionAtLeast`, `diskEncrypted` must be set; add one of them, or remove `posture`",
+    )
+    .reason(Reason::FieldValueRequired)
+}
+
+/// Version 40 of one system is not later than version 12 of another.
+pub(super) fn versions_are_of_one_system() -> Rule {
+    forbidden(
+        "!has(self.osVersionAtLeast) || (has(self.os) && size(self.os) == 1)",
+        ".osVersionAtLeast",
+        "`osVersionAtLeast` may not be set unless `os` names one system; write `os: [debian]`, and another entry of `from` for the next system",
+    )
+}
+
 /// A case is about one port, if its protocol has ports.
 pub(super) fn port_fits_protocol() -> Rule {
     explained(

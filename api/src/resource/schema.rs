@@ -83,6 +83,10 @@ text_schema! {
     TimeZone: {"type": "string", "minLength": 1, "maxLength": 64, "pattern": pattern::TIME_ZONE},
     /// A DNS name.
     DnsName: {"type": "string", "minLength": 1, "maxLength": 253, "pattern": pattern::DNS_NAME},
+    /// An `ID` of os-release(5).
+    OsId: {"type": "string", "minLength": 1, "maxLength": 32, "pattern": pattern::OS_ID},
+    /// A version of a system.
+    OsVersion: {"type": "string", "minLength": 1, "maxLength": 32, "pattern": pattern::OS_VERSION},
     /// A [`PortRange`].
     Ports: {
         "type": "string",

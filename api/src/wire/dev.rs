@@ -17,8 +17,10 @@ use crate::{
 pub enum FromDevice {
     Hello(Hello),
     Login(Login),
-    /// A device that the controller knows asks for its next grant.
+    /// A device that the controller knows asks for its next grant, and states nothing.
     Refresh,
+    /// As [`FromDevice::Refresh`], with a signed [`crate::wire::Attestation`] of what it is.
+    RefreshWith(Signed),
     /// A device that the controller knows asks whom a gateway should keep out that cannot ask itself.
     News,
     /// The device leaves: it was signed out, and will not come back by itself.

@@ -55,6 +55,8 @@ fn form_of(pattern: &str) -> String {
         }
         pattern::LOGIN => "must be one word, such as alice".to_owned(),
         pattern::DNS_NAME => "must be a DNS name in lower case, such as office.internal".to_owned(),
+        pattern::OS_ID => "must be the `ID` of an os-release, such as debian".to_owned(),
+        pattern::OS_VERSION => "must be numbers between dots, such as \"12\" or \"24.04\"".to_owned(),
         pattern::INTERFACE => "must be a name of a network interface, such as eth1".to_owned(),
         pattern::SECRET_KEY => "must be a key of a Secret: letters, digits, '-', '_' and '.'".to_owned(),
         other => format!("must match `{other}`"),

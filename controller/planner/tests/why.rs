@@ -6,6 +6,7 @@ mod world;
 use horizon_api::{
     http::PolicyAnswer,
     resource::{AccessCase, Kind, ObjectKey},
+    verdict::{DiskEncryption, Posture},
 };
 use horizon_planner::{
     compile::Compiled,
@@ -342,4 +343,51 @@ spec: {networkRef: {name: office}, action: Deny, from: [{user: alice}], rules: [
     let result = result.expect("a result");
     assert!(!result.passes);
     assert_eq!(result.rule.expect("a rule").policy, "staff-to-web");
+}
+
+/// Who may reach the web from devices that say something of themselves, and who may not reach the files.
+const BY_POSTURE: &str = "apiVersion: horizon.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: staff-to-web}
+spec:
+  networkRef: {name: office}
+  action: Allow
+  from: [{user: alice, posture: {os: [debian], osVersionAtLeast: \"12\"}}]
+  rules: [{to: [{cidr: 198.51.100.0/24}]}]
+---
+apiVersion: horizon.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: open-disks}
+spec:
+  networkRef: {name: office}
+  action: Deny
+  from: [{any: true, posture: {diskEncrypted: false}}]
+  rules: [{to: [{device: nas}]}]
+";
+
+#[test]
+fn what_a_device_did_not_say_is_named_beside_what_was_asked_of_it() {
+    let folder = || Folder::office().with("more.yaml", MORE).with("policy.yaml", BY_POSTURE);
+    let with = |version: &str, disk| {
+        let mut memory = Memory { now: second(MONDAY), ..Memory::default() };
+        let posture = Posture { os: "debian".into(), os_version: version.into(), disk, ..Posture::default() };
+        let laptop = "ed25519:O2onvM62pC1io6jQKm8Nc2UyFXcd4kOmOsBIoYtZ2ik=".parse().expect("a key");
+        memory.input.facts.postures.insert(laptop, posture.into());
+        memory.apply(&folder())
+    };
+    let silent = Memory { now: second(MONDAY), ..Memory::default() }.apply(&folder());
+    let web = |compiled| ask(compiled, "alice", "198.51.100.7:80", MONDAY).expect("an answer");
+    let files = |compiled| ask(compiled, "alice", "nas:445", MONDAY).expect("an answer");
+
+    let (old, new) = (with("11", DiskEncryption::Unknown), with("12", DiskEncryption::Encrypted));
+
+    assert_eq!([&silent, &old, &new].map(|compiled| web(compiled).allowed), [false, false, true]);
+    assert_eq!([&silent, &old, &new].map(|compiled| files(compiled).allowed), [false, false, true]);
+    for (compiled, words) in [(&silent, "it states nothing"), (&old, "it states debian 11")] {
+        let notes = web(compiled).notes.join("; ");
+        assert!(notes.contains("debian, version 12 or later") && notes.contains(words), "{notes}");
+        assert!(notes.contains("self-reported"), "{notes}");
+    }
+    let notes = files(&silent).notes.join("; ");
+    assert!(notes.contains("disk not encrypted, and all that do not say"), "{notes}");
 }

@@ -24,7 +24,9 @@ pub(super) fn word(text: &str) -> String {
 }
 
 pub(super) fn evidence(evidence: &Evidence) -> Evidence {
-    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot } = evidence;
+    // Only devices have a posture.
+    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot, posture: _ } =
+        evidence;
     Evidence {
         version: word(version),
         hostname: word(hostname),
@@ -33,6 +35,7 @@ pub(super) fn evidence(evidence: &Evidence) -> Evidence {
         machine: word(machine),
         hardware: word(hardware),
         host_boot: word(host_boot),
+        posture: None,
     }
 }
 

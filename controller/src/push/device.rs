@@ -1,7 +1,7 @@
 //! One device's session: a login, a refresh or a sign-out, answered with what was asked for or a refusal.
 
 use horizon_api::wire::{
-    APPROVAL, Attestation, Refusal, RefusalCode,
+    APPROVAL, Attestation, Evidence, Refusal, RefusalCode,
     dev::{FromDevice, Login, ToDevice},
 };
 use horizon_node::framed::{Receiver, Sender};
@@ -44,14 +44,16 @@ async fn decide(
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
     match receiver.receive().await? {
         FromDevice::Login(login) => log_in(peer, login, context).await,
-        FromDevice::Refresh => {
-            let (reply, answer) = oneshot::channel();
-            let event = Event::Refresh(RefreshRequest { device: peer.key }, reply);
-            Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
+        FromDevice::Refresh => refresh(peer, None, context).await,
+        FromDevice::RefreshWith(statement) => {
+            match Attestation::check(&statement, &peer.key, &peer.exporter, &peer.nonce) {
+                Ok(evidence) => refresh(peer, Some(evidence), context).await,
+                Err(refusal) => Ok(Err(refusal)),
+            }
         }
         FromDevice::News => {
             let (reply, answer) = oneshot::channel();
-            let event = Event::News(RefreshRequest { device: peer.key }, reply);
+            let event = Event::News(RefreshRequest { device: peer.key, evidence: None }, reply);
             Ok(ask(context, event, answer).await?.map(ToDevice::News))
         }
         FromDevice::SignOut => {
@@ -64,6 +66,16 @@ async fn decide(
             Ok(Err(Refusal::new(RefusalCode::Protocol, "Hello came twice", "upgrade the agent")))
         }
     }
+}
+
+async fn refresh(
+    peer: &Peer,
+    evidence: Option<Evidence>,
+    context: &PushContext,
+) -> anyhow::Result<Result<ToDevice, Refusal>> {
+    let (reply, answer) = oneshot::channel();
+    let event = Event::Refresh(RefreshRequest { device: peer.key, evidence }, reply);
+    Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
 }
 
 async fn log_in(

@@ -24,7 +24,8 @@ pub(super) const GRANT_S: i64 = 3600;
 
 impl Reconciler {
     /// The handshake has proved the device's key; nothing else is needed.
-    pub(super) fn refresh(&mut self, request: &RefreshRequest) -> Result<Granted, Refusal> {
+    pub(super) async fn refresh(&mut self, request: &RefreshRequest) -> Result<Granted, Refusal> {
+        self.note_statement(&request.device, request.evidence.as_ref()).await;
         let granted = self.grant(&request.device)?;
         self.state.last_seen.handle_seen(request.device, clock::unix_ms());
         Ok(granted)

@@ -197,6 +197,7 @@ impl Reconciler {
         info!(key = %request.device.short(), "device signed in");
         debug!(device = %target.key, key = %request.device.short(), "device's name");
         self.recompile_or_log("login").await;
+        self.note_statement(&request.device, Some(&request.evidence)).await;
         self.grant(&request.device)
     }
 }

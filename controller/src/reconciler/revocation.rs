@@ -40,6 +40,10 @@ impl State {
 
     /// Takes in what was revoked and what is not any more.
     pub(super) fn adopt_revocations(&mut self, compiled: &Compiled, revoked: &[PublicKey]) {
+        if self.facts.postures.len() > compiled.effective.devices.len() {
+            let there = keys(compiled, |_| true);
+            self.facts.postures.retain(|key, _| there.contains(key));
+        }
         self.facts.revoked.extend(revoked);
         if !self.facts.revoked.is_empty() {
             let active = keys(compiled, is_active);

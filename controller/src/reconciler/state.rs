@@ -15,6 +15,7 @@ use horizon_api::{
     resource::{Kind, Metadata, ObjectKey, ResourceSpec},
     section::{ContentHash, NetworkId},
     signed::Signed,
+    wire::Evidence,
 };
 use horizon_planner::{
     allocate::Allocations,
@@ -35,6 +36,7 @@ use super::{
     invite::INVITATION,
     lacking::RevocationsChange,
     last_seen::LastSeen,
+    statement,
     trust::Trust,
     untold::Untold,
 };
@@ -293,6 +295,10 @@ impl State {
         for binding in bindings {
             let Some(public) = public_key(&binding.public_key) else { continue };
             self.last_seen.restore(public, binding.last_seen_at);
+            let evidence = serde_json::from_str::<Evidence>(&binding.evidence).ok();
+            if let Some(posture) = evidence.and_then(|evidence| evidence.posture) {
+                self.facts.postures.insert(public, Arc::new(statement::bounded(posture)));
+            }
             if let Some(key) = by_uid.get(&binding.owner).filter(|_| binding.kind == store::NodeKind::Server)
             {
                 self.facts.servers.insert(key.clone(), public);

@@ -191,6 +191,7 @@ fn device_view(state: &State, key: &ObjectKey, device: &EffectiveDevice) -> Devi
         user: device.user.as_ref().map(|user| user.name.to_string()).unwrap_or_default(),
         networks: networks.clone().map(|n| n.network.to_string()).collect(),
         addresses: networks.flat_map(|n| n.addresses.iter().map(ToString::to_string)).collect(),
+        posture: device.identity.posture.as_ref().map(|posture| posture.to_string()).unwrap_or_default(),
         awaits_approval: device.standing == Standing::AwaitingApproval,
         server: link.map(|(server, _)| server.name.to_string()),
         connected: link.is_some(),

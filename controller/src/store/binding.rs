@@ -36,6 +36,22 @@ pub struct Seen {
     pub at: i64,
 }
 
+/// What a node states of itself, as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    pub owner: String,
+    pub evidence: String,
+}
+
+/// Keeps the newest statement of a node that is bound.
+pub(super) fn state(statements: &mut Statements, statement: Statement) -> Result<()> {
+    statements.execute(
+        "UPDATE bindings SET evidence = ?2 WHERE owner = ?1",
+        vec![statement.owner.into(), statement.evidence.into()],
+    )?;
+    Ok(())
+}
+
 /// Binds a node again as it was, unless its owner or its key is bound by now.
 pub(super) fn restore(statements: &mut Statements, binding: Binding) -> Result<()> {
     if of_owner(statements, &binding.owner)?.is_some()

@@ -296,7 +296,8 @@ fn failed(finding: Finding) -> (Vec<Finding>, Option<String>) {
 }
 
 fn evidence_view(evidence: &Evidence) -> EvidenceView {
-    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot } = evidence.clone();
+    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot, posture: _ } =
+        evidence.clone();
     EvidenceView { version, hostname, kernel, binary_hash, machine, hardware, host_boot }
 }
 

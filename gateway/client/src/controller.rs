@@ -10,8 +10,9 @@ use horizon_api::{
     name::Name,
     news::CarriedNews,
     token::TokenText,
+    verdict::Posture,
     wire::{
-        ALPN_DEV,
+        ALPN_DEV, POSTURE,
         dev::{FromDevice, Granted, Login, ToDevice},
     },
 };
@@ -19,12 +20,15 @@ use horizon_node::{
     clock,
     controller::{Address, Meeting, meet},
     failure::Failure,
+    posture,
 };
 
 use crate::disk;
 
 /// A controller that was met answers within this time: it commits a login to its disk first.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A few small files of the kernel.
+const POSTURE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What became of a sign-in.
 #[derive(Debug)]
@@ -38,7 +42,7 @@ pub(crate) enum SignedIn {
 pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> anyhow::Result<SignedIn> {
     let pin = Pin { root: link.root, epoch: 0 };
     let meeting = meet_at(key, &link.host, link.port, &pin).await?;
-    let attestation = meeting.attest(key)?;
+    let attestation = meeting.attest_as(key, stated().await)?;
     let token = TokenText::new(&link.token);
     let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
     match ask_for_grant(meeting, &login, &link.host, link.port).await {
@@ -59,7 +63,12 @@ pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> any
 pub(crate) async fn refresh(key: &SecretKey, home: &disk::Home) -> anyhow::Result<disk::Account> {
     let (host, port) = (home.host.as_str(), home.port);
     let meeting = meet_at(key, host, port, &home.pin).await?;
-    ask_for_grant(meeting, &FromDevice::Refresh, host, port).await
+    let question = if meeting.knows(POSTURE) {
+        FromDevice::RefreshWith(meeting.attest_as(key, stated().await)?)
+    } else {
+        FromDevice::Refresh
+    };
+    ask_for_grant(meeting, &question, host, port).await
 }
 
 /// Asks whom a gateway should keep out that cannot ask itself.
@@ -87,6 +96,12 @@ pub(crate) async fn sign_out(key: &SecretKey, home: &disk::Home) -> anyhow::Resu
             Err(unexpected()).context("sign out")
         }
     }
+}
+
+/// Reads what this host states of itself; its files may hang, and then it states nothing.
+async fn stated() -> Option<Posture> {
+    let read = tokio::task::spawn_blocking(|| posture::collect(env!("CARGO_PKG_VERSION")));
+    tokio::time::timeout(POSTURE_PATIENCE, read).await.ok()?.ok()
 }
 
 async fn meet_at(key: &SecretKey, host: &str, port: u16, pin: &Pin) -> anyhow::Result<Meeting> {

@@ -114,7 +114,7 @@ async fn fields_of_others_are_taken_over_by_who_wants_to() -> anyhow::Result<()>
     browser.look("dark", 1280, 1400).await?;
     browser.driver.goto(controller.sign_in_link()?).await?;
     browser.sees("live", "Live").await?;
-    apply_as(&browser, "another", &user("bob", "2")).await?;
+    apply_as(&browser, "another", "users/bob", &user("bob", "2")).await?;
 
     browser.clicks("to-resources").await?;
     browser.chooses("kind", "User").await?;
@@ -129,7 +129,7 @@ async fn fields_of_others_are_taken_over_by_who_wants_to() -> anyhow::Result<()>
 
     // What others write is not put in the place of what is written here.
     browser.writes("editor", &user("bob", "8")).await?;
-    apply_as(&browser, "another", &user("bob", "9")).await?;
+    apply_as(&browser, "another", "users/bob", &user("bob", "9")).await?;
     browser.sees("changed-meanwhile", "Take the newest text").await?;
     let errors = browser.errors().await?;
     ensure!(errors.iter().all(|error| error.contains("409")), "{errors:?}");
@@ -137,11 +137,11 @@ async fn fields_of_others_are_taken_over_by_who_wants_to() -> anyhow::Result<()>
 }
 
 /// Applies a document by another client of the resource API.
-async fn apply_as(browser: &Browser, manager: &str, text: &str) -> anyhow::Result<()> {
+async fn apply_as(browser: &Browser, manager: &str, object: &str, text: &str) -> anyhow::Result<()> {
     let script = r"
-        const [manager, text, done] = arguments;
+        const [manager, object, text, done] = arguments;
         const session = await (await fetch('/v1/session')).json();
-        const path = '/apis/horizon.dev/v1alpha1/namespaces/default/users/bob';
+        const path = `/apis/horizon.dev/v1alpha1/namespaces/default/${object}`;
         const answer = await fetch(`${path}?fieldManager=${manager}&force=true`, {
             method: 'PATCH',
             headers: { 'content-type': 'application/apply-patch+yaml', 'x-horizon-csrf': session.csrf },
@@ -150,7 +150,8 @@ async fn apply_as(browser: &Browser, manager: &str, text: &str) -> anyhow::Resul
         done(answer.status);";
     let script = format!("(async () => {{ {script} }}).call(this)").replace("arguments", "given");
     let script = format!("const given = arguments; {script}");
-    let answer = browser.driver.execute_async(script, vec![manager.into(), text.into()]).await?;
+    let answer =
+        browser.driver.execute_async(script, vec![manager.into(), object.into(), text.into()]).await?;
     ensure!(matches!(answer.json().as_u64(), Some(200 | 201)), "{:?}", answer.json());
     Ok(())
 }
@@ -163,7 +164,7 @@ async fn an_auditor_sees_everything_and_no_button_that_changes_it() -> anyhow::R
     let link = controller.sign_in_link_of("audrey")?;
     browser.driver.goto(controller.sign_in_link()?).await?;
     browser.sees("live", "Live").await?;
-    apply_as(&browser, "another", &user("bob", "2")).await?;
+    apply_as(&browser, "another", "users/bob", &user("bob", "2")).await?;
     browser.clicks("sign-out").await?;
 
     browser.look("light", 390, 1900).await?;
@@ -187,6 +188,38 @@ async fn an_auditor_sees_everything_and_no_button_that_changes_it() -> anyhow::R
     // They go, and the page knows at once.
     controller.manifests.write("admins.yaml", &AUDITOR.replace("audrey", "another"))?;
     browser.sees("sign-in", "Sign in to Horizon").await?;
+    browser.quit().await
+}
+
+const WAITING: &str = "\
+apiVersion: horizon.dev/v1alpha1
+kind: Device
+metadata: {name: door, namespace: default}
+spec: {userRef: {name: alice}, networkRefs: [{name: office}], approved: false}
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_waits_is_let_in_with_a_button_and_by_nobody_who_only_looks() -> anyhow::Result<()> {
+    let browser = browser_or_skip!();
+    let controller = RealController::start()?;
+    controller.manifests.write("admins.yaml", AUDITOR)?;
+    let link = controller.sign_in_link_of("audrey")?;
+    browser.driver.goto(controller.sign_in_link()?).await?;
+    browser.sees("live", "Live").await?;
+    apply_as(&browser, "another", "devices/door", WAITING).await?;
+    browser.clicks("sign-out").await?;
+
+    browser.driver.goto(link).await?;
+    browser.sees("device", "Waits").await?;
+    browser.misses("approve").await?;
+    browser.clicks("sign-out").await?;
+    browser.driver.goto(controller.sign_in_link()?).await?;
+    browser.sees("device", "Waits").await?;
+    picture(&browser, "device-waits").await?;
+    browser.clicks("approve").await?;
+
+    browser.sees("device", "Offline").await?;
+    browser.misses("approve").await?;
     browser.quit().await
 }
 

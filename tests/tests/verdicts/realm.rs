@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use horizon_api::key::{PublicKey, SecretKey};
 use horizon_tests::random::Random;
 
 /// One namespace.
@@ -35,6 +36,24 @@ pub(crate) struct Device {
     pub(crate) networks: Vec<usize>,
     pub(crate) tags: Vec<usize>,
     pub(crate) is_disabled: bool,
+    pub(crate) said: Option<Said>,
+}
+
+/// What a device says of itself; nothing where it does not know.
+#[derive(Clone, Debug)]
+pub(crate) struct Said {
+    pub(crate) system: Option<usize>,
+    pub(crate) version: Option<u32>,
+    pub(crate) is_encrypted: Option<bool>,
+}
+
+/// What a policy wants that a device says of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) systems: Vec<usize>,
+    /// With one system only.
+    pub(crate) version_least: Option<u32>,
+    pub(crate) is_encrypted: Option<bool>,
 }
 
 pub(crate) struct Policy {
@@ -71,7 +90,10 @@ pub(crate) enum Selector {
     Server(usize),
     Network,
     Service,
+    Stated(Box<Selector>, Wanted),
 }
+
+pub(crate) const SYSTEMS: [&str; 2] = ["debian", "fedora"];
 
 pub(crate) struct Window {
     /// Monday first; every day when empty.
@@ -121,6 +143,14 @@ impl Realm {
         realm
     }
 
+    /// Returns the public key of a device.
+    pub(crate) fn key_of(&self, device: usize) -> PublicKey {
+        let mut seed = [0; 32];
+        let text = format!("{} {device}", self.namespace);
+        seed[..text.len()].copy_from_slice(text.as_bytes());
+        SecretKey::from_seed(&seed).public()
+    }
+
     /// Returns the manifests.
     pub(crate) fn yaml(&self) -> String {
         let mut text = String::new();
@@ -161,8 +191,9 @@ impl Realm {
         }
         for (index, device) in self.devices.iter().enumerate() {
             let spec = format!(
-                "  userRef: {{name: u{}}}\n  networkRefs: {}\n  tags: {}\n  disabled: {}\n",
+                "  userRef: {{name: u{}}}\n  publicKey: {}\n  networkRefs: {}\n  tags: {}\n  disabled: {}\n",
                 device.user,
+                self.key_of(index),
                 names("n", &device.networks),
                 list(&device.tags, |tag| format!("t{tag}")),
                 device.is_disabled
@@ -215,8 +246,37 @@ impl Selector {
             Self::Server(index) => format!("{{server: s{index}}}"),
             Self::Network => format!("{{network: n{network}}}"),
             Self::Service => "{service: web}".to_owned(),
+            Self::Stated(who, wanted) => {
+                let who = who.yaml(network);
+                format!("{}, posture: {}}}", who.trim_end_matches('}'), wanted.yaml())
+            }
         }
     }
+}
+
+impl Wanted {
+    fn yaml(&self) -> String {
+        let systems = (!self.systems.is_empty())
+            .then(|| format!("os: {}", list(&self.systems, |system| SYSTEMS[*system].to_owned())));
+        let version = self.version_least.map(|least| format!("osVersionAtLeast: \"{least}\""));
+        let disk = self.is_encrypted.map(|is_encrypted| format!("diskEncrypted: {is_encrypted}"));
+        format!("{{{}}}", [systems, version, disk].into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn said(random: &mut Random) -> Said {
+    Said {
+        system: (random.below(4) > 0).then(|| random.below(2) as usize),
+        version: (random.below(4) > 0).then(|| 11 + random.below(3) as u32),
+        is_encrypted: (random.below(3) > 0).then(|| random.below(2) == 0),
+    }
+}
+
+fn wanted(random: &mut Random) -> Wanted {
+    let systems = some_of(random, 2);
+    let version_least = (systems.len() == 1 && random.below(2) == 0).then(|| 11 + random.below(3) as u32);
+    let is_encrypted = (systems.is_empty() || random.below(2) == 0).then(|| random.below(3) > 0);
+    Wanted { systems, version_least, is_encrypted }
 }
 
 fn server(random: &mut Random) -> Server {
@@ -240,6 +300,7 @@ fn device(random: &mut Random) -> Device {
         networks: if networks.is_empty() { vec![random.below(2) as usize] } else { networks },
         tags: some_of(random, 2),
         is_disabled: random.below(10) == 0,
+        said: (random.below(5) > 0).then(|| said(random)),
     }
 }
 
@@ -265,7 +326,13 @@ fn policy(random: &mut Random, block: u8, moment: i64) -> Policy {
     Policy {
         network: random.below(2) as usize,
         is_deny: random.below(4) == 0,
-        from: selectors(random, false),
+        from: selectors(random, false)
+            .into_iter()
+            .map(|who| match random.below(3) {
+                0 => Selector::Stated(Box::new(who), wanted(random)),
+                _ => who,
+            })
+            .collect(),
         rules,
         windows: (0..windows).map(|_| window(random)).collect(),
         valid_until: (random.below(4) == 0).then(|| moment + *pick(random, &[-1, 0, 1, 1800, 90_000])),

@@ -10,7 +10,7 @@ use horizon_planner::allocate::Allocations;
 use ipnet::IpNet;
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::realm::{Protocol, Realm, Rule, Selector, Window};
+use crate::realm::{Protocol, Realm, Rule, Said, Selector, Wanted, Window};
 
 /// A realm with the addresses that were given out, which are the only thing taken from what is tested.
 pub(crate) struct Reference<'a> {
@@ -87,9 +87,10 @@ impl<'a> Reference<'a> {
             let is_over = policy.valid_until.is_some_and(|end| at >= end);
             let is_open =
                 policy.windows.is_empty() || policy.windows.iter().any(|window| is_open(window, at));
-            let is_from = policy.from.iter().any(|selector| self.selects(selector, source));
+            let is_from = policy.from.iter().any(|selector| self.selects(selector, source, policy.is_deny));
             let is_about = |rule: &Rule| {
-                rule.to.iter().any(|selector| self.selects(selector, destination)) && covers(rule, flow)
+                rule.to.iter().any(|selector| self.selects(selector, destination, policy.is_deny))
+                    && covers(rule, flow)
             };
             if is_over || !is_open || !is_from || !policy.rules.iter().any(is_about) {
                 continue;
@@ -102,7 +103,14 @@ impl<'a> Reference<'a> {
         is_allowed
     }
 
-    fn selects(&self, selector: &Selector, (end, address): (End, IpAddr)) -> bool {
+    fn selects(&self, selector: &Selector, (end, address): (End, IpAddr), is_deny: bool) -> bool {
+        if let Selector::Stated(who, wanted) = selector {
+            let said = match end {
+                End::Device(index) => self.realm.devices[index].said.as_ref(),
+                End::Server(_) | End::Imagined(_) | End::Host => None,
+            };
+            return self.selects(who, (end, address), is_deny) && fits(wanted, said, is_deny);
+        }
         let user = match end {
             End::Device(index) => Some(self.realm.devices[index].user),
             End::Imagined(user) => Some(user),
@@ -110,7 +118,7 @@ impl<'a> Reference<'a> {
         };
         match selector {
             Selector::Any => true,
-            Selector::Service => false,
+            Selector::Service | Selector::Stated(..) => false,
             Selector::User(wanted) => user == Some(*wanted),
             Selector::Group(group) => user.is_some_and(|user| self.realm.users[user].groups.contains(group)),
             Selector::Tag(tag) => {
@@ -154,6 +162,21 @@ impl<'a> Reference<'a> {
             .any(|(prefix, to)| *to == network && prefix.parse::<IpNet>().unwrap().contains(&address));
         !server.is_disabled && is_routed
     }
+}
+
+/// What is not known is no yes for who allows, and no no for who denies.
+fn fits(wanted: &Wanted, said: Option<&Said>, is_deny: bool) -> bool {
+    let mut answers: Vec<Option<bool>> = vec![];
+    if !wanted.systems.is_empty() {
+        answers.push(said.and_then(|said| said.system).map(|system| wanted.systems.contains(&system)));
+    }
+    if let Some(least) = wanted.version_least {
+        answers.push(said.and_then(|said| said.version).map(|version| version >= least));
+    }
+    if let Some(is_encrypted) = wanted.is_encrypted {
+        answers.push(said.and_then(|said| said.is_encrypted).map(|known| known == is_encrypted));
+    }
+    if is_deny { !answers.contains(&Some(false)) } else { answers.iter().all(|answer| *answer == Some(true)) }
 }
 
 fn covers(rule: &Rule, flow: Flow) -> bool {

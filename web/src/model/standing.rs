@@ -109,6 +109,11 @@ pub fn owner(device: &DeviceView) -> String {
     if device.user.is_empty() { "nobody".to_owned() } else { device.user.clone() }
 }
 
+/// Returns what a device says of itself, which nobody has checked.
+pub fn posture(device: &DeviceView) -> String {
+    if device.posture.is_empty() { String::new() } else { format!("self-reported: {}", device.posture) }
+}
+
 /// Returns where a device is connected.
 pub fn place(device: &DeviceView) -> String {
     match &device.server {
@@ -185,7 +190,9 @@ mod tests {
         check(&device, "Connected");
         device.awaits_approval = true;
         check(&device, "Waits");
-        assert_eq!(owner(&device), "nobody");
+        assert_eq!((owner(&device).as_str(), posture(&device).as_str()), ("nobody", ""));
+        device.posture = "debian 12".into();
+        assert_eq!(posture(&device), "self-reported: debian 12");
     }
 
     #[test]

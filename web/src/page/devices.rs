@@ -71,6 +71,7 @@ fn Row(device: RwSignal<DeviceView>) -> impl IntoView {
             <th scope="row">
                 <span class="name">{text(|device| device.name.clone())}</span>
                 <span class="under">{text(standing::owner)}</span>
+                <span class="under" data-testid="posture">{text(standing::posture)}</span>
             </th>
             <td data-label="State">
                 <Badge standing=badge/>

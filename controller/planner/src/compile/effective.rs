@@ -269,6 +269,10 @@ impl Builder<'_> {
                 user: user_key.as_ref().map(|user_key| user_key.name.clone()).unwrap_or_default(),
                 groups,
                 tags: spec.tags.iter().map(|tag| tag.text().clone()).collect(),
+                posture: spec
+                    .public_key
+                    .and_then(|node| self.facts.postures.get(&node))
+                    .map(|posture| Box::new((**posture).clone())),
             },
             networks: networks.collect(),
             is_ephemeral: spec.ephemeral,

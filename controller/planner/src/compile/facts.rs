@@ -1,8 +1,11 @@
 //! What is known from running: bindings, uses, revocations; and what keeps an object from its purpose.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use horizon_api::{key::PublicKey, resource::ObjectKey};
+use horizon_api::{key::PublicKey, resource::ObjectKey, verdict::Posture};
 
 use super::{Effective, Standing};
 use crate::{allocate::Exhausted, gate::Failure, world::World};
@@ -16,6 +19,8 @@ pub struct Facts {
     pub uses: BTreeMap<ObjectKey, u32>,
     /// Keys that were revoked before, such as those of devices that are gone.
     pub revoked: BTreeSet<PublicKey>,
+    /// What devices said of themselves last, by their keys.
+    pub postures: BTreeMap<PublicKey, Arc<Posture>>,
 }
 
 /// Why an object cannot do what it is for: the reason of `Ready=False`.

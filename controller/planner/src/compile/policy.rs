@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use horizon_api::{
     resource::{
-        AccessPolicySpec, Action, Day, DestinationSelector, Kind, ObjectKey, PolicyRule, Protocol,
-        ResourceSpec, SourceSelector, Window,
+        AccessPolicySpec, Action, Day, DestinationSelector, Kind, ObjectKey, PolicyRule, PostureSelector,
+        Protocol, ResourceSpec, SourceSelector, Window,
     },
     section::{EncodedSection, NetworkId, Policy, Section},
-    verdict::{self, Rule, Selector, Table, Weekday, WindowError},
+    verdict::{self, Demand, Rule, Selector, Stated, Table, Weekday, WindowError},
 };
 use jiff::Timestamp;
+use smol_str::SmolStr;
 
 use super::{Access, NetworkAccess};
 use crate::{conflict::network_id, world::World};
@@ -111,7 +112,7 @@ fn protocol(rule: &PolicyRule) -> verdict::Protocol {
 }
 
 fn source(selector: &SourceSelector) -> Option<Selector> {
-    let SourceSelector { user, group, tag, device, cidr, any } = selector;
+    let SourceSelector { user, group, tag, device, cidr, any, posture } = selector;
     let named = [
         user.as_ref().map(|name| Selector::User(name.text().clone())),
         group.as_ref().map(|name| Selector::Group(name.text().clone())),
@@ -120,7 +121,20 @@ fn source(selector: &SourceSelector) -> Option<Selector> {
         cidr.map(Selector::Cidr),
         any.filter(|any| *any).map(|_| Selector::Any),
     ];
-    named.into_iter().flatten().next()
+    let who = named.into_iter().flatten().next()?;
+    Some(match posture {
+        Some(posture) => Selector::Stated(Box::new(Stated { who, demand: demand(posture) })),
+        None => who,
+    })
+}
+
+fn demand(posture: &PostureSelector) -> Demand {
+    let PostureSelector { os, os_version_at_least, disk_encrypted } = posture;
+    Demand {
+        os: os.iter().map(SmolStr::new).collect(),
+        os_version_at_least: os_version_at_least.as_ref().map(SmolStr::new),
+        disk_encrypted: *disk_encrypted,
+    }
 }
 
 fn destination(selector: &DestinationSelector) -> Option<Selector> {
@@ -129,5 +143,5 @@ fn destination(selector: &DestinationSelector) -> Option<Selector> {
         selector.clone();
     let server = server.map(|name| Selector::Server(name.text().clone()));
     let network = network.map(|_| Selector::Members);
-    source(&SourceSelector { user, group, tag, device, cidr, any }).or(server).or(network)
+    source(&SourceSelector { user, group, tag, device, cidr, any, posture: None }).or(server).or(network)
 }

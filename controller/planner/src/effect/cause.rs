@@ -228,11 +228,12 @@ impl<'s, 'a> Causes<'s, 'a> {
             return known.clone();
         }
         let rule = self.stage.rules.list[number].rule;
+        let action = rule.action;
         let selectors = if class.is_source { &rule.from } else { &rule.to };
         let mut found: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for member in &class.members {
             let parties = self.stage.ends[*member].parties(moment);
-            let selector = selectors.iter().find(|s| parties.iter().any(|party| s.selects(party)));
+            let selector = selectors.iter().find(|s| parties.iter().any(|party| s.selects(party, action)));
             if let Some(selector) = selector {
                 found.entry(label(selector)).or_default().push(*member);
             }
@@ -268,5 +269,6 @@ fn label(selector: &Selector) -> String {
         Selector::Cidr(prefix) => prefix.to_string(),
         Selector::Server(name) => format!("server {name}"),
         Selector::Members => "every member".into(),
+        Selector::Stated(stated) => format!("{} with {}", label(&stated.who), stated.demand),
     }
 }

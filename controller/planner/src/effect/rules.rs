@@ -7,7 +7,7 @@ use std::{
 
 use horizon_api::{
     cbor,
-    verdict::{Action, Party, Protocol, Rule, Selector, Table, Who, Window},
+    verdict::{Action, Party, Protocol, Rule, Selector, Stated, Table, Who, Window},
 };
 use ipnet::IpNet;
 use serde::Serialize;
@@ -83,6 +83,8 @@ enum Word<'a> {
     Cidr(IpNet),
     Server(&'a str),
     Members,
+    /// In rules with this action.
+    Stated(&'a Stated, Action),
 }
 
 /// What a rule says, beside its place in its policy.
@@ -107,6 +109,8 @@ struct Index<'a> {
     changed: Vec<Vec<usize>>,
     /// Of the prefixes among the selectors: whether IPv4, and the length.
     lengths: BTreeSet<(bool, u8)>,
+    /// The selectors by what devices state: they are asked one by one, because a statement is no name.
+    stated: Vec<(&'a Stated, Action, u32)>,
 }
 
 /// Whom the rules select that have come or gone.
@@ -141,8 +145,8 @@ impl<'a> Rules<'a> {
     fn add(&mut self, rule: &'a Rule, policy: &'a str) -> usize {
         let number = self.list.len();
         let flows = Flows::of(rule);
-        let from = rule.from.iter().map(|selector| self.from.add(selector, number)).collect();
-        let to = rule.to.iter().map(|selector| self.to.add(selector, number)).collect();
+        let from = rule.from.iter().map(|selector| self.from.add(selector, rule.action, number)).collect();
+        let to = rule.to.iter().map(|selector| self.to.add(selector, rule.action, number)).collect();
         self.list.push(RuleFacts { rule, policy, is_before: false, is_after: false, flows, from, to });
         number
     }
@@ -191,10 +195,10 @@ impl<'a> Rules<'a> {
         let mut touch = Touch::default();
         for (number, facts) in self.list.iter().enumerate().filter(|(_, facts)| facts.has_changed()) {
             for selector in &facts.rule.from {
-                touch.from.add(selector, number);
+                touch.from.add(selector, facts.rule.action, number);
             }
             for selector in &facts.rule.to {
-                touch.to.add(selector, number);
+                touch.to.add(selector, facts.rule.action, number);
             }
         }
         touch
@@ -224,7 +228,17 @@ impl<'a> Rules<'a> {
     /// Returns every prefix that a rule names.
     pub(crate) fn prefixes(&self) -> impl Iterator<Item = IpNet> {
         let words = self.from.numbers.keys().chain(self.to.numbers.keys());
-        words.filter_map(|word| if let Word::Cidr(prefix) = word { Some(*prefix) } else { None })
+        words.filter_map(|word| match word {
+            Word::Cidr(prefix) => Some(*prefix),
+            Word::Stated(stated, _) => prefix_of(&stated.who),
+            Word::Any
+            | Word::User(_)
+            | Word::Group(_)
+            | Word::Tag(_)
+            | Word::Device(_)
+            | Word::Server(_)
+            | Word::Members => None,
+        })
     }
 
     fn index(&self, side: Side) -> &Index<'a> {
@@ -260,15 +274,18 @@ impl RuleFacts<'_> {
 }
 
 impl<'a> Index<'a> {
-    /// Returns the number of the selector.
-    fn add(&mut self, selector: &'a Selector, rule: usize) -> u32 {
+    /// Returns the number of the selector in a rule with this action.
+    fn add(&mut self, selector: &'a Selector, action: Action, rule: usize) -> u32 {
         if let Some(prefix) = prefix_of(selector) {
             self.lengths.insert((prefix.addr().is_ipv4(), prefix.prefix_len()));
         }
         let next = u32::try_from(self.numbers.len()).unwrap_or(u32::MAX);
-        let number = *self.numbers.entry(selector.into()).or_insert(next);
+        let number = *self.numbers.entry(Word::of(selector, action)).or_insert(next);
         if number == next {
             self.rules.push(vec![]);
+            if let Selector::Stated(stated) = selector {
+                self.stated.push((stated, action, number));
+            }
         }
         let rules = &mut self.rules[number as usize];
         if rules.last() != Some(&rule) {
@@ -309,14 +326,18 @@ impl<'a> Index<'a> {
         wanted.extend(around.map(|prefix| Word::Cidr(prefix.trunc())));
         let mut numbers: Selectors =
             wanted.iter().filter_map(|word| self.numbers.get(word)).copied().collect();
+        let stated = self.stated.iter().filter(|(stated, action, _)| {
+            stated.who.selects(party, *action) && stated.demand.concerns(party.posture(), *action)
+        });
+        numbers.extend(stated.map(|(_, _, number)| number));
         numbers.sort_unstable();
         numbers.dedup();
         numbers
     }
 }
 
-impl<'a> From<&'a Selector> for Word<'a> {
-    fn from(selector: &'a Selector) -> Self {
+impl<'a> Word<'a> {
+    fn of(selector: &'a Selector, action: Action) -> Self {
         match selector {
             Selector::Any => Self::Any,
             Selector::User(name) => Self::User(name),
@@ -326,6 +347,7 @@ impl<'a> From<&'a Selector> for Word<'a> {
             Selector::Cidr(prefix) => Self::Cidr(*prefix),
             Selector::Server(name) => Self::Server(name),
             Selector::Members => Self::Members,
+            Selector::Stated(stated) => Self::Stated(stated, action),
         }
     }
 }
@@ -340,5 +362,15 @@ impl<'a> Content<'a> {
 
 /// Returns the prefix of a selector by address.
 pub(crate) fn prefix_of(selector: &Selector) -> Option<IpNet> {
-    if let Selector::Cidr(prefix) = selector { Some(*prefix) } else { None }
+    match selector {
+        Selector::Cidr(prefix) => Some(*prefix),
+        Selector::Stated(stated) => prefix_of(&stated.who),
+        Selector::Any
+        | Selector::User(_)
+        | Selector::Group(_)
+        | Selector::Tag(_)
+        | Selector::Device(_)
+        | Selector::Server(_)
+        | Selector::Members => None,
+    }
 }

@@ -10,7 +10,8 @@ use horizon_api::{
     resource::{Kind, ObjectKey},
     section::NetworkId,
     verdict::{
-        Action, Identity, Party, Protocol, Query, Rule, Selector, Table, Weekday, Who, Window, evaluate,
+        Action, Demand, DiskEncryption, Identity, Party, Posture, Protocol, Query, Rule, Selector, Stated,
+        Table, Weekday, Who, Window, evaluate,
     },
 };
 use ipnet::IpNet;
@@ -52,6 +53,28 @@ fn prefix() -> impl Strategy<Value = IpNet> {
     .prop_map(|text| text.parse().expect("a prefix"))
 }
 
+fn posture() -> impl Strategy<Value = Option<Box<Posture>>> {
+    let disk = prop_oneof![
+        Just(DiskEncryption::Encrypted),
+        Just(DiskEncryption::Unencrypted),
+        Just(DiskEncryption::Unknown)
+    ];
+    proptest::option::of(disk.prop_map(|disk| Box::new(Posture { disk, ..Posture::default() })))
+}
+
+/// A selector, some of them by what devices state.
+fn source() -> impl Strategy<Value = Selector> {
+    (selector(), proptest::option::weighted(0.3, any::<bool>())).prop_map(
+        |(who, encrypted)| match encrypted {
+            None => who,
+            Some(_) => {
+                let demand = Demand { disk_encrypted: encrypted, ..Demand::default() };
+                Selector::Stated(Box::new(Stated { who, demand }))
+            }
+        },
+    )
+}
+
 fn selector() -> impl Strategy<Value = Selector> {
     let name = || prop_oneof![Just("a".into()), Just("b".into()), Just("c".into())];
     prop_oneof![
@@ -71,9 +94,10 @@ fn rule() -> impl Strategy<Value = Rule> {
     let protocol =
         prop_oneof![Just(Protocol::Any), Just(Protocol::Tcp), Just(Protocol::Udp), Just(Protocol::Icmp)];
     let ports = prop_oneof![Just(vec![]), Just(vec![22..=22]), Just(vec![20..=80, 443..=443])];
-    let selectors = || proptest::collection::vec(selector(), 1..3);
+    let sources = proptest::collection::vec(source(), 1..3);
+    let destinations = proptest::collection::vec(selector(), 1..3);
     let until = prop_oneof![4 => Just(None), 1 => Just(Some(5)), 1 => Just(Some(20))];
-    (action, selectors(), selectors(), protocol, ports, until).prop_map(
+    (action, sources, destinations, protocol, ports, until).prop_map(
         |(action, from, to, protocol, ports, valid_until)| Rule {
             id: String::new(),
             action,
@@ -90,8 +114,8 @@ fn rule() -> impl Strategy<Value = Rule> {
 fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
     let name = || "[abc]".prop_map(SmolStr::from);
     let names = || proptest::collection::btree_set(name(), 0..2);
-    let device = (name(), names(), names(), 0u8..8, any::<bool>(), 0u8..6).prop_map(
-        move |(user, groups, tags, last, has_ipv6, active)| {
+    let device = (name(), names(), names(), 0u8..8, any::<bool>(), 0u8..6, posture()).prop_map(
+        move |(user, groups, tags, last, has_ipv6, active, posture)| {
             let mut addresses: Vec<IpAddr> = vec![[10, 77, 0, last].into()];
             if has_ipv6 {
                 addresses.push(format!("fd77::{last}").parse().expect("an address"));
@@ -100,7 +124,7 @@ fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
                 public_key: None,
                 user: Some(ObjectKey::new(Kind::User, "default", user.clone())),
                 is_ephemeral: false,
-                identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags },
+                identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags, posture },
                 networks: vec![NetworkGrant { network: network(), addresses }],
                 standing: if active > 0 { Standing::Active } else { Standing::Disabled },
             }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use horizon_api::{
     resource::ObjectKey,
     section::NetworkId,
-    verdict::{Action, Identity},
+    verdict::{Action, Identity, Posture},
 };
 use smol_str::SmolStr;
 
@@ -156,7 +156,7 @@ impl Groups {
     fn of(stage: &Stage<'_>, before: &Picture<'_>) -> Self {
         #[derive(PartialEq, Eq, PartialOrd, Ord)]
         enum Likeness<'a> {
-            Device(&'a str, &'a BTreeSet<SmolStr>, &'a BTreeSet<SmolStr>),
+            Device(&'a str, &'a BTreeSet<SmolStr>, &'a BTreeSet<SmolStr>, Option<&'a Posture>),
             Other(&'a End),
         }
         let mut known: BTreeMap<Likeness<'_>, usize> = BTreeMap::new();
@@ -168,8 +168,8 @@ impl Groups {
             };
             let likeness = match device {
                 Some(device) => {
-                    let Identity { user, groups, tags, .. } = &device.identity;
-                    Likeness::Device(user, groups, tags)
+                    let Identity { user, groups, tags, posture, device: _ } = &device.identity;
+                    Likeness::Device(user, groups, tags, posture.as_deref())
                 }
                 None => Likeness::Other(&ends.end),
             };

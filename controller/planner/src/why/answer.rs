@@ -4,7 +4,7 @@ use horizon_api::{
     http::{ApiError, ChangeView, PathView, PolicyAnswer, RuleView},
     resource::{Kind, ObjectKey},
     section::NetworkId,
-    verdict::{Action, Protocol, Rule, Window},
+    verdict::{Action, Demand, Protocol, Query, Rule, Selector, Table, Window},
 };
 use jiff::Timestamp;
 
@@ -148,14 +148,24 @@ fn notes(scene: &Scene<'_>, judged: &Judged<'_>, path: &Path<'_>, at: i64) -> Ve
             None => format!("{} {verb}, but none of its windows is open", text(rule)),
         });
     }
+    let stated = || query.source.posture().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+    notes.extend(path.rule().and_then(|rule| denied_by_posture(rule, &query)).map(|demand| {
+        format!(
+            "it is about devices with {demand}, and all that do not say; this one states {} (self-reported)",
+            stated()
+        )
+    }));
     if path.decision.rule.is_none() {
-        let selects = |rule: &&Rule| {
-            rule.action == Action::Allow
-                && rule.from.iter().any(|selector| selector.selects(&query.source))
-                && rule.to.iter().any(|selector| selector.selects(&query.destination))
-        };
+        let selects =
+            |rule: &&Rule| rule.action == Action::Allow && rule.selects([&query.source, &query.destination]);
         let of_other_flows = rules.iter().filter(selects).filter(|rule| rule.is_valid(at));
         notes.extend(of_other_flows.map(|rule| format!("{} allows {}", text(rule), flows_of(rule))));
+        notes.extend(unmet(rules, &query).map(|(rule, demand)| {
+            let (rule, stated) = (text(rule), stated());
+            format!(
+                "{rule} would allow it for a device with {demand}, and it states {stated} (self-reported)"
+            )
+        }));
     }
     let left_out = notes.len().saturating_sub(NOTES_MAX);
     if left_out > 0 {
@@ -163,6 +173,40 @@ fn notes(scene: &Scene<'_>, judged: &Judged<'_>, path: &Path<'_>, at: i64) -> Ve
         notes.push(format!("{left_out} more rules are near"));
     }
     notes
+}
+
+/// Returns the rules that would allow a flow if its source said something else of itself, with what they demand.
+fn unmet<'r>(rules: &'r [Rule], query: &'r Query<'r>) -> impl Iterator<Item = (&'r Rule, &'r Demand)> {
+    let allowing = rules.iter().filter(|rule| rule.action == Action::Allow);
+    allowing.filter_map(|rule| {
+        let Selector::Stated(stated) = rule.from.iter().find(|selector| {
+            matches!(selector, Selector::Stated(stated) if stated.who.selects(&query.source, Action::Allow))
+        })?
+        else {
+            return None;
+        };
+        let anybodys = Rule { from: vec![stated.who.clone()], ..rule.clone() };
+        let would = Table { rules: vec![anybodys] }.matching(query).next().is_some();
+        (would && !rule.selects([&query.source, &query.destination])).then_some((rule, &stated.demand))
+    })
+}
+
+/// Returns what a rule that denies a flow demands that its source says of itself, if it does.
+fn denied_by_posture<'r>(rule: &'r Rule, query: &Query<'_>) -> Option<&'r Demand> {
+    let selectors = rule.from.iter().filter(|selector| selector.selects(&query.source, rule.action));
+    let mut demands = selectors.filter_map(|selector| match selector {
+        Selector::Stated(stated) if rule.action == Action::Deny => Some(&stated.demand),
+        Selector::Stated(_)
+        | Selector::Any
+        | Selector::User(_)
+        | Selector::Group(_)
+        | Selector::Tag(_)
+        | Selector::Device(_)
+        | Selector::Cidr(_)
+        | Selector::Server(_)
+        | Selector::Members => None,
+    });
+    demands.next()
 }
 
 fn flows_of(rule: &Rule) -> String {

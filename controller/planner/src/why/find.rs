@@ -211,7 +211,7 @@ const GROUPS: (HasWords, NamesWord) = (
         let ResourceSpec::User(user) = spec else { return vec![] };
         user.groups.iter().map(AsRef::as_ref).collect()
     },
-    |selector| if let Selector::Group(name) = selector { Some(name) } else { None },
+    |selector| if let Selector::Group(name) = bare(selector) { Some(name) } else { None },
 );
 
 const TAGS: (HasWords, NamesWord) = (
@@ -219,8 +219,13 @@ const TAGS: (HasWords, NamesWord) = (
         let ResourceSpec::Device(device) = spec else { return vec![] };
         device.tags.iter().map(AsRef::as_ref).collect()
     },
-    |selector| if let Selector::Tag(name) = selector { Some(name) } else { None },
+    |selector| if let Selector::Tag(name) = bare(selector) { Some(name) } else { None },
 );
+
+/// Returns a selector without what it demands of a device.
+fn bare(selector: &Selector) -> &Selector {
+    if let Selector::Stated(stated) = selector { &stated.who } else { selector }
+}
 
 /// What gateways never forward, so that a prefix is looked at beside it.
 const ASIDE: [&str; 9] = [

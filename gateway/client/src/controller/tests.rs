@@ -31,7 +31,8 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
             let connection = incoming.await.expect("a handshake");
             let peer = quic::peer_key(&connection).expect("a key");
             let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await.expect("a stream");
-            let welcome = Welcome { delegation: delegation(), nonce: [5; 32], server_time_ms: 0 };
+            let welcome =
+                Welcome { delegation: delegation(), nonce: [5; 32], server_time_ms: 0, features: vec![] };
             while let Ok(message) = receiver.receive::<FromDevice>().await {
                 if let FromDevice::Login(login) = &message {
                     let exporter = quic::exporter(&connection).expect("an exporter");
@@ -40,9 +41,11 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
                 }
                 let reply = match &message {
                     FromDevice::Hello(_) => ToDevice::Welcome(welcome.clone()),
-                    FromDevice::Login(_) | FromDevice::Refresh | FromDevice::News | FromDevice::SignOut => {
-                        answer(&peer)
-                    }
+                    FromDevice::Login(_)
+                    | FromDevice::Refresh
+                    | FromDevice::RefreshWith(_)
+                    | FromDevice::News
+                    | FromDevice::SignOut => answer(&peer),
                 };
                 heard.lock().expect("held").push(message);
                 sender.send(&reply).await.expect("heard");
