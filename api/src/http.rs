@@ -6,6 +6,7 @@
 mod check;
 mod control;
 mod guard;
+mod keys;
 mod live;
 mod policy;
 mod session;
@@ -23,15 +24,17 @@ pub use guard::{
     HeldPlan, HoldRequest, HoldView, ObjectChange, ObjectReport, ObjectRequest, ObjectView, OwnerKind, Place,
     PlanAnswer, PlanRequest, ReleaseRequest, StaleView,
 };
+pub use keys::{OwnKey, OwnKeys, RotateRequest};
 pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
-pub use token::{EndTokensRequest, TokenAnswer, TokenRequest};
+pub use token::{EndTokensRequest, TokenAnswer, TokenList, TokenRequest, TokenView};
 pub use trust::{
     AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TrustView,
 };
 pub use view::{
-    DeviceView, EventSeverity, EventView, LackingView, RevocationsView, ServerView, SourceView, View,
+    DeviceView, EventSeverity, EventView, KeyView, LackingView, LastUse, RevocationsView, ServerView,
+    SourceView, View,
 };
 
 use serde::{Deserialize, Serialize};

@@ -25,6 +25,10 @@ pub enum JoinError {
     Scheme,
     #[error("the join string has no `?key=` part; quote it, or the shell may cut it")]
     MissingKey,
+    #[error(
+        "this link has a key of its own: leave out the key pair, or use the link of `horizon-controller invite user NAME --key`"
+    )]
+    HasKey,
     #[error("the join string has no `#` part with the root's fingerprint; quote it, or the shell may cut it")]
     MissingRoot,
     #[error("the join string has no HOST:PORT, such as controller.example.net:7443")]
@@ -35,32 +39,64 @@ pub enum JoinError {
     Token(#[from] TokenError),
 }
 
+/// Where a controller is, and the root that proves it is the right one: `horizon://HOST:PORT#ROOT`, for a person who
+/// signs in with a key pair. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    pub host: String,
+    pub port: u16,
+    pub root: RootFingerprint,
+}
+
+impl FromStr for Place {
+    type Err = JoinError;
+    fn from_str(text: &str) -> Result<Self, JoinError> {
+        let rest = text.trim().strip_prefix("horizon://").ok_or(JoinError::Scheme)?;
+        let (rest, root) = rest.split_once('#').ok_or(JoinError::MissingRoot)?;
+        if rest.contains('?') {
+            return Err(JoinError::HasKey);
+        }
+        let (host, port) = authority(rest)?;
+        Ok(Self { host, port, root: root.parse().map_err(|_| JoinError::Root)? })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "horizon://{}:{}#{}", bracketed(&self.host), self.port, self.root)
+    }
+}
+
 impl FromStr for JoinString {
     type Err = JoinError;
     fn from_str(text: &str) -> Result<Self, JoinError> {
         let rest = text.trim().strip_prefix("horizon://").ok_or(JoinError::Scheme)?;
         let (rest, root) = rest.split_once('#').ok_or(JoinError::MissingRoot)?;
         let (authority, token) = rest.split_once("?key=").ok_or(JoinError::MissingKey)?;
-        let (host, port) = authority.trim_end_matches('/').rsplit_once(':').ok_or(JoinError::Authority)?;
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(JoinError::Authority);
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            port: port.parse().map_err(|_| JoinError::Authority)?,
-            token: token.parse()?,
-            root: root.parse().map_err(|_| JoinError::Root)?,
-        })
+        let (host, port) = self::authority(authority)?;
+        Ok(Self { host, port, token: token.parse()?, root: root.parse().map_err(|_| JoinError::Root)? })
     }
 }
 
 impl JoinString {
     /// Returns the text with its secret: shown once, to whom it is for.
     pub fn reveal(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host = bracketed(&self.host);
         format!("horizon://{host}:{}?key={}#{}", self.port, self.token.reveal(), self.root)
     }
+}
+
+fn authority(text: &str) -> Result<(String, u16), JoinError> {
+    let (host, port) = text.trim_end_matches('/').rsplit_once(':').ok_or(JoinError::Authority)?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err(JoinError::Authority);
+    }
+    Ok((host.to_owned(), port.parse().map_err(|_| JoinError::Authority)?))
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Shows everything but the secret.
@@ -92,6 +128,17 @@ mod tests {
             assert_eq!((read.host.as_str(), read.port), (host, 7443));
             assert_eq!(read.root, join(host).root);
         }
+    }
+
+    #[test]
+    fn a_link_without_a_token_survives_its_text() {
+        for host in ["controller.example.net", "2001:db8::1"] {
+            let JoinString { host, port, root, .. } = join(host);
+            let place = Place { host, port, root };
+
+            assert_eq!(place.to_string().parse(), Ok(place));
+        }
+        assert_eq!(join("h").reveal().parse::<Place>(), Err(JoinError::HasKey));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tokens: `prefix_id_secret`, with a checksum so that a typo fails where it is made.
 //!
-//! `hzr_` enrols a gateway, `hzc_` signs a person's device in.
+//! `hzr_` enrols a gateway, `hzc_` signs a person's device in, `hza_` lets a program use the resource API.
 //! The id (10 characters of Crockford base32) may be shown and logged; the rest (43 of base62 for 256 random bits,
 //! 6 of base62 for the CRC-32 of everything before) may not.
 
@@ -11,21 +11,25 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
+use crate::key::PublicKey;
+
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     Registration,
     Personal,
+    Api,
 }
 
 impl TokenKind {
-    const ALL: [Self; 2] = [Self::Registration, Self::Personal];
+    const ALL: [Self; 3] = [Self::Registration, Self::Personal, Self::Api];
 
     /// Returns the four characters in front of a token of this kind.
     pub fn prefix(self) -> &'static str {
         match self {
             Self::Registration => "hzr_",
             Self::Personal => "hzc_",
+            Self::Api => "hza_",
         }
     }
 }
@@ -48,6 +52,11 @@ impl TokenText {
         Self(token.text.clone())
     }
 
+    /// Returns the text of no token.
+    pub fn none() -> Self {
+        Self(Zeroizing::new(String::new()))
+    }
+
     /// Returns the secret text.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -63,7 +72,7 @@ impl std::fmt::Debug for TokenText {
 /// Why text is not a token.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    #[error("must begin with `hzr_` (gateway) or `hzc_` (person)")]
+    #[error("must begin with `hzr_` (gateway), `hzc_` (person) or `hza_` (resource API)")]
     Prefix,
     #[error("must be {expected} characters long, not {found}: it was cut, or something was added")]
     Length { expected: usize, found: usize },
@@ -141,6 +150,16 @@ impl TokenDigest {
     /// Returns the text that a manifest carries.
     pub fn to_text(&self) -> String {
         format!("sha256:{}", blake3::Hash::from_bytes(self.0).to_hex())
+    }
+
+    /// Returns what stands for the token of a key that is declared by a public key: no token has this digest.
+    pub fn of_public_key(key: &PublicKey) -> Self {
+        Self(blake3::derive_key("horizon personal public key v1", key.as_bytes()))
+    }
+
+    /// Returns its 32 bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
     }
 
     /// Returns what the store keeps: the digest under a key that is not in the database.

@@ -179,8 +179,12 @@ impl Broker {
     /// Makes a gateway of the company's server: from now on there is something to program.
     fn join(&mut self, runtime: &Runtime) {
         runtime.block_on(async {
-            let request =
-                InviteRequest { kind: InviteKind::Server, namespace: "default".into(), name: "gw-1".into() };
+            let request = InviteRequest {
+                kind: InviteKind::Server,
+                namespace: "default".into(),
+                name: "gw-1".into(),
+                by_key: false,
+            };
             let (reply, answer) = oneshot::channel();
             self.send(Event::Invite(request, reply)).await;
             let Ok(Ok(answer)) = answer.await else { panic!("no invitation") };

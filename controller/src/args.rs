@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use horizon_api::resource::{ObjectKey, Period};
+use ipnet::IpNet;
 
 /// The Horizon controller: turns declared resources into signed configuration for gateways.
 #[derive(Parser)]
@@ -43,6 +44,8 @@ pub enum Command {
     Backup(BackupArgs),
     /// Make the store of a data folder from a copy, while no controller runs on it.
     Restore(RestoreArgs),
+    /// Say which keys the controller has, or rotate one.
+    Keys(KeysArgs),
     /// Say who may reach what, and why.
     Policy(PolicyArgs),
 }
@@ -181,6 +184,43 @@ pub struct ConfirmArgs {
 }
 
 #[derive(clap::Args)]
+pub struct KeysArgs {
+    #[command(subcommand)]
+    pub command: KeysCommand,
+}
+
+#[derive(Subcommand)]
+pub enum KeysCommand {
+    /// Print which keys there are; nothing secret of them.
+    List(KeysListArgs),
+    /// Take another key in the place of one, while everything goes on.
+    Rotate(KeysRotateArgs),
+}
+
+#[derive(clap::Args)]
+pub struct KeysListArgs {
+    /// Print one JSON document.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KeysRotateArgs {
+    /// Which key.
+    pub key: Rotated,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Rotated {
+    /// What digests of tokens are kept under; tokens that people hold go on working.
+    Pepper,
+}
+
+#[derive(clap::Args)]
 pub struct StatusArgs {
     /// One object: KIND/NAME, or KIND/NAMESPACE/NAME.
     pub object: Option<ObjectKey>,
@@ -197,6 +237,9 @@ pub struct InviteArgs {
     pub kind: Invited,
     /// Name of the Server, of the User, or of the RegistrationKey that enrols devices.
     pub name: String,
+    /// Print a link without a token, for a person who signs in with the key pair of a PersonalKey with a publicKey.
+    #[arg(long)]
+    pub key: bool,
     #[arg(long, default_value = horizon_api::resource::DEFAULT_NAMESPACE)]
     pub namespace: String,
     #[command(flatten)]
@@ -246,8 +289,20 @@ pub struct KubeconfigArgs {
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// End every token of the Admin, or of the operator, and make none.
-    #[arg(long, conflicts_with_all = ["time", "server", "out"])]
+    #[arg(long, conflicts_with_all = ["time", "server", "out", "from", "list"])]
     pub end: bool,
+    /// End one token, by its id.
+    #[arg(long, value_name = "ID", conflicts_with_all = ["admin", "time", "server", "out", "from", "list", "end"])]
+    pub end_token: Option<String>,
+    /// From where its token may be used, such as 198.51.100.0/24; may be repeated. From everywhere when left out.
+    #[arg(long, value_name = "CIDR")]
+    pub from: Vec<IpNet>,
+    /// List the tokens that are valid, of everybody, and make none.
+    #[arg(long, conflicts_with_all = ["admin", "time", "server", "out", "from"])]
+    pub list: bool,
+    /// Print the list as one JSON document.
+    #[arg(long, requires = "list")]
+    pub json: bool,
     #[command(flatten)]
     pub data: DataArgs,
 }

@@ -17,6 +17,7 @@ use tracing::error;
 
 use crate::{
     event::{Answer, Event},
+    identity::Pepper,
     reconciler::{STALLED, UNREVERTED},
     store::{self, NewLink, Store, TakeLink},
 };
@@ -31,6 +32,7 @@ const SUBJECT: &str = "operator";
 /// The task's own parts.
 pub struct Console {
     pub store: Store,
+    pub pepper: Pepper,
     pub events: mpsc::Sender<Event>,
     pub views: watch::Receiver<Arc<View>>,
     pub admins: watch::Receiver<Arc<Admins>>,
@@ -62,6 +64,8 @@ impl Console {
             Command::Arm { request, reply } => self.pass(|to| Event::Arm(request, to), reply),
             Command::Confirm { reply } => self.pass(Event::Confirm, reply),
             Command::Settle { reply } => self.pass(Event::Settle, reply),
+            Command::OwnKeys { reply } => self.pass(Event::OwnKeys, reply),
+            Command::Rotate { request, reply } => self.pass(|to| Event::Rotate(request, to), reply),
             Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply),
             Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply),
             Command::MintSignIn { code, holder, reply } => {
@@ -77,9 +81,10 @@ impl Console {
                 let ended = self.store.end_session(session.0.to_vec()).await;
                 drop(reply.send(ended.map_err(|error| refuse(&error))));
             }
-            Command::MintToken { token, request, reply } => {
-                drop(reply.send(self.mint_token(&token, &request).await));
+            Command::MintToken { token, id, request, reply } => {
+                drop(reply.send(self.mint_token(&token, id, &request).await));
             }
+            Command::ListTokens { reply } => drop(reply.send(self.list_tokens().await)),
             Command::EndTokens { request, reply } => drop(reply.send(self.end_tokens(&request).await)),
             Command::Backup { request, reply } => {
                 let (store, revision) = (self.store.clone(), self.views.borrow().revision);
@@ -235,8 +240,17 @@ mod tests {
         let (_view, views) = watch::channel(Arc::default());
         let (_admins, admins) = watch::channel(Arc::default());
         let (commands, inbox) = mpsc::channel(64);
-        let console =
-            tokio::spawn(Console { store, events, views, admins, endings: watch::Sender::new(0) }.run(inbox));
+        let console = tokio::spawn(
+            Console {
+                store,
+                pepper: Pepper::new([1; 32].into()),
+                events,
+                views,
+                admins,
+                endings: watch::Sender::new(0),
+            }
+            .run(inbox),
+        );
 
         let (reply, confirmed) = oneshot::channel();
         commands.send(Command::Confirm { reply }).await.ok().unwrap();

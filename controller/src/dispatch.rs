@@ -28,6 +28,7 @@ pub async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Confirm(confirm) => guard::confirm(confirm).await?,
         Command::Backup(backup) => backup::backup(backup).await?,
         Command::Restore(restore) => backup::restore(&restore)?,
+        Command::Keys(keys) => verbs::keys::keys(keys.command).await?,
         Command::Policy(policy) => return policy::policy(policy.command).await,
     }
     Ok(ExitCode::SUCCESS)

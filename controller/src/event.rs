@@ -30,7 +30,11 @@ use crate::{
 /// One thing that happened. Closed: the reconciler handles each.
 pub enum Event {
     /// A source was read.
-    Scanned { source: String, scan: Arc<FolderScan>, parsed: Parsed },
+    Scanned {
+        source: String,
+        scan: Arc<FolderScan>,
+        parsed: Parsed,
+    },
     /// The cluster was looked at.
     Cluster(ClusterScan),
     /// The token of a key is to be made, which a secret of the cluster will hold; nothing where it has one, or is gone.
@@ -55,8 +59,18 @@ pub enum Event {
     News(RefreshRequest, oneshot::Sender<Result<Vec<CarriedNews>, Refusal>>),
     /// A device leaves.
     SignOut(SignOutRequest, oneshot::Sender<Result<(), Refusal>>),
+    /// A token of the resource API was shown that does not count.
+    TokenRefused {
+        remote: Option<IpAddr>,
+        /// The part of it that may be shown, and whose it is; empty where it is nobody's.
+        id: String,
+        subject: String,
+        reason: &'static str,
+    },
     /// Somebody opened a sign-in link that is unknown, used or expired.
-    SignInRefused { remote: Option<IpAddr> },
+    SignInRefused {
+        remote: Option<IpAddr>,
+    },
     /// An operator asks for a join string or a link.
     Invite(http::InviteRequest, Answer<http::InviteAnswer>),
     /// An operator asks what a change does: these folders in place of the controller's own, or its own as they are.
@@ -76,6 +90,8 @@ pub enum Event {
     /// An operator looks: what was decided before is shown.
     Settle(Answer<()>),
     /// An operator asks about one object.
+    OwnKeys(Answer<http::OwnKeys>),
+    Rotate(http::RotateRequest, Answer<http::Done>),
     Object(http::ObjectRequest, Answer<http::ObjectReport>),
     /// An operator asks who may reach what.
     Policy(http::PolicyQuestion, Answer<http::PolicyAnswer>),
@@ -117,6 +133,8 @@ pub struct AttachRequest {
 
 pub struct LoginRequest {
     pub token: TokenText,
+    /// The key pair with which a person speaks in place of a token.
+    pub person: Option<PublicKey>,
     pub device_name: String,
     pub device: PublicKey,
     pub remote: IpAddr,

@@ -1,11 +1,12 @@
 //! The controller's own keys: the root that nodes pin, the online key under it, and the pepper of token digests.
 //!
-//! They are made with the store and never again: a new root would cut off every node, a new pepper would void
-//! every token. The root key is read only to sign a delegation, so it may live elsewhere in between.
+//! They are made with the store: a new root would cut off every node, and a pepper is never replaced, but another one
+//! laid over it. The root key is read only to sign a delegation, so it may live elsewhere in between.
 
 mod delegation;
+pub mod pepper;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use horizon_api::key::{RootFingerprint, SecretKey};
@@ -13,6 +14,7 @@ use horizon_node::{failure::Failure, secret_file};
 use zeroize::Zeroizing;
 
 pub use delegation::{DelegationFile, StoredDelegation};
+pub use pepper::Pepper;
 
 use crate::store::Start;
 
@@ -25,8 +27,9 @@ pub fn can_sign_epochs(data: &Path) -> bool {
 
 /// Who the controller is.
 pub struct ControllerIdentity {
+    data: PathBuf,
     online: SecretKey,
-    pepper: Zeroizing<[u8; 32]>,
+    pepper: Pepper,
     delegations: DelegationFile,
     delegation: StoredDelegation,
 }
@@ -42,12 +45,13 @@ impl ControllerIdentity {
         let online = secret(&data.join("online.key"), store).context("load the online key")?;
         let online = SecretKey::from_seed(&online);
         let pepper = secret(&data.join("pepper"), store).context("load the pepper")?;
+        let pepper = Pepper::load(data, pepper, store.peppers)?;
         let delegations = DelegationFile::new(data, online.public(), epoch);
         if store.is_fresh && !delegations.is_there() {
             secret_file::load_or_create(&data.join(ROOT)).context("load the root key")?;
         }
         let delegation = delegations.current(now_s).context("load the delegation")?;
-        Ok(Self { online, pepper, delegations, delegation })
+        Ok(Self { data: data.to_owned(), online, pepper, delegations, delegation })
     }
 
     /// Takes in a delegation that was renewed.
@@ -59,7 +63,12 @@ impl ControllerIdentity {
         &self.online
     }
 
-    pub fn pepper(&self) -> &[u8; 32] {
+    /// Returns the folder that the keys are in.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub fn pepper(&self) -> &Pepper {
         &self.pepper
     }
 
@@ -102,7 +111,7 @@ mod tests {
     const DAY: i64 = 24 * 3600;
 
     fn store(is_fresh: bool) -> Start {
-        Start { number: 1, engine: String::new(), audit: AuditState::Empty, epoch: 1, is_fresh }
+        Start { number: 1, engine: String::new(), audit: AuditState::Empty, epoch: 1, is_fresh, peppers: 1 }
     }
 
     #[test]
@@ -114,7 +123,7 @@ mod tests {
 
         assert_eq!(first.root_fingerprint(), second.root_fingerprint());
         assert_eq!(first.online().public(), second.online().public());
-        assert_eq!(first.pepper(), second.pepper());
+        assert!(first.pepper().keyed_api(&[1; 32]).matches(&second.pepper().keyed_api(&[1; 32])));
         assert_eq!(first.delegation().signed, second.delegation().signed);
     }
 

@@ -11,6 +11,7 @@ mod compile;
 mod confirm;
 mod delegation;
 mod enrol;
+mod enrolled;
 mod ephemeral;
 mod fates;
 mod gateways;
@@ -20,9 +21,11 @@ mod invite;
 mod kept;
 mod lacking;
 mod last_seen;
+mod last_use;
 mod login;
 mod login_key;
 mod news;
+mod own_keys;
 mod plan;
 mod refusal;
 mod refusal_limit;
@@ -232,6 +235,11 @@ impl Reconciler {
                 drop(reply.send(invited));
             }
             Event::Plan(folders, reply) => self.begin_plan(folders, reply),
+            Event::OwnKeys(reply) => drop(reply.send(Ok(self.own_keys()))),
+            Event::Rotate(request, reply) => {
+                let done = self.rotate(request).await;
+                self.answer(reply, done);
+            }
             Event::Object(request, reply) => drop(reply.send(self.object(&request.object))),
             Event::Approve(request, reply) => {
                 let done = self.approve(&request).await;
@@ -264,6 +272,9 @@ impl Reconciler {
                 drop(reply.send(Ok(())));
             }
             Event::Policy(question, reply) => drop(reply.send(self.why(&question))),
+            Event::TokenRefused { remote, id, subject, reason } => {
+                self.token_refused(remote, &id, subject, reason).await;
+            }
             Event::SignInRefused { remote } => self.sign_in_refused(remote).await,
         }
     }

@@ -31,10 +31,13 @@ use tracing::info;
 use self::listening::Listening;
 use crate::{
     args::RunArgs,
-    console::{Console, lookups},
+    console::{
+        Console,
+        lookups::{self, Lookups},
+    },
     event::Event,
     fate::Fates,
-    identity::ControllerIdentity,
+    identity::{ControllerIdentity, Pepper},
     metrics,
     push::{self, PushContext},
     reconciler::{Advertised, Parts, Published, Reconciler},
@@ -106,6 +109,8 @@ async fn serve(
     let sources = folders.iter().map(|(source, _)| source.clone()).chain(kinds).collect();
     let scope = cluster.as_ref().map(|cluster| cluster.scope().map(str::to_owned));
     let has_cluster = scope.is_some();
+    let pepper = identity.pepper().clone();
+    key_api_tokens(&store, &pepper).await?;
     let (reconciler, published) =
         Reconciler::new(Parts { store: store.clone(), identity, sources, cluster: scope, advertised })
             .await?;
@@ -113,7 +118,7 @@ async fn serve(
     let mut tasks = Tasks::default();
     let Published { snapshots, views, fates, words, admins, counts } = published;
     tasks.spawn("the reconciler", reconciler.run(inbox));
-    let api = Api { store: &store, data: &data, events: &events, has_cluster };
+    let api = Api { store: &store, pepper: &pepper, data: &data, events: &events, has_cluster };
     let endings = watch::Sender::new(0);
     let keeper = api.start(fates, admins, counts, endings.subscribe(), &mut tasks).await?;
     let watches = folders::watch(&folders, &views, &events, &mut tasks).await?;
@@ -126,6 +131,7 @@ async fn serve(
     let faces = Faces {
         events: events.clone(),
         store: store.clone(),
+        pepper,
         views,
         keeper,
         endings,
@@ -163,9 +169,17 @@ async fn open_store(data: &Path, cluster: Option<&Cluster>) -> anyhow::Result<(S
     Ok((store, None))
 }
 
+/// Tokens that were made before digests were kept under the pepper go on.
+async fn key_api_tokens(store: &Store, pepper: &Pepper) -> anyhow::Result<()> {
+    let pepper = pepper.clone();
+    let keyed = move |digest: &[u8]| Some(*pepper.over(digest.try_into().ok()?).as_bytes());
+    store.key_api_tokens(keyed).await.context("put the tokens of the resource API under the pepper")
+}
+
 /// What the resource API is made of.
 struct Api<'a> {
     store: &'a Store,
+    pepper: &'a Pepper,
     data: &'a Path,
     events: &'a mpsc::Sender<Event>,
     has_cluster: bool,
@@ -193,7 +207,8 @@ impl Api<'_> {
         let (registry, shelves) = Registry::start(parts).await.context("start the resource API")?;
         tasks.spawn("the registry", registry.run());
         let (lookups, asked) = mpsc::channel(lookups::WAITING_MAX);
-        tasks.spawn("the lookup of tokens", lookups::run(self.store.clone(), asked));
+        let (store, pepper, events) = (self.store.clone(), self.pepper.clone(), self.events.clone());
+        tasks.spawn("the lookup of tokens", Lookups { store, pepper, events }.run(asked));
         let system_namespace = DEFAULT_NAMESPACE.into();
         Ok(Keeper { shelves, admins, counts, writes, lookups, endings, system_namespace })
     }
@@ -216,6 +231,7 @@ async fn wait_for_end(store: &Store, tasks: &mut Tasks, served: &mut Tasks) -> a
 struct Faces {
     events: mpsc::Sender<Event>,
     store: Store,
+    pepper: Pepper,
     views: watch::Receiver<Arc<View>>,
     keeper: Keeper,
     endings: watch::Sender<u64>,
@@ -237,6 +253,7 @@ impl Faces {
         let views = self.views.clone();
         let console = Console {
             store: self.store.clone(),
+            pepper: self.pepper.clone(),
             events: self.events.clone(),
             views: views.clone(),
             admins: self.keeper.admins.clone(),

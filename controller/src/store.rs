@@ -22,6 +22,7 @@ mod load;
 mod meta;
 mod migration;
 mod object;
+mod pepper;
 mod reader;
 mod revision;
 mod revocation;
@@ -49,11 +50,11 @@ use horizon_node::data_folder::{DataFolder, DataFolderError};
 use tracing::{error, info};
 
 pub use allocation::Allocation;
-pub use api_token::{NewApiToken, TokenHolder};
+pub use api_token::{ApiToken, NewApiToken};
 pub use assignment::{Assignment, StoredAssignment};
 pub use audit::{AuditEntry, AuditState};
 pub use backup::{Backup, RestoredStore, restore};
-pub use binding::{Binding, NodeKind, Seen, Statement};
+pub use binding::{Binding, Enrolment, NodeKind, Reenrolled, Seen, Statement};
 pub use commit::{CommitOutcome, CommitRevision, Restored};
 pub use definition::Definition;
 pub use document::{Document, DocumentChanges, DocumentKey, StoredDocuments};
@@ -61,7 +62,7 @@ pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
 pub use guard::{Armed, Guard, Plan, Reverted};
 pub use hold::Hold;
-pub use key::{IssueOutcome, IssuedKey, TokenUses};
+pub use key::{IssueOutcome, IssuedKey, LastUse, TokenUses};
 pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
@@ -107,6 +108,8 @@ pub struct Start {
     pub epoch: i64,
     /// Nothing was ever committed: no node knows this controller yet.
     pub is_fresh: bool,
+    /// How many peppers lie over each digest of a token.
+    pub peppers: i64,
 }
 
 /// Counters since the store was opened.
@@ -335,9 +338,50 @@ impl Store {
         self.parts.writer.write(work).await
     }
 
-    /// Returns whom a token of the resource API stands for.
-    pub async fn api_token(&self, secret: Vec<u8>, now: i64) -> Result<Option<TokenHolder>> {
-        self.parts.readers.read(move |statements| api_token::find(statements, &secret, now)).await
+    /// Returns the token of the resource API with a digest, be it over or not.
+    pub async fn api_token(&self, digest: Vec<u8>) -> Result<Option<ApiToken>> {
+        self.parts.readers.read(move |statements| api_token::find(statements, &digest)).await
+    }
+
+    /// Returns the tokens of the resource API that are valid.
+    pub async fn api_tokens(&self, now: i64) -> Result<Vec<ApiToken>> {
+        self.parts.readers.read(move |statements| api_token::live(statements, now)).await
+    }
+
+    /// Notes when and from where a token was used last.
+    pub async fn note_api_token(&self, digest: Vec<u8>, at: i64, remote: String) -> Result<()> {
+        let work = move |statements: &mut Statements| api_token::note_use(statements, &digest, at, &remote);
+        self.parts.writer.write(work).await
+    }
+
+    /// Puts digests of tokens that were kept without a pepper under it.
+    pub async fn key_api_tokens(
+        &self,
+        keyed: impl Fn(&[u8]) -> Option<[u8; 32]> + Send + 'static,
+    ) -> Result<()> {
+        self.parts.writer.write(move |statements| api_token::key_earlier(statements, keyed)).await
+    }
+
+    /// Lays another pepper over every digest of a token, if so many lay there before.
+    pub async fn lay_pepper(
+        &self,
+        before: i64,
+        under: impl Fn(&[u8]) -> Option<[u8; 32]> + Send + 'static,
+        audit: AuditEntry,
+    ) -> Result<()> {
+        self.parts.writer.write(move |statements| pepper::lay(statements, before, under, &audit)).await
+    }
+
+    /// Ends the token with an id, and says whether there was one.
+    pub async fn end_api_token(&self, id: String, audit: AuditEntry) -> Result<bool> {
+        let work = move |statements: &mut Statements| {
+            let was_there = api_token::delete(statements, &id)?;
+            if was_there {
+                audit::append(statements, &audit)?;
+            }
+            Ok(was_there)
+        };
+        self.parts.writer.write(work).await
     }
 
     /// Ends every token of a subject, and says how many there were.
@@ -386,5 +430,6 @@ fn check_start(statements: &mut Statements) -> Result<Start> {
         audit: audit::verify(statements, AUDIT_CHECKED_AT_START)?,
         epoch: meta::epoch(statements)?,
         is_fresh: revision::last(statements)?.is_none(),
+        peppers: meta::peppers(statements)?,
     })
 }

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod guard;
+pub mod keys;
 pub mod kubeconfig;
 mod server;
 
@@ -57,7 +58,7 @@ pub async fn invite(args: InviteArgs) -> anyhow::Result<()> {
         Invited::User => InviteKind::User,
         Invited::Device => InviteKind::Device,
     };
-    let request = InviteRequest { kind, namespace: args.namespace, name: args.name };
+    let request = InviteRequest { kind, namespace: args.namespace, name: args.name, by_key: args.key };
     let answer: InviteAnswer =
         ask(&args.data.folder, Method::POST, "/v1/invite", Some(&request)).await?.json()?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]

@@ -109,7 +109,7 @@ async fn sign_in(
     let mut meeting = meet_as_device(key, link).await?;
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&link.token);
-    let login = Login { token, device_name: device_name.to_owned(), attestation };
+    let login = Login { token, device_name: device_name.to_owned(), attestation, person: None };
     meeting.sender.send(&FromDevice::Login(login)).await?;
     answer(meeting).await
 }

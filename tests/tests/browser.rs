@@ -162,6 +162,7 @@ fn view() -> View {
         servers: servers(),
         devices: devices(),
         problems: problems(),
+        keys: vec![],
         plans: vec![],
         holds: vec![],
         armed: None,

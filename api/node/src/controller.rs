@@ -5,10 +5,13 @@ use std::time::Duration;
 use anyhow::Context;
 use horizon_api::{
     delegation::{Pin, Trust},
-    key::{RootFingerprint, SecretKey},
+    key::{PublicKey, RootFingerprint, SecretKey},
     signed::Signed,
     verdict::Posture,
-    wire::{APPROVAL, Attestation, Evidence, Hello, Welcome},
+    wire::{
+        APPROVAL, Attestation, Evidence, Hello, Welcome,
+        dev::{PersonalProof, PersonalWord},
+    },
 };
 use quinn::{Connection, Endpoint};
 use serde::{Serialize, de::DeserializeOwned};
@@ -138,6 +141,15 @@ impl Meeting {
     /// When the connection is gone.
     pub fn answerer(&self) -> anyhow::Result<Answerer> {
         Ok(Answerer { exporter: quic::exporter(&self.connection)?, root: self.root })
+    }
+
+    /// Has a person say on this link, with the key pair that they hold, that the device is theirs.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn vouch(&self, person: &SecretKey, device: PublicKey) -> anyhow::Result<PersonalProof> {
+        let exporter = quic::exporter(&self.connection)?;
+        Ok(PersonalProof::new(&PersonalWord { exporter, nonce: self.nonce, device }, person))
     }
 
     /// Ends the connection and waits until the other end can know.

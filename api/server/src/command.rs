@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
     ApiError, ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest,
-    HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest,
-    PolicyAnswer, PolicyQuestion, ReleaseRequest, TokenRequest,
+    HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, OwnKeys, PlanAnswer, PlanRequest,
+    PolicyAnswer, PolicyQuestion, ReleaseRequest, RotateRequest, TokenList, TokenRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -50,6 +50,10 @@ pub enum Command {
     Arm { request: ArmRequest, reply: Reply<Done> },
     /// Confirm the change.
     Confirm { reply: Reply<Done> },
+    /// Say which keys the controller has.
+    OwnKeys { reply: Reply<OwnKeys> },
+    /// Rotate one of them.
+    Rotate { request: RotateRequest, reply: Reply<Done> },
     /// Say everything about one object.
     Object { request: ObjectRequest, reply: Reply<ObjectReport> },
     /// Say who may reach what, and why.
@@ -67,8 +71,10 @@ pub enum Command {
     /// End a session; an unknown one is no error.
     SignOut { session: SecretHash, reply: Reply<()> },
     /// Keep a token of the resource API for somebody; answers when it ends, in unix milliseconds.
-    MintToken { token: SecretHash, request: TokenRequest, reply: Reply<u64> },
-    /// End every token of somebody.
+    MintToken { token: SecretHash, id: String, request: TokenRequest, reply: Reply<u64> },
+    /// Answer with the tokens that are valid.
+    ListTokens { reply: Reply<TokenList> },
+    /// End every token of somebody, or one.
     EndTokens { request: EndTokensRequest, reply: Reply<Done> },
     /// Copy the store into a file.
     Backup { request: BackupRequest, reply: Reply<Done> },
@@ -177,6 +183,7 @@ mod tests {
             kind: horizon_api::http::InviteKind::User,
             namespace: "default".into(),
             name: "alice".into(),
+            by_key: false,
         };
         let invite = |reply| Command::Invite { request: request(), reply };
 

@@ -11,8 +11,9 @@ use axum::{
 };
 use horizon_api::http::{
     ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest,
-    InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, PolicyAnswer,
-    PolicyQuestion, ReleaseRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer, TokenRequest,
+    InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, OwnKeys, PlanAnswer, PlanRequest, PolicyAnswer,
+    PolicyQuestion, ReleaseRequest, RotateRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer,
+    TokenList, TokenRequest,
 };
 
 use crate::{
@@ -33,6 +34,9 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/policy", post(policy))
         .route("/v1/sign-in-link", post(sign_in_link))
         .route("/v1/token", post(token))
+        .route("/v1/tokens", get(tokens))
+        .route("/v1/keys", get(own_keys))
+        .route("/v1/keys/rotate", post(rotate))
         .route("/v1/end-tokens", post(end_tokens))
         .route("/v1/plan", post(plan))
         .route("/v1/approve", post(approve))
@@ -92,11 +96,17 @@ async fn token(
     Input(request): Input<TokenRequest>,
 ) -> Result<(StatusCode, Json<TokenAnswer>), Failure> {
     let token = Token::generate().map_err(|_| Failure::NoAnswer)?;
-    let hash = token.hash();
-    let command = |reply| Command::MintToken { token: hash, request, reply };
+    let (hash, id) = (token.hash(), token.id().to_owned());
+    let minted = id.clone();
+    let command = |reply| Command::MintToken { token: hash, id: minted, request, reply };
     let expires_at = ask(&shared.state.commands, Wish::Store, command).await?;
     let url = shared.state.console_url.to_string();
-    Ok((StatusCode::CREATED, Json(TokenAnswer { token: token.reveal().to_owned(), expires_at, url })))
+    let answer = TokenAnswer { token: token.reveal(), id, expires_at, url };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+async fn tokens(State(shared): State<Arc<Shared>>) -> Result<Json<TokenList>, Failure> {
+    ask(&shared.state.commands, Wish::Store, |reply| Command::ListTokens { reply }).await.map(Json)
 }
 
 async fn end_tokens(
@@ -104,6 +114,17 @@ async fn end_tokens(
     Input(request): Input<EndTokensRequest>,
 ) -> Result<Json<Done>, Failure> {
     ask(&shared.state.commands, Wish::Store, |reply| Command::EndTokens { request, reply }).await.map(Json)
+}
+
+async fn own_keys(State(shared): State<Arc<Shared>>) -> Result<Json<OwnKeys>, Failure> {
+    ask(&shared.state.commands, Wish::Answer, |reply| Command::OwnKeys { reply }).await.map(Json)
+}
+
+async fn rotate(
+    State(shared): State<Arc<Shared>>,
+    Input(request): Input<RotateRequest>,
+) -> Result<Json<Done>, Failure> {
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Rotate { request, reply }).await.map(Json)
 }
 
 async fn plan(

@@ -101,6 +101,7 @@ fn unheard(key: &ObjectKey, object: &Value) -> Option<ObjectReport> {
         conditions: vec![],
         gateways: vec![],
         server: None,
+        key: None,
     })
 }
 

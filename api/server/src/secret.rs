@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use horizon_api::token::{self, TokenError, TokenKind};
+
 /// The BLAKE3 of a secret's text: all that the store learns. Random secrets of 256 bits need no salt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretHash(pub [u8; 32]);
@@ -42,10 +44,15 @@ impl Secret {
     }
 }
 
-/// A bearer token of the resource API: `hza_` and 64 hexadecimal digits, so that scanners for leaked secrets know one
-/// when they see it. It has no `Debug`, so no log can hold it.
+/// A bearer token of the resource API. It has no `Debug`, so no log can hold it.
 pub struct Token {
-    text: String,
+    form: Form,
+}
+
+enum Form {
+    Checked(token::Token),
+    /// As they were before there was a checksum: 64 hexadecimal digits, and no id.
+    Earlier(Secret),
 }
 
 const TOKEN_HEAD: &str = "hza_";
@@ -56,23 +63,46 @@ impl Token {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        Ok(Self { text: format!("{TOKEN_HEAD}{}", Secret::generate()?.reveal()) })
+        let mut random = [0; 39];
+        getrandom::fill(&mut random)?;
+        Ok(Self { form: Form::Checked(token::Token::generate(TokenKind::Api, &random)) })
     }
 
-    /// Reads a token; `None`: this was never one of ours.
-    pub fn parse(text: &str) -> Option<Self> {
-        Secret::parse(text.strip_prefix(TOKEN_HEAD)?)?;
-        Some(Self { text: text.to_owned() })
+    /// Reads a token.
+    ///
+    /// # Errors
+    /// What is wrong with the text, which is no secret.
+    pub fn parse(text: &str) -> Result<Self, TokenError> {
+        if let Some(secret) = text.strip_prefix(TOKEN_HEAD).and_then(Secret::parse) {
+            return Ok(Self { form: Form::Earlier(secret) });
+        }
+        let token: token::Token = text.parse()?;
+        let is_ours = token.kind() == TokenKind::Api;
+        if is_ours { Ok(Self { form: Form::Checked(token) }) } else { Err(TokenError::Prefix) }
+    }
+
+    /// Returns the part that may be shown and logged.
+    pub fn id(&self) -> &str {
+        match &self.form {
+            Form::Checked(token) => token.id(),
+            Form::Earlier(_) => "",
+        }
     }
 
     /// Returns the text, for whoever is to use it.
-    pub fn reveal(&self) -> &str {
-        &self.text
+    pub fn reveal(&self) -> String {
+        match &self.form {
+            Form::Checked(token) => token.reveal().to_owned(),
+            Form::Earlier(secret) => format!("{TOKEN_HEAD}{}", secret.reveal()),
+        }
     }
 
-    /// Returns what the store keeps: the BLAKE3 of the whole text.
+    /// Returns what the controller learns of the text; the store keeps less.
     pub fn hash(&self) -> SecretHash {
-        SecretHash(*blake3::hash(self.text.as_bytes()).as_bytes())
+        match &self.form {
+            Form::Checked(token) => SecretHash(*token.digest().as_bytes()),
+            Form::Earlier(_) => SecretHash(*blake3::hash(self.reveal().as_bytes()).as_bytes()),
+        }
     }
 }
 
@@ -81,15 +111,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_reads_back_and_is_told_from_a_cookie() {
+    fn a_token_reads_back_and_is_told_from_a_cookie_and_from_other_tokens() {
         let token = Token::generate().unwrap();
+        let personal = token::Token::generate(TokenKind::Personal, &[7; 39]);
 
-        assert_eq!(token.reveal().len(), 68);
-        assert_eq!(Token::parse(token.reveal()).map(|read| read.hash()), Some(token.hash()));
-        assert!(Secret::parse(token.reveal()).is_none());
-        for text in ["", "hza_", &token.reveal()[4..], &token.reveal().to_uppercase()] {
-            assert!(Token::parse(text).is_none(), "{text}");
+        assert!(Token::parse(&token.reveal()).is_ok_and(|read| read.hash() == token.hash()));
+        assert!(token.reveal().contains(token.id()) && token.id().len() == 10);
+        assert!(Secret::parse(&token.reveal()).is_none());
+        for text in ["", "hza_", &token.reveal()[4..], personal.reveal()] {
+            assert!(Token::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_typing_error_in_a_token_is_told_and_an_earlier_form_is_read() {
+        let token = Token::generate().unwrap();
+        let text = token.reveal();
+        let (head, last) = text.split_at(text.len() - 1);
+        let typo = format!("{head}{}", if last == "a" { "b" } else { "a" });
+        let earlier = format!("hza_{}", "0".repeat(64));
+
+        assert_eq!(Token::parse(&typo).err(), Some(TokenError::Checksum));
+        assert!(Token::parse(&earlier).is_ok_and(|read| read.id().is_empty()));
     }
 
     #[test]

@@ -44,6 +44,9 @@ pub struct InviteRequest {
     pub kind: InviteKind,
     pub namespace: String,
     pub name: String,
+    /// A link without a token, for a person who signs in with a key pair.
+    #[serde(default)]
+    pub by_key: bool,
 }
 
 /// The join string or link. It is a secret and is shown once, so it has no `Debug`.

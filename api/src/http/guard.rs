@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ServerReport;
+use super::{KeyView, ServerReport};
 use crate::{condition::Condition, problem::Problem, resource::ObjectKey};
 
 /// A change that waits for a person.
@@ -180,6 +180,9 @@ pub struct ObjectReport {
     /// Of a Server: how far it is believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerReport>,
+    /// Of a key: how often it was used, and when last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyView>,
 }
 
 /// Who changes an object.

@@ -25,6 +25,9 @@ pub struct View {
     pub servers: Vec<ServerView>,
     pub devices: Vec<DeviceView>,
     pub problems: Vec<Problem>,
+    /// The keys that were used last, newest first; the controller bounds the list.
+    #[serde(default)]
+    pub keys: Vec<KeyView>,
     /// Changes that wait for a person.
     #[serde(default)]
     pub plans: Vec<HeldPlan>,
@@ -152,6 +155,28 @@ impl DeviceView {
     pub fn key(&self) -> ObjectKey {
         ObjectKey::new(Kind::Device, &self.namespace, &self.name)
     }
+}
+
+/// A RegistrationKey or PersonalKey as it was used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyView {
+    pub object: ObjectKey,
+    pub uses: u32,
+    /// Without it, it may be used as often as wanted.
+    pub max_uses: Option<u32>,
+    /// One word, such as `Usable` or `Exhausted`.
+    pub standing: String,
+    pub last_use: Option<LastUse>,
+}
+
+/// The newest use of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    pub at: u64,
+    /// The address that it came from; empty when it is not known any more.
+    pub from: String,
+    /// `Kind/name` of what it enrolled or signed in.
+    pub node: String,
 }
 
 /// A security event.

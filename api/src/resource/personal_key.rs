@@ -57,7 +57,7 @@ pub struct PersonalKeySpec {
     #[cfg_attr(feature = "crd", schemars(length(max = 16)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Map(vec!["name".into()])))]
     pub profile_refs: Vec<Reference>,
-    /// What happens to devices that signed in with the key when it goes or is disabled.
+    /// What happens to devices that signed in with the key when it goes, or is disabled or held. It may expire without that.
     #[serde(default)]
     pub on_revoke: OnRevoke,
     /// When it stops working, such as 2027-01-31T00:00:00Z.
@@ -73,7 +73,7 @@ pub struct PersonalKeySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "crd", schemars(range(min = 1, max = 1000)))]
     pub max_uses: Option<u32>,
-    /// Exists, but signs nobody in. Devices that signed in with it stay enrolled.
+    /// Exists, but signs nobody in. What becomes of devices that signed in with it is said by onRevoke.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
 }

@@ -63,7 +63,7 @@ pub struct RegistrationKeySpec {
     #[cfg_attr(feature = "crd", schemars(with = "Vec<super::schema::Cidr>", length(max = 32)))]
     #[cfg_attr(feature = "crd", x_kube(merge_strategy = kube::core::ListMerge::Set))]
     pub source_cidrs: Vec<IpNet>,
-    /// What happens to those whom the key has enrolled when it goes or is disabled.
+    /// What happens to those whom the key has enrolled when it goes, or is disabled or held. It may expire without that.
     #[serde(default)]
     pub on_revoke: OnRevoke,
     /// Devices that it enrols are forgotten when they sign out, or two hours after they were last heard of.
@@ -72,7 +72,7 @@ pub struct RegistrationKeySpec {
     /// What devices get that it enrols.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Grants>,
-    /// Exists, but enrols nobody. Hosts that are enrolled stay so.
+    /// Exists, but enrols nobody. What becomes of those who are enrolled is said by onRevoke.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
 }
@@ -84,11 +84,36 @@ pub enum OnRevoke {
     /// They stay.
     #[default]
     Keep,
-    /// They stay connected, and get no new grant.
+    /// They stay connected until their grants end, and get no new one; no new grant names a server.
     Expire,
     /// They are cut off at once.
     Disconnect,
 }
+
+impl OnRevoke {
+    /// Returns its name in a manifest.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "Keep",
+            Self::Expire => "Expire",
+            Self::Disconnect => "Disconnect",
+        }
+    }
+}
+
+impl std::str::FromStr for OnRevoke {
+    type Err = UnknownOnRevoke;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOnRevoke> {
+        let all = [Self::Keep, Self::Expire, Self::Disconnect];
+        all.into_iter().find(|one| one.as_str() == text).ok_or(UnknownOnRevoke)
+    }
+}
+
+/// A text names nothing that may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be Keep, Expire or Disconnect")]
+pub struct UnknownOnRevoke;
 
 /// What devices get that a registration key enrols.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,12 +4,12 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    key::PublicKey,
+    key::{PublicKey, SecretKey},
     news::CarriedNews,
     section::{Endpoint, NetworkId},
-    signed::Signed,
+    signed::{Document, Signed},
     token::TokenText,
-    wire::{Hello, Refusal, Welcome},
+    wire::{Hello, Refusal, RefusalCode, Welcome},
 };
 
 /// What a device says.
@@ -42,12 +42,68 @@ pub enum ToDevice {
 /// A device's first request: let this key in as a device of the token's user, or of nobody.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Login {
-    /// The whole token, of a person or one that enrols devices. Sent only after the delegation was checked.
+    /// The whole token, of a person or one that enrols devices; empty where a person speaks with a key pair. Sent only
+    /// after the delegation was checked.
     pub token: TokenText,
     /// What the device calls itself, by default its host name.
     pub device_name: String,
     /// A signed [`crate::wire::Attestation`].
     pub attestation: Signed,
+    /// In place of a token: the word of a person with the key pair that they hold.
+    #[serde(default)]
+    pub person: Option<PersonalProof>,
+}
+
+/// A person's word that a device is theirs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonalProof {
+    pub key: PublicKey,
+    /// A [`PersonalWord`], signed by that key.
+    pub word: Signed,
+}
+
+/// "This device is mine", said on one connection and for one nonce: it is worth nothing on another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PersonalWord {
+    /// 32 bytes of the TLS exporter, equal on both sides of the connection.
+    #[serde(with = "serde_bytes")]
+    pub exporter: [u8; 32],
+    #[serde(with = "serde_bytes")]
+    pub nonce: [u8; 32],
+    pub device: PublicKey,
+}
+
+impl Document for PersonalWord {
+    const DOMAIN: &'static [u8] = b"hz-personal-word-v1\0";
+}
+
+impl PersonalProof {
+    /// Returns a person's word.
+    pub fn new(word: &PersonalWord, person: &SecretKey) -> Self {
+        Self { key: person.public(), word: Signed::new(word, person) }
+    }
+
+    /// Returns the person's key if it speaks of this device, on this connection and for this nonce.
+    ///
+    /// # Errors
+    /// A refusal that can be sent as it is.
+    pub fn check(
+        &self,
+        device: &PublicKey,
+        exporter: &[u8; 32],
+        nonce: &[u8; 32],
+    ) -> Result<PublicKey, Refusal> {
+        let hint = "sign in again; if it stays, somebody is between the two ends";
+        let bad = |message: &str| Refusal::new(RefusalCode::BadEvidence, message, hint);
+        let word: PersonalWord = self
+            .word
+            .verify(&self.key)
+            .map_err(|_| bad("the sign-in is not signed by the personal key that it names"))?;
+        if word.exporter != *exporter || word.nonce != *nonce || word.device != *device {
+            return Err(bad("the sign-in was made for another connection"));
+        }
+        Ok(self.key)
+    }
 }
 
 /// A grant and where it may be used.
@@ -78,4 +134,29 @@ pub struct NetworkOffer {
     pub network: NetworkId,
     /// What is reached through it: pools of the network and routes of the server.
     pub routes: Vec<IpNet>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_persons_word_is_worth_nothing_elsewhere() {
+        let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
+        let device = key(1).public();
+        let word = PersonalWord { exporter: [2; 32], nonce: [3; 32], device };
+        let proof = PersonalProof::new(&word, &key(9));
+        let forged = PersonalProof { key: key(8).public(), ..proof.clone() };
+        let code = |outcome: Result<PublicKey, Refusal>| outcome.err().map(|refusal| refusal.code);
+
+        assert_eq!(proof.check(&device, &[2; 32], &[3; 32]), Ok(key(9).public()));
+        for outcome in [
+            proof.check(&device, &[4; 32], &[3; 32]),
+            proof.check(&device, &[2; 32], &[4; 32]),
+            proof.check(&key(4).public(), &[2; 32], &[3; 32]),
+            forged.check(&device, &[2; 32], &[3; 32]),
+        ] {
+            assert_eq!(code(outcome), Some(RefusalCode::BadEvidence));
+        }
+    }
 }

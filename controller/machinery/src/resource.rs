@@ -77,7 +77,7 @@ pub enum Source {
     Paths(Vec<JsonPath>),
     /// The object that another one is about, as `kind/name`.
     Reference(JsonPath),
-    /// From a number that changes without the object, which the caller knows by this name.
+    /// From something that changes without the object, which the caller knows by this name.
     Counter(&'static str),
     /// How many members an object's map has.
     Size(JsonPath),
@@ -86,11 +86,43 @@ pub enum Source {
 /// Every verb that a custom resource has, in the order of an API server.
 const VERBS: &[&str] = &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"];
 
-/// The columns that are fed by counters: kind, name, behind which column, description.
-const COUNTERS: [(Kind, &str, &str, &str); 3] = [
-    (Kind::Network, "Allocated", "Pools", "How many addresses are in use."),
-    (Kind::RegistrationKey, "Uses", "Role", "How often it was used."),
-    (Kind::User, "Devices", "Groups", "How many devices sign in as this person."),
+/// A column that is fed by a counter.
+struct Counted {
+    kind: Kind,
+    name: &'static str,
+    /// The column that it stands behind.
+    behind: &'static str,
+    cells: ColumnKind,
+    /// Above 0, only a wide table shows it.
+    priority: u32,
+    description: &'static str,
+}
+
+impl Counted {
+    const fn number(kind: Kind, name: &'static str, behind: &'static str, description: &'static str) -> Self {
+        Self { kind, name, behind, cells: ColumnKind::Integer, priority: 0, description }
+    }
+
+    const fn last_used(kind: Kind) -> Self {
+        let description = "How long ago it was used last.";
+        Self { kind, name: "Last-Used", behind: "Uses", cells: ColumnKind::Date, priority: 1, description }
+    }
+
+    const fn last_from(kind: Kind) -> Self {
+        let description = "From where it was used last, and by what.";
+        Self { kind, name: "From", behind: "Last-Used", cells: ColumnKind::String, priority: 1, description }
+    }
+}
+
+const COUNTERS: [Counted; 8] = [
+    Counted::number(Kind::Network, "Allocated", "Pools", "How many addresses are in use."),
+    Counted::number(Kind::RegistrationKey, "Uses", "Role", "How often it was used."),
+    Counted::last_used(Kind::RegistrationKey),
+    Counted::last_from(Kind::RegistrationKey),
+    Counted::number(Kind::PersonalKey, "Uses", "User", "How often it was used."),
+    Counted::last_used(Kind::PersonalKey),
+    Counted::last_from(Kind::PersonalKey),
+    Counted::number(Kind::User, "Devices", "Groups", "How many devices sign in as this person."),
 ];
 
 static ALL: LazyLock<Vec<&'static Resource>> =
@@ -145,12 +177,12 @@ impl Resource {
         let mut resource = Self::from_crd(custom_resource_definition(kind))
             .expect("embedded definitions have what is asked for; a test reads them all");
         let columns = &mut resource.columns;
-        for (_, name, behind, description) in COUNTERS.into_iter().filter(|counter| counter.0 == kind) {
+        for counted in COUNTERS.iter().filter(|counted| counted.kind == kind) {
+            let Counted { name, behind, cells: kind, priority, .. } = *counted;
             let place = columns.iter().position(|column| column.name == behind).map_or(0, |place| place + 1);
             let source = Source::Counter(name);
-            let (name, description) = (name.to_owned(), description.to_owned());
-            columns
-                .insert(place, Column { name, kind: ColumnKind::Integer, description, priority: 0, source });
+            let (name, description) = (name.to_owned(), counted.description.to_owned());
+            columns.insert(place, Column { name, kind, description, priority, source });
         }
         resource
     }
@@ -280,7 +312,7 @@ mod tests {
 
     #[test]
     fn counters_stand_behind_their_columns() {
-        for (kind, name, behind, _) in COUNTERS {
+        for Counted { kind, name, behind, .. } in COUNTERS {
             let names: Vec<&str> =
                 Resource::of(kind).columns.iter().map(|column| column.name.as_str()).collect();
             let place = names.iter().position(|found| *found == name).unwrap();

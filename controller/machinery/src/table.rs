@@ -31,7 +31,7 @@ pub struct Table<'a> {
     pub has_headers: bool,
     pub now: Timestamp,
     /// What a counter says about an object, by namespace, name and the counter's name.
-    pub counter: &'a dyn Fn(&str, &str, &str) -> Option<u64>,
+    pub counter: &'a dyn Fn(&str, &str, &str) -> Option<Value>,
 }
 
 impl IncludeObject {
@@ -126,7 +126,8 @@ impl Table<'_> {
             Source::Counter(counter) => {
                 let text = |path| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
                 let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
-                (self.counter)(namespace, name, counter).map_or(Value::Null, Value::from)
+                let counted = (self.counter)(namespace, name, counter);
+                counted.map_or(Value::Null, |counted| cell(column.kind, &[&counted], self.now))
             }
         }
     }
@@ -231,7 +232,7 @@ mod tests {
 
     use super::*;
 
-    fn table<'a>(kind: Kind, counter: &'a dyn Fn(&str, &str, &str) -> Option<u64>) -> Table<'a> {
+    fn table<'a>(kind: Kind, counter: &'a dyn Fn(&str, &str, &str) -> Option<Value>) -> Table<'a> {
         Table {
             resource: Resource::of(kind),
             version: MetaVersion::V1,
@@ -253,7 +254,7 @@ mod tests {
     #[test]
     fn a_row_shows_what_the_columns_ask_for() {
         let devices = |namespace: &str, name: &str, counter: &str| {
-            (namespace == "default" && name == "alice" && counter == "Devices").then_some(3)
+            (namespace == "default" && name == "alice" && counter == "Devices").then(|| json!(3))
         };
 
         let table =

@@ -155,7 +155,7 @@ fn table(query: &Query, version: MetaVersion) -> Result<Table<'static>, Refusal>
         include: IncludeObject::parse(query)?,
         has_headers: true,
         now: NOW.parse().unwrap(),
-        counter: &|_, _, _| Some(3),
+        counter: &|_, _, _| Some(3.into()),
     })
 }
 
@@ -372,7 +372,7 @@ impl Told {
     fn listen(&mut self, users: &Collection, second: u64) {
         while let Poll::Events(events) = self.watcher.poll(users, Duration::from_secs(second)) {
             for event in events {
-                let line = self.lines.write(&event, NOW.parse().unwrap(), &|_, _, _| Some(3));
+                let line = self.lines.write(&event, NOW.parse().unwrap(), &|_, _, _| Some(3.into()));
                 self.events.push(serde_json::from_slice(&line.concat()).unwrap());
             }
         }

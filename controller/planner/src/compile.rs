@@ -7,6 +7,7 @@ mod access;
 mod conditions;
 pub(crate) mod draft;
 mod effective;
+mod enrolled;
 mod facts;
 mod gateway;
 pub(crate) mod policy;
@@ -33,6 +34,7 @@ pub use self::{
         Effective, EffectiveDevice, EffectivePersonalKey, EffectiveRegistrationKey, EffectiveServer,
         EffectiveUser,
     },
+    enrolled::{Enrolled, EnrolledBy},
     facts::{Blocked, Facts},
     standing::Standing,
 };
@@ -162,7 +164,7 @@ pub fn compile(input: &Input, now: i64) -> Compiled {
     let Judged { draft, plans, failures } = gate::judge(input, now);
     let Draft { mut world, unresolved, allocations, exhausted, effective, access } = draft;
     let revoked = revoked(&world, &input.facts, &effective);
-    let sections = gateway::sections(&world, &allocations, &access, &revoked);
+    let sections = gateway::sections(&world, &allocations, &access, &effective, &revoked);
     let blocked = facts::blocked(&world, &effective, &exhausted, &failures);
     let mut problems = std::mem::take(&mut world.problems);
     problems.extend(exhausted.iter().filter_map(|exhausted| pool_exhausted(&world, exhausted)));

@@ -1,8 +1,8 @@
 //! What may be declared and is kept, although nothing enforces it yet. Whoever builds a feature removes its line.
 
 use horizon_api::resource::{
-    AccessPolicySpec, AdminState, NetworkSpec, OnRevoke, PersonalKeySpec, RegistrationKeySpec,
-    RegistrationRole, ResourceSpec, ServerSpec,
+    AccessPolicySpec, AdminState, NetworkSpec, PersonalKeySpec, RegistrationKeySpec, RegistrationRole,
+    ResourceSpec, ServerSpec,
 };
 
 /// Fields that have no effect yet.
@@ -40,10 +40,6 @@ const SERVER: &[Line<ServerSpec>] = &[
 
 const REGISTRATION_KEY: &[Line<RegistrationKeySpec>] = &[
     Line {
-        paths: |spec| one("spec.onRevoke", spec.on_revoke != OnRevoke::Keep),
-        sentence: "hosts that have enrolled stay enrolled, so far",
-    },
-    Line {
         paths: |spec| one("spec.ephemeral", spec.ephemeral && spec.role == RegistrationRole::Server),
         sentence: "servers that have enrolled are not forgotten",
     },
@@ -53,20 +49,10 @@ const REGISTRATION_KEY: &[Line<RegistrationKeySpec>] = &[
     },
 ];
 
-const PERSONAL_KEY: &[Line<PersonalKeySpec>] = &[
-    Line {
-        paths: |spec| one("spec.publicKey", spec.public_key.is_some()),
-        sentence: "nobody can sign in with a key pair yet",
-    },
-    Line {
-        paths: |spec| one("spec.profileRefs", !spec.profile_refs.is_empty()),
-        sentence: "profiles are offered to nobody yet",
-    },
-    Line {
-        paths: |spec| one("spec.onRevoke", spec.on_revoke != OnRevoke::Keep),
-        sentence: "devices that have signed in stay enrolled, so far",
-    },
-];
+const PERSONAL_KEY: &[Line<PersonalKeySpec>] = &[Line {
+    paths: |spec| one("spec.profileRefs", !spec.profile_refs.is_empty()),
+    sentence: "profiles are offered to nobody yet",
+}];
 
 const ACCESS_POLICY: &[Line<AccessPolicySpec>] = &[
     Line {

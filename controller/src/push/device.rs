@@ -83,12 +83,15 @@ async fn log_in(
     login: Login,
     context: &PushContext,
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
-    let evidence = match Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce) {
-        Ok(evidence) => evidence,
-        Err(refusal) => return Ok(Err(refusal)),
+    let evidence = Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce);
+    let person = login.person.map(|proof| proof.check(&peer.key, &peer.exporter, &peer.nonce)).transpose();
+    let (evidence, person) = match (evidence, person) {
+        (Ok(evidence), Ok(person)) => (evidence, person),
+        (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
     };
     let request = LoginRequest {
         token: login.token,
+        person,
         device_name: login.device_name,
         device: peer.key,
         remote: peer.address(),

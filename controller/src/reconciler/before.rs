@@ -45,6 +45,8 @@ struct OldBinding {
     bound_at: i64,
     last_seen_at: i64,
     evidence: String,
+    #[serde(default)]
+    enrolment: Option<store::Enrolment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,6 +107,7 @@ impl State {
             bound_at: binding.bound_at,
             last_seen_at: binding.last_seen_at,
             evidence: binding.evidence.clone(),
+            enrolment: binding.enrolment.clone(),
         }));
         if let Some(OldToken { digest, uses }) =
             object.token.clone().filter(|_| !self.digests.contains_key(uid))
@@ -143,6 +146,7 @@ impl OldObject {
                 bound_at: binding.bound_at,
                 last_seen_at: binding.last_seen_at,
                 evidence: binding.evidence.clone(),
+                enrolment: binding.enrolment.clone(),
             }),
             token,
         }

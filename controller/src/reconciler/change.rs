@@ -37,6 +37,8 @@ pub(super) struct Change {
     /// Servers that must run something else, or the same for good.
     assigned: Vec<Wanted>,
     pub(super) unassigned: Vec<ObjectKey>,
+    /// Something else is to be remembered of the keys that enrolled nodes.
+    reenrols: bool,
     /// Keys of devices that are gone, and of devices that are there again.
     pub(super) revoked: Vec<PublicKey>,
     pub(super) lifted: Vec<PublicKey>,
@@ -82,8 +84,9 @@ impl Change {
         }
         let has_made =
             |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
-        let declared = compiled.effective.token_hashes().filter(|(_, hash)| hash.is_some());
+        let declared = compiled.effective.token_digests().filter(|(_, hash)| hash.is_some());
         let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
+        let known = Uids { known: &state.uids, new: &BTreeMap::new() };
         let mut change = Self {
             changed,
             edited,
@@ -93,6 +96,7 @@ impl Change {
             released: only_in(&state.allocations, &compiled.allocations),
             assigned: vec![],
             unassigned: vec![],
+            reenrols: !state.reenrolled(compiled, known).is_empty(),
             revoked: state.newly_revoked(compiled, keeps_provisional),
             lifted: state.newly_lifted(compiled),
         };
@@ -158,6 +162,7 @@ impl Change {
             && self.released.is_empty()
             && self.assigned.is_empty()
             && self.unassigned.is_empty()
+            && !self.reenrols
             && self.revoked.is_empty()
             && self.lifted.is_empty()
     }

@@ -91,7 +91,7 @@ impl Reconciler {
     /// When it is not remembered.
     pub(super) async fn keep_token(&mut self, key: ObjectKey, made: MadeToken) -> Result<(), String> {
         let MadeToken { uid, object, join } = made;
-        let digest = join.token.digest().keyed(self.identity.pepper()).as_bytes().to_vec();
+        let digest = self.identity.pepper().keyed(&join.token.digest()).as_bytes().to_vec();
         let audit = AuditEntry {
             at: clock::unix_ms(),
             actor: "cluster".into(),

@@ -7,11 +7,11 @@ use horizon_api::{
     assignment::Version,
     cbor,
     condition::Condition,
-    resource::{ObjectKey, ResourceSpec, TokenHash},
+    resource::{ObjectKey, ResourceSpec},
 };
 use horizon_node::clock;
 use horizon_planner::{
-    compile::{Committed, Compiled, Effective, Input, compile},
+    compile::{Committed, Compiled, Input, compile},
     status,
 };
 use serde_json::json;
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     Reconciler,
     change::{Change, OwnedAddress},
+    enrolled::Tokens,
     guard::Guard,
     lacking::RevocationsChange,
     next, revocation,
@@ -39,17 +40,19 @@ impl Reconciler {
         self.state.next_wake = None;
     }
 
-    /// Compiles until nothing follows from the result: which tokens the keys have says how often they were used,
-    /// and an invitation that is over goes.
+    /// Compiles until nothing follows from the result: which tokens the keys have says how often they were used and
+    /// whom they enrolled, and an invitation that is over goes.
     fn compile(&mut self) -> anyhow::Result<Compiled> {
         loop {
             let compiled = compile(&self.input()?, clock::unix_s());
-            let uses = self.uses(&compiled.effective);
+            let tokens = self.tokens(&compiled.effective);
+            let (uses, enrolled) = (self.uses(&tokens), self.enrolled(&compiled, &tokens));
             let has_forgotten = self.state.forget_expired_invitations(&compiled.effective);
-            if uses == self.state.facts.uses && !has_forgotten {
+            self.state.tokens = tokens;
+            if uses == self.state.facts.uses && enrolled == self.state.facts.enrolled && !has_forgotten {
                 return Ok(compiled);
             }
-            self.state.facts.uses = uses;
+            (self.state.facts.uses, self.state.facts.enrolled) = (uses, enrolled);
         }
     }
 
@@ -72,12 +75,9 @@ impl Reconciler {
     }
 
     /// Returns how often the token of each key was used.
-    fn uses(&self, effective: &Effective) -> BTreeMap<ObjectKey, u32> {
-        let keys = effective.token_hashes();
-        let used = keys.filter_map(|(key, declared)| {
-            let digest = self.keyed_digest(key, declared.map(TokenHash::digest))?;
-            Some((key.clone(), *self.state.token_uses.get(digest.as_bytes().as_slice())?))
-        });
+    fn uses(&self, tokens: &Tokens) -> BTreeMap<ObjectKey, u32> {
+        let used =
+            tokens.iter().filter_map(|(token, key)| Some((key.clone(), *self.state.token_uses.get(token)?)));
         used.collect()
     }
 
@@ -122,6 +122,7 @@ impl Reconciler {
         let revoked = if guard.provisional().is_some() { vec![] } else { self.state.revoke(&change.revoked) };
         let restored = self.restored();
         let all_uids = Uids { known: &self.state.uids, new: &uids };
+        let reenrolled = self.state.reenrolled(&compiled, all_uids);
         let summary = change.summary();
         let hash = hash_of(&compiled, &mut self.state.text_hashes);
         let commit = CommitRevision {
@@ -135,6 +136,7 @@ impl Reconciler {
             objects: change.objects(&self.state, &compiled, all_uids, version)?,
             deleted: uid_list(&change.deleted, &self.state.uids),
             withdrawn: uid_list(&change.withdrawn, &self.state.uids),
+            reenrolled: reenrolled.iter().map(|(node, enrolment)| enrolment.to_stored(node)).collect(),
             released: allocations(&change.released, all_uids),
             allocated: allocations(&change.allocated, all_uids),
             sections: change.sections(),
@@ -154,6 +156,7 @@ impl Reconciler {
         };
         self.store.commit_revision(commit).await.context("commit the revision")?;
         info!(revision = version.revision, %summary, "revision committed");
+        self.state.enrolments.extend(reenrolled);
         self.adopt(compiled, version, uids, change, signed);
         self.take_restored(&restored);
         self.state.guard = guard;
@@ -185,10 +188,14 @@ impl Reconciler {
             state.forget_token(key);
         }
         for key in &change.deleted {
+            state.forget_uses(key);
             state.uids.remove(key);
             state.revisions.remove(key);
             state.conditions.remove(key);
             state.facts.servers.remove(key);
+        }
+        if !change.deleted.is_empty() && state.guard.provisional().is_none() {
+            state.forget_enrolments(&compiled);
         }
         state.committed = Arc::clone(&compiled.objects);
         state.allocations = compiled.allocations.clone();

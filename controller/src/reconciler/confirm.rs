@@ -158,6 +158,7 @@ impl Reconciler {
                 self.state.facts.servers.insert(key.clone(), public);
             }
         }
+        restored.bindings.iter().for_each(|binding| self.state.take_enrolment(binding));
         for key in &restored.issued_keys {
             self.state.digests.insert(key.uid.clone(), key.digest.clone());
         }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use horizon_api::{
     key::PublicKey,
-    resource::{ObjectKey, RegistrationRole},
+    resource::{ObjectKey, OnRevoke, RegistrationRole},
     token::{KeyedDigest, Token, TokenDigest, TokenKind},
     wire::{Evidence, Refusal, RefusalCode},
 };
@@ -52,8 +52,7 @@ impl Reconciler {
         request: &JoinRequest,
     ) -> Result<(Found, ObjectKey, u32), (Refusal, Option<ObjectKey>)> {
         let keys = self.state.compiled.effective.registration_keys.iter();
-        let declared =
-            keys.clone().map(|(key, effective)| (key, effective.hash.as_ref().map(|h| h.digest())));
+        let declared = keys.clone().map(|(key, effective)| (key, effective.declared()));
         let found = self.find_key(digest, declared).ok_or_else(|| (unknown_key(), None))?;
         let refuse = |refusal| (refusal, Some(found.key.clone()));
         let effective = &self.state.compiled.effective.registration_keys[&found.key];
@@ -125,6 +124,7 @@ impl Reconciler {
             key: Named { uid: key.uid.clone(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: Some(i64::from(uses_max)),
+            on_revoke: self.on_revoke(found).as_str().into(),
             owner: Named { uid: owner.uid.clone(), name: server.to_string() },
             owner_kind: NodeKind::Server,
             creates: None,
@@ -159,6 +159,8 @@ impl Reconciler {
         info!(%server, key = %request.gateway.short(), "server enrolled");
         self.state.facts.servers.insert(server.clone(), request.gateway);
         self.state.trust.handle_bound(server, request.gateway, request.evidence.clone());
+        self.state.enrol(request.gateway, found, self.on_revoke(found));
+        self.state.note_use(found, request.remote, server);
         self.recompile_or_log("join").await;
         // It is bound, and asks again; what it must run is committed by then.
         self.check_awake()?;
@@ -204,8 +206,7 @@ impl Reconciler {
         digest: &TokenDigest,
         keys: impl Iterator<Item = (&'a ObjectKey, Option<TokenDigest>)>,
     ) -> Option<Found> {
-        let pepper = self.identity.pepper();
-        let presented = digest.keyed(pepper);
+        let presented = self.identity.pepper().keyed(digest);
         let mut found = None;
         for (key, declared) in keys {
             let stored = self.keyed_digest(key, declared);
@@ -219,10 +220,15 @@ impl Reconciler {
     /// Returns the digest of the token that a key has: the declared one, or the one that was made for it.
     pub(super) fn keyed_digest(&self, key: &ObjectKey, declared: Option<TokenDigest>) -> Option<KeyedDigest> {
         if let Some(declared) = declared {
-            return Some(declared.keyed(self.identity.pepper()));
+            return Some(self.identity.pepper().keyed(&declared));
         }
         let bytes = self.state.digests.get(&self.state.uids.get(key)?.uid)?;
         Some(KeyedDigest::from_bytes(bytes.as_slice().try_into().ok()?))
+    }
+
+    /// Returns what a key says of its revocation.
+    pub(super) fn on_revoke(&self, found: &Found) -> OnRevoke {
+        self.state.compiled.effective.on_revoke(&found.key).unwrap_or_default()
     }
 
     /// Refuses for now when what is decided could not be committed: a final answer would be a wrong one.
@@ -291,7 +297,8 @@ pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
         | Standing::NoUser
         | Standing::UserDisabled
         | Standing::UserHeld
-        | Standing::UserExpired => refuse(RefusalCode::KeyDisabled, "ask an administrator of this network"),
+        | Standing::UserExpired
+        | Standing::KeyRevoked => refuse(RefusalCode::KeyDisabled, "ask an administrator of this network"),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod cluster;
 mod devices;
+mod enrolled;
 mod guard;
 mod programmed;
 mod trust;
@@ -127,6 +128,7 @@ impl World {
     async fn login(&mut self, token: &Token, device: u8) -> Result<Granted, Refusal> {
         let request = LoginRequest {
             token: TokenText::new(token),
+            person: None,
             device_name: format!("laptop-{device}"),
             device: node(device),
             remote: REMOTE,
@@ -136,7 +138,7 @@ impl World {
     }
 
     async fn invite(&mut self, kind: InviteKind, name: &str) -> Result<Token, String> {
-        let request = InviteRequest { kind, namespace: "default".into(), name: name.into() };
+        let request = InviteRequest { kind, namespace: "default".into(), name: name.into(), by_key: false };
         let (reply, _waiting) = tokio::sync::oneshot::channel();
         let invited = self.reconciler.invite(request, &reply).await;
         let answer = invited.map_err(|refusal| format!("{refusal:?}"))?;
@@ -260,7 +262,7 @@ async fn invitation_that_nobody_waits_for_is_not_made() {
     let revision = world.reconciler.state.version.revision;
 
     for (kind, name) in [(InviteKind::Server, "gw"), (InviteKind::User, "alice")] {
-        let request = InviteRequest { kind, namespace: "default".into(), name: name.into() };
+        let request = InviteRequest { kind, namespace: "default".into(), name: name.into(), by_key: false };
         let (reply, waiting) = tokio::sync::oneshot::channel();
         drop(waiting);
         world.reconciler.handle(Event::Invite(request, reply)).await;

@@ -177,7 +177,7 @@ impl State {
 
     /// Counts what tables show of keys and networks.
     pub(super) fn counts(&self) -> Counts {
-        let uses = self.facts.uses.iter().filter(|(key, _)| key.kind == Kind::RegistrationKey);
+        let uses = self.facts.uses.iter().map(|(key, uses)| (key.clone(), u64::from(*uses)));
         let mut allocated = BTreeMap::new();
         for (network, _, addresses) in self.allocations.iter() {
             if let Some((namespace, name)) = network.as_str().split_once('/') {
@@ -185,7 +185,7 @@ impl State {
                 *allocated.entry(ObjectKey::new(Kind::Network, namespace, name)).or_default() += count;
             }
         }
-        Counts { uses: uses.map(|(key, uses)| (key.clone(), u64::from(*uses))).collect(), allocated }
+        Counts { uses: uses.collect(), last_uses: self.last_uses_of_keys(), allocated }
     }
 
     /// Returns the Admins in force who may sign in, and the operator of the host.

@@ -50,6 +50,11 @@ impl Reconciler {
     /// Signs a grant for a device that may connect.
     pub(super) fn grant(&self, device: &PublicKey) -> Result<Granted, Refusal> {
         let found = self.device_in_force(device)?;
+        if !found.is_granted {
+            return Err(key_revoked(
+                "this device gets no new grant: the key that it signed in with was revoked",
+            ));
+        }
         if found.networks.is_empty() {
             let message = "no network has an address for this device";
             let hint = "ask an administrator: a pool may be exhausted, or its networks are gone";
@@ -82,7 +87,8 @@ impl Reconciler {
         effective: &EffectiveServer,
         networks: &BTreeSet<NetworkId>,
     ) -> Option<ServerOffer> {
-        let key = effective.public_key.filter(|_| effective.standing == Standing::Active)?;
+        let is_offered = effective.standing == Standing::Active && effective.is_granted;
+        let key = effective.public_key.filter(|_| is_offered)?;
         let carried: Vec<_> = effective.networks.iter().filter(|id| networks.contains(id)).collect();
         if carried.is_empty() {
             return None;
@@ -139,6 +145,9 @@ pub(super) fn check_standing(device: &EffectiveDevice) -> Result<(), Refusal> {
             );
             Err(Refusal::new(RefusalCode::AwaitingApproval, message, hint))
         }
+        Standing::KeyRevoked => {
+            Err(key_revoked("this device may not connect: the key that it signed in with was revoked"))
+        }
         Standing::Disabled
         | Standing::Held
         | Standing::Expired
@@ -151,4 +160,9 @@ pub(super) fn check_standing(device: &EffectiveDevice) -> Result<(), Refusal> {
             Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"))
         }
     }
+}
+
+fn key_revoked(message: &str) -> Refusal {
+    let hint = "sign in again with another link, or ask an administrator of this network";
+    Refusal::new(RefusalCode::Revoked, message, hint)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use horizon_api::{
     http::{ApiError, InviteAnswer, InviteKind, InviteRequest},
-    join::JoinString,
+    join::{JoinString, Place},
     resource::{
         Generate, Kind, ObjectKey, OnRevoke, PersonalKeySpec, Reference, RegistrationRole, ResourceSpec,
     },
@@ -12,11 +12,11 @@ use horizon_api::{
 };
 use horizon_api_server::Refusal;
 use horizon_node::{clock, random};
-use horizon_planner::compile::Standing;
+use horizon_planner::compile::{EffectivePersonalKey, Standing};
 use serde_json::json;
 use tracing::error;
 
-use super::{Reconciler, verb::cannot_write};
+use super::{Advertised, Reconciler, verb::cannot_write};
 use crate::{
     event::Answer,
     source::cluster,
@@ -37,6 +37,10 @@ impl Reconciler {
     ) -> Result<InviteAnswer, Refusal> {
         self.check_read()?;
         check_wanted(reply)?;
+        if request.by_key && request.kind != InviteKind::User {
+            let message = "only a person signs in with a key pair";
+            return Err(Refusal::Invalid(ApiError::new("Kind", message, "leave out --key")));
+        }
         match request.kind {
             InviteKind::Server => self.invite_server(&request, reply).await,
             InviteKind::User => self.invite_user(&request, reply).await,
@@ -122,6 +126,9 @@ impl Reconciler {
             return Err(self.missing(&user));
         };
         check_usable(&user, effective.standing)?;
+        if request.by_key {
+            return self.place_for(&user);
+        }
         let keys = self.state.compiled.effective.personal_keys.iter();
         let unshown: Vec<_> = keys
             .filter(|(_, key)| key.user == user && key.is_generated && key.standing == Standing::Active)
@@ -138,6 +145,22 @@ impl Reconciler {
         }
         let key = self.make_personal_key(&user).await?;
         self.issue(&key, TokenKind::Personal, reply).await?.ok_or_else(|| unavailable("the key was taken"))
+    }
+
+    /// Returns the link of a person who signs in with a key pair: it holds no secret, and may be shown again.
+    fn place_for(&self, user: &ObjectKey) -> Result<InviteAnswer, Refusal> {
+        let mut keys = self.state.compiled.effective.personal_keys.values();
+        let is_theirs = |key: &EffectivePersonalKey| {
+            key.user == *user && key.public_key.is_some() && key.standing == Standing::Active
+        };
+        if !keys.any(is_theirs) {
+            let message = format!("{user} has no PersonalKey with a publicKey that can be used");
+            let hint = "declare one with the line that `horizon keygen FILE` prints on their machine";
+            return Err(Refusal::Conflict(ApiError::new("NoKey", message, hint)));
+        }
+        let Advertised { host, port } = self.advertised.clone();
+        let place = Place { host, port, root: self.identity.root_fingerprint() };
+        Ok(InviteAnswer { join: place.to_string() })
     }
 
     /// Makes a key of the API's own, for all networks of the realm.
@@ -192,7 +215,7 @@ impl Reconciler {
         let uid = self.state.uids.get(key).map(|uid| uid.uid.clone());
         let uid = uid.ok_or_else(|| unavailable("the key is not committed yet"))?;
         let token = Token::generate(token_kind, &random::bytes());
-        let digest = token.digest().keyed(self.identity.pepper()).as_bytes().to_vec();
+        let digest = self.identity.pepper().keyed(&token.digest()).as_bytes().to_vec();
         let audit = AuditEntry {
             at: clock::unix_ms(),
             actor: "operator".into(),

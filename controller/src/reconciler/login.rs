@@ -9,7 +9,7 @@ use horizon_api::{
     wire::{Refusal, RefusalCode, dev::Granted},
 };
 use horizon_node::clock;
-use horizon_planner::manifest::Manifest;
+use horizon_planner::{compile::Standing, manifest::Manifest};
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ struct Target {
 impl Reconciler {
     pub(super) async fn login(&mut self, request: LoginRequest) -> Result<Granted, Refusal> {
         self.check_awake()?;
-        let (found, terms) = match self.login_key(request.token.reveal(), request.remote) {
+        let (found, terms) = match self.login_key(&request) {
             Ok(known) => known,
             Err((refusal, key)) => {
                 return Err(self.refused(refusal, key.as_ref(), request.remote, &request.device).await);
@@ -128,7 +128,10 @@ impl Reconciler {
         match known {
             None => Ok(None),
             Some((key, known)) if known.user.as_ref() == user => {
-                grants::check_standing(known)?;
+                // It has another key now, if that one is good.
+                if known.standing != Standing::KeyRevoked {
+                    grants::check_standing(known)?;
+                }
                 let uid = self.state.uids.get(key).cloned().ok_or_else(enrol::not_ready)?;
                 Ok(Some(Target { key: key.clone(), uid, draft: None }))
             }
@@ -157,6 +160,7 @@ impl Reconciler {
             key: Named { uid: key.uid.clone(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: terms.uses_max.map(i64::from),
+            on_revoke: self.on_revoke(found).as_str().into(),
             owner: Named { uid: target.uid.uid.clone(), name: target.key.to_string() },
             owner_kind: NodeKind::Device,
             creates,
@@ -176,6 +180,7 @@ impl Reconciler {
         request: &LoginRequest,
         outcome: UseOutcome,
     ) -> Result<Granted, Refusal> {
+        let device = target.key.clone();
         match outcome {
             UseOutcome::Bound => {
                 self.state.count_use(&found.digest);
@@ -193,9 +198,11 @@ impl Reconciler {
                 return Err(self.refused(refusal, Some(&found.key), request.remote, &request.device).await);
             }
         }
+        self.state.enrol(request.device, found, self.on_revoke(found));
+        self.state.note_use(found, request.remote, &device);
         self.read_events().await;
         info!(key = %request.device.short(), "device signed in");
-        debug!(device = %target.key, key = %request.device.short(), "device's name");
+        debug!(%device, key = %request.device.short(), "device's name");
         self.recompile_or_log("login").await;
         self.note_statement(&request.device, Some(&request.evidence)).await;
         self.grant(&request.device)

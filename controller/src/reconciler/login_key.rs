@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use horizon_api::{
+    key::PublicKey,
     name::Name,
     resource::{Kind, ObjectKey, RegistrationRole},
-    token::{Token, TokenKind},
+    token::{Token, TokenDigest, TokenKind},
     wire::{Refusal, RefusalCode},
 };
 use horizon_planner::compile::{EffectivePersonalKey, EffectiveRegistrationKey};
@@ -14,6 +15,7 @@ use super::{
     Reconciler,
     enrol::{self, Found},
 };
+use crate::event::LoginRequest;
 
 /// What a key makes of the device that presents it.
 pub(super) struct Terms {
@@ -25,27 +27,27 @@ pub(super) struct Terms {
     pub(super) is_ephemeral: bool,
 }
 
+/// A key with what it gives, or why it may not be used from here.
+type Known = Result<(Found, Terms), (Refusal, Option<ObjectKey>)>;
+
 impl Reconciler {
     /// Finds the key of a token that signs devices in, and says what it gives; or why it may not be used from here.
-    pub(super) fn login_key(
-        &self,
-        text: &str,
-        remote: IpAddr,
-    ) -> Result<(Found, Terms), (Refusal, Option<ObjectKey>)> {
+    pub(super) fn login_key(&self, request: &LoginRequest) -> Known {
+        let remote = request.remote;
+        if let Some(person) = &request.person {
+            let digest = TokenDigest::of_public_key(person);
+            return self.personal_key(&digest, remote).unwrap_or_else(|| Err((unknown_person(person), None)));
+        }
         let unknown = || (enrol::unknown_key(), None);
-        let token: Token = text.parse().map_err(|_| unknown())?;
+        let token: Token = request.token.reveal().parse().map_err(|_| unknown())?;
         match token.kind() {
             TokenKind::Personal => {
-                let keys = self.state.compiled.effective.personal_keys.iter();
-                let declared = keys.map(|(key, k)| (key, k.hash.as_ref().map(|h| h.digest())));
-                let found = self.find_key(&token.digest(), declared).ok_or_else(unknown)?;
-                let key = &self.state.compiled.effective.personal_keys[&found.key];
-                let terms = of_person(key, remote).map_err(|refusal| (refusal, Some(found.key.clone())))?;
-                Ok((found, terms))
+                self.personal_key(&token.digest(), remote).unwrap_or_else(|| Err(unknown()))
             }
+            TokenKind::Api => Err(unknown()),
             TokenKind::Registration => {
                 let keys = self.state.compiled.effective.registration_keys.iter();
-                let declared = keys.map(|(key, k)| (key, k.hash.as_ref().map(|h| h.digest())));
+                let declared = keys.map(|(key, k)| (key, k.declared()));
                 let found = self.find_key(&token.digest(), declared).ok_or_else(unknown)?;
                 let key = &self.state.compiled.effective.registration_keys[&found.key];
                 let terms = of_registration(&found.key, key, remote)
@@ -53,6 +55,19 @@ impl Reconciler {
                 Ok((found, terms))
             }
         }
+    }
+}
+
+impl Reconciler {
+    /// Finds a key of a person; nothing where there is none.
+    fn personal_key(&self, digest: &TokenDigest, remote: IpAddr) -> Option<Known> {
+        let keys = self.state.compiled.effective.personal_keys.iter();
+        let found = self.find_key(digest, keys.map(|(key, k)| (key, k.declared())))?;
+        let terms = of_person(&self.state.compiled.effective.personal_keys[&found.key], remote);
+        Some(match terms {
+            Ok(terms) => Ok((found, terms)),
+            Err(refusal) => Err((refusal, Some(found.key))),
+        })
     }
 }
 
@@ -93,4 +108,10 @@ fn of_registration(
         uses_max: Some(key.max_uses),
         is_ephemeral: key.is_ephemeral,
     })
+}
+
+fn unknown_person(person: &PublicKey) -> Refusal {
+    let message = format!("no PersonalKey is declared with the public key {person}");
+    let hint = "ask an administrator to declare it as spec.publicKey of a PersonalKey of yours";
+    Refusal::new(RefusalCode::UnknownKey, message, hint)
 }

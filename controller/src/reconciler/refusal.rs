@@ -41,6 +41,22 @@ impl Reconciler {
         }
     }
 
+    /// Somebody used a token of the resource API that does not count. One that was good once, or elsewhere, may be stolen.
+    pub(super) async fn token_refused(
+        &mut self,
+        remote: Option<IpAddr>,
+        id: &str,
+        subject: String,
+        reason: &str,
+    ) {
+        if self.refusals.handle_refusal(remote, "Token", clock::unix_ms()) {
+            let severity = if id.is_empty() { Severity::Medium } else { Severity::High };
+            let named = if id.is_empty() { String::new() } else { format!("{id}: ") };
+            let detail = json!({ "reason": format!("{named}{reason}"), "token": id });
+            self.record("TokenRefused", severity, subject, remote, detail).await;
+        }
+    }
+
     /// Tells how many refusals were not recorded in the minute that is over.
     pub(super) async fn tell_suppressed(&mut self) {
         for Suppressed { remote, reason, count } in self.refusals.poll_suppressed(clock::unix_ms()) {

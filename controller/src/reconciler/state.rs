@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     cluster::ClusterState,
     compile::TextHashes,
+    enrolled::{Enrolment, Tokens},
     fates::WaitingFor,
     gateways::Gateway,
     guard::{self, Guard},
@@ -43,7 +44,7 @@ use super::{
 use crate::{
     snapshot::GatewaySnapshot,
     source::files::{FolderScan, ScanProblem},
-    store::{self, StoredEvent},
+    store::{self, LastUse, StoredEvent},
 };
 
 /// Where nodes and people are told to find the controller.
@@ -70,6 +71,12 @@ pub(super) struct State {
     pub(super) digests: BTreeMap<String, Vec<u8>>,
     /// How often each token was used, by its keyed digest.
     pub(super) token_uses: BTreeMap<Vec<u8>, u32>,
+    /// The newest use of each key, by the uid of its object.
+    pub(super) last_uses: BTreeMap<String, LastUse>,
+    /// The same tokens, of the keys that were compiled last.
+    pub(super) tokens: Tokens,
+    /// The key that enrolled each node.
+    pub(super) enrolments: BTreeMap<PublicKey, Enrolment>,
     /// What admins took out of force.
     pub(super) holds: Holds,
     pub(super) guard: Guard,
@@ -185,6 +192,7 @@ impl State {
         let uses = stored.token_uses.into_iter();
         state.token_uses =
             uses.map(|token| (token.digest, u32::try_from(token.uses).unwrap_or(u32::MAX))).collect();
+        state.last_uses = stored.last_uses.into_iter().map(|last| (last.key.clone(), last)).collect();
         state.take_allocations(&by_uid, stored.allocations);
         state.take_assignments(&by_uid, stored.assignments, stored.sections)?;
         for trust in stored.trust {
@@ -223,6 +231,9 @@ impl State {
             facts: Facts::default(),
             digests: BTreeMap::new(),
             token_uses: BTreeMap::new(),
+            last_uses: BTreeMap::new(),
+            tokens: Tokens::new(),
+            enrolments: BTreeMap::new(),
             holds: Holds::new(),
             guard: Guard::default(),
             is_reverting: false,
@@ -295,6 +306,7 @@ impl State {
         for binding in bindings {
             let Some(public) = public_key(&binding.public_key) else { continue };
             self.last_seen.restore(public, binding.last_seen_at);
+            self.take_enrolment(&binding);
             let evidence = serde_json::from_str::<Evidence>(&binding.evidence).ok();
             if let Some(posture) = evidence.and_then(|evidence| evidence.posture) {
                 self.facts.postures.insert(public, Arc::new(statement::bounded(posture)));

@@ -205,6 +205,7 @@ impl Reconciler {
             conditions: self.state.conditions.get(key).cloned().unwrap_or_default(),
             gateways: words.collect(),
             server: (key.kind == Kind::Server).then(|| self.state.server_report(key)),
+            key: self.state.key_view(key),
         })
     }
 
@@ -220,6 +221,7 @@ impl Reconciler {
             conditions: self.state.waiting_conditions(key),
             gateways: vec![],
             server: None,
+            key: None,
         })
     }
 

@@ -60,6 +60,7 @@ pub(super) fn view(state: &State) -> View {
         servers: servers.collect(),
         devices: devices.collect(),
         problems,
+        keys: state.used_keys(),
         plans: state.compiled.plans.iter().map(held_plan).collect(),
         holds: holds(state),
         armed: state.guard.armed.as_ref().map(armed_view),

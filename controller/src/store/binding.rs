@@ -1,5 +1,7 @@
 //! Which public key a server or device has, and when it was last heard of.
 
+use serde::{Deserialize, Serialize};
+
 use super::error::Result;
 use super::statement::{Row, Statements};
 
@@ -27,6 +29,25 @@ pub struct Binding {
     pub bound_at: i64,
     pub last_seen_at: i64,
     pub evidence: String,
+    pub enrolment: Option<Enrolment>,
+}
+
+/// The key that enrolled a node, as far as it must be known when the key is gone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// The uid of the key's object.
+    pub key: String,
+    /// The keyed digest of its token.
+    pub token: Vec<u8>,
+    /// What the key said last of its revocation.
+    pub on_revoke: String,
+}
+
+/// What is known anew of the key that enrolled a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reenrolled {
+    pub public_key: Vec<u8>,
+    pub enrolment: Enrolment,
 }
 
 /// A sign of life of a node.
@@ -64,11 +85,13 @@ pub(super) fn restore(statements: &mut Statements, binding: Binding) -> Result<(
 
 /// Binds a node. The same node again, with the same key, brings newer evidence.
 pub(super) fn put(statements: &mut Statements, binding: Binding) -> Result<()> {
+    let Enrolment { key, token, on_revoke } = binding.enrolment.unwrap_or_else(Enrolment::none);
     statements.execute(
-        "INSERT INTO bindings (owner, kind, public_key, bound_at, last_seen_at, evidence)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO bindings (owner, kind, public_key, bound_at, last_seen_at, evidence, key, token, on_revoke)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (owner) DO UPDATE SET bound_at = excluded.bound_at, evidence = excluded.evidence,
-             last_seen_at = max(last_seen_at, excluded.last_seen_at)
+             last_seen_at = max(last_seen_at, excluded.last_seen_at), key = excluded.key, token = excluded.token,
+             on_revoke = excluded.on_revoke
              WHERE public_key = excluded.public_key",
         vec![
             binding.owner.into(),
@@ -77,6 +100,24 @@ pub(super) fn put(statements: &mut Statements, binding: Binding) -> Result<()> {
             binding.bound_at.into(),
             binding.last_seen_at.into(),
             binding.evidence.into(),
+            key.into(),
+            token.into(),
+            on_revoke.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Notes which key a node has enrolled with, and what that says.
+pub(super) fn reenrol(statements: &mut Statements, node: &Reenrolled) -> Result<()> {
+    let Reenrolled { public_key, enrolment } = node;
+    statements.execute(
+        "UPDATE bindings SET key = ?2, token = ?3, on_revoke = ?4 WHERE public_key = ?1",
+        vec![
+            public_key.as_slice().into(),
+            enrolment.key.as_str().into(),
+            enrolment.token.as_slice().into(),
+            enrolment.on_revoke.as_str().into(),
         ],
     )?;
     Ok(())
@@ -98,7 +139,7 @@ pub(super) fn delete(statements: &mut Statements, owner: &str) -> Result<()> {
 
 pub(super) fn of_owner(statements: &mut Statements, owner: &str) -> Result<Option<Binding>> {
     statements.query_one(
-        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings WHERE owner = ?1",
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence, key, token, on_revoke FROM bindings WHERE owner = ?1",
         vec![owner.into()],
         from_row,
     )
@@ -106,7 +147,7 @@ pub(super) fn of_owner(statements: &mut Statements, owner: &str) -> Result<Optio
 
 pub(super) fn of_public_key(statements: &mut Statements, public_key: &[u8]) -> Result<Option<Binding>> {
     statements.query_one(
-        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence, key, token, on_revoke FROM bindings
          WHERE public_key = ?1",
         vec![public_key.into()],
         from_row,
@@ -115,7 +156,7 @@ pub(super) fn of_public_key(statements: &mut Statements, public_key: &[u8]) -> R
 
 pub(super) fn all(statements: &mut Statements) -> Result<Vec<Binding>> {
     statements.query(
-        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence FROM bindings ORDER BY owner",
+        "SELECT owner, kind, public_key, bound_at, last_seen_at, evidence, key, token, on_revoke FROM bindings ORDER BY owner",
         vec![],
         from_row,
     )
@@ -127,6 +168,7 @@ fn from_row(row: &Row<'_>) -> Result<Binding> {
         // The table admits no third.
         _ => NodeKind::Device,
     };
+    let enrolment = Enrolment { key: row.text(6)?, token: row.blob(7)?, on_revoke: row.text(8)? };
     Ok(Binding {
         owner: row.text(0)?,
         kind,
@@ -134,5 +176,13 @@ fn from_row(row: &Row<'_>) -> Result<Binding> {
         bound_at: row.integer(3)?,
         last_seen_at: row.integer(4)?,
         evidence: row.text(5)?,
+        enrolment: (enrolment.token.len() == 32).then_some(enrolment),
     })
+}
+
+impl Enrolment {
+    /// Returns what stands for the absence of a key.
+    fn none() -> Self {
+        Self { key: String::new(), token: vec![0], on_revoke: "Keep".into() }
+    }
 }

@@ -3,7 +3,7 @@
 use super::allocation::{self, Allocation};
 use super::assignment::{self, Assignment};
 use super::audit::{self, AuditEntry};
-use super::binding::{self, Binding};
+use super::binding::{self, Binding, Reenrolled};
 use super::error::{Result, StoreError};
 use super::guard::{self, Guard};
 use super::key::{self, IssuedKey, TokenUses};
@@ -25,6 +25,8 @@ pub struct CommitRevision {
     pub deleted: Vec<String>,
     /// Uids of keys that stay, but whose token is no longer made here: the one that was issued is void.
     pub withdrawn: Vec<String>,
+    /// Nodes of whose key something is known anew.
+    pub reenrolled: Vec<Reenrolled>,
     pub released: Vec<Allocation>,
     pub allocated: Vec<Allocation>,
     pub sections: Vec<Section>,
@@ -72,6 +74,7 @@ pub(super) fn commit_revision(statements: &mut Statements, commit: CommitRevisio
         object::put(statements, object)?;
     }
     restore(statements, commit.restored)?;
+    commit.reenrolled.iter().try_for_each(|node| binding::reenrol(statements, node))?;
     commit.revoked.iter().try_for_each(|revoke| revocation::revoke(statements, revoke))?;
     commit.lifted.iter().try_for_each(|revoke| revocation::lift(statements, revoke))?;
     for allocation in commit.released {

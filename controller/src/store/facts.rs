@@ -71,6 +71,7 @@ pub(super) fn commit(number: i64) -> CommitRevision {
         objects: vec![],
         deleted: vec![],
         withdrawn: vec![],
+        reenrolled: vec![],
         released: vec![],
         allocated: vec![],
         sections: vec![],

@@ -98,6 +98,26 @@ pub(super) fn uses(statements: &mut Statements) -> Result<Vec<TokenUses>> {
     })
 }
 
+/// The newest use of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastUse {
+    /// The uid of the key's object.
+    pub key: String,
+    pub at: i64,
+    /// The address that it came from; empty when it is not known any more.
+    pub remote: String,
+    /// `Kind/name` of what it enrolled or signed in.
+    pub node: String,
+}
+
+/// Returns the newest use of every key. Of the rows of a group SQLite takes that of the maximum.
+pub(super) fn last_uses(statements: &mut Statements) -> Result<Vec<LastUse>> {
+    let sql = "SELECT key, max(used_at), remote, node FROM key_uses GROUP BY key ORDER BY key";
+    statements.query(sql, vec![], |row| {
+        Ok(LastUse { key: row.text(0)?, at: row.integer(1)?, remote: row.text(2)?, node: row.text(3)? })
+    })
+}
+
 /// Forgets the token that was made for an object: nobody can present it any more, so its count goes too.
 /// The count of a declared token stays, because its text may be declared again.
 pub(super) fn withdraw(statements: &mut Statements, uid: &str) -> Result<()> {
@@ -123,19 +143,24 @@ pub(super) struct KeyUse<'a> {
     pub(super) key: &'a str,
     pub(super) owner: &'a str,
     pub(super) used_at: i64,
+    pub(super) remote: &'a str,
+    pub(super) node: &'a str,
 }
 
 pub(super) fn put_use(statements: &mut Statements, key_use: &KeyUse<'_>) -> Result<()> {
     statements.execute(
-        "INSERT INTO key_uses (digest, public_key, key, owner, used_at) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO key_uses (digest, public_key, key, owner, used_at, remote, node)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (digest, public_key) DO UPDATE SET key = excluded.key, owner = excluded.owner,
-             used_at = excluded.used_at",
+             used_at = excluded.used_at, remote = excluded.remote, node = excluded.node",
         vec![
             key_use.digest.into(),
             key_use.public_key.into(),
             key_use.key.into(),
             key_use.owner.into(),
             key_use.used_at.into(),
+            key_use.remote.into(),
+            key_use.node.into(),
         ],
     )?;
     Ok(())

@@ -7,7 +7,7 @@ use super::definition::{self, Definition};
 use super::error::Result;
 use super::guard::{self, Guard};
 use super::hold::{self, Hold};
-use super::key::{self, IssuedKey, TokenUses};
+use super::key::{self, IssuedKey, LastUse, TokenUses};
 use super::meta;
 use super::object::{self, Object};
 use super::revision::{self, Revision};
@@ -29,6 +29,7 @@ pub struct Stored {
     pub bindings: Vec<Binding>,
     pub issued_keys: Vec<IssuedKey>,
     pub token_uses: Vec<TokenUses>,
+    pub last_uses: Vec<LastUse>,
     pub revocations: Vec<Revocation>,
     /// The newest of each server, and the sections that they name.
     pub assignments: Vec<StoredAssignment>,
@@ -51,6 +52,7 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         bindings: binding::all(statements)?,
         issued_keys: key::issued(statements)?,
         token_uses: key::uses(statements)?,
+        last_uses: key::last_uses(statements)?,
         revocations: revocation::all(statements)?,
         assignments: assignment::in_force(statements)?,
         sections: section::in_force(statements)?,

@@ -39,6 +39,17 @@ pub(super) fn restored_from(statements: &mut Statements) -> Result<Option<(i64, 
     Ok(epoch.zip(find(statements, "restored_revision")?))
 }
 
+/// Returns how many peppers lie over each digest of a token.
+pub(super) fn peppers(statements: &mut Statements) -> Result<i64> {
+    read(statements, "peppers")
+}
+
+/// Counts another pepper.
+pub(super) fn add_pepper(statements: &mut Statements) -> Result<i64> {
+    statements.execute("UPDATE meta SET value = value + 1 WHERE key = 'peppers'", vec![])?;
+    peppers(statements)
+}
+
 /// Counts this start. It is also the proof, before anything else runs, that the store can be written.
 pub(super) fn count_start(statements: &mut Statements) -> Result<i64> {
     statements.execute("UPDATE meta SET value = value + 1 WHERE key = 'starts'", vec![])?;

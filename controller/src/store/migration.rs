@@ -20,6 +20,9 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, text: include_str!("migration/0005_cluster.sql") },
     Migration { version: 6, text: include_str!("migration/0006_sessions_of_admins.sql") },
     Migration { version: 7, text: include_str!("migration/0007_server_trust.sql") },
+    Migration { version: 8, text: include_str!("migration/0008_enrolments.sql") },
+    Migration { version: 9, text: include_str!("migration/0009_api_tokens.sql") },
+    Migration { version: 10, text: include_str!("migration/0010_peppers.sql") },
 ];
 
 /// Brings the database to the schema of this program.

@@ -7,7 +7,7 @@
 use serde_json::json;
 
 use super::audit::{self, AuditEntry};
-use super::binding::{self, Binding, NodeKind};
+use super::binding::{self, Binding, Enrolment, NodeKind, Reenrolled};
 use super::error::Result;
 use super::event::{self, Event, Severity};
 use super::key::{self, KeyUse};
@@ -30,6 +30,8 @@ pub struct UseKey {
     pub digest: Vec<u8>,
     /// `None`: as often as wanted.
     pub uses_max: Option<i64>,
+    /// What the key says of its revocation.
+    pub on_revoke: String,
     /// The server or device to bind, and which of the two it is.
     pub owner: Named,
     pub owner_kind: NodeKind,
@@ -63,6 +65,9 @@ pub enum UseOutcome {
 
 pub(super) fn use_key(statements: &mut Statements, request: UseKey) -> Result<UseOutcome> {
     if let Some(owner) = retried(statements, &request)? {
+        key::put_use(statements, &key_use(&request, &owner))?;
+        let node = Reenrolled { public_key: request.public_key.clone(), enrolment: enrolment(&request) };
+        binding::reenrol(statements, &node)?;
         return Ok(UseOutcome::AlreadyBound { owner });
     }
     if let Some(refused) = refusal(statements, &request)? {
@@ -114,14 +119,8 @@ fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
         now: request.now,
     };
     revocation::lift(statements, &forgotten)?;
-    let key_use = KeyUse {
-        digest: &request.digest,
-        public_key: &request.public_key,
-        key: &request.key.uid,
-        owner: &request.owner.uid,
-        used_at: request.now,
-    };
-    key::put_use(statements, &key_use)?;
+    key::put_use(statements, &key_use(&request, &request.owner.uid))?;
+    let enrolment = enrolment(&request);
     let detail = json!({
         "reason": format!("bound with {}", request.key.name),
         "key": request.key.uid,
@@ -162,8 +161,29 @@ fn bind(statements: &mut Statements, request: UseKey) -> Result<()> {
             bound_at: request.now,
             last_seen_at: request.now,
             evidence: request.evidence,
+            enrolment: Some(enrolment),
         },
     )
+}
+
+fn key_use<'a>(request: &'a UseKey, owner: &'a str) -> KeyUse<'a> {
+    KeyUse {
+        digest: &request.digest,
+        public_key: &request.public_key,
+        key: &request.key.uid,
+        owner,
+        used_at: request.now,
+        remote: &request.remote,
+        node: &request.owner.name,
+    }
+}
+
+fn enrolment(request: &UseKey) -> Enrolment {
+    Enrolment {
+        key: request.key.uid.clone(),
+        token: request.digest.clone(),
+        on_revoke: request.on_revoke.clone(),
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

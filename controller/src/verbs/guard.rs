@@ -5,7 +5,7 @@ use std::{fmt::Write, path::Path};
 use anyhow::Context;
 use horizon_api::{
     http::{
-        ApproveDeviceRequest, ApproveRequest, ArmRequest, ChangeKind, Done, HeldPlan, HoldRequest,
+        ApproveDeviceRequest, ApproveRequest, ArmRequest, ChangeKind, Done, HeldPlan, HoldRequest, KeyView,
         ObjectReport, ObjectRequest, PlanAnswer, PlanRequest, ReleaseRequest, View,
     },
     problem::printable,
@@ -112,7 +112,7 @@ pub(super) async fn object(object: ObjectKey, data: &Path, json: bool) -> anyhow
     Ok(())
 }
 
-async fn done<B: Serialize + Sync>(data: &Path, path: &str, request: &B) -> anyhow::Result<()> {
+pub(super) async fn done<B: Serialize + Sync>(data: &Path, path: &str, request: &B) -> anyhow::Result<()> {
     let done: Done = ask(data, Method::POST, path, Some(request)).await?.json()?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
@@ -217,7 +217,8 @@ fn plan_line(plan: &HeldPlan) -> String {
 
 fn object_text(report: &ObjectReport) -> String {
     let mut text = String::new();
-    let ObjectReport { object, source, place, generation, conditions, gateways, owner: _, server } = report;
+    let ObjectReport { object, source, place, generation, conditions, gateways, key, owner: _, server } =
+        report;
     let _ = writeln!(text, "object      {object}, generation {generation}");
     let _ = writeln!(text, "owner       {}, {}", printable(source), printable(place));
     for condition in conditions {
@@ -230,6 +231,9 @@ fn object_text(report: &ObjectReport) -> String {
             printable(&condition.message)
         );
     }
+    if let Some(key) = key {
+        text.push_str(&key_text(key));
+    }
     for word in gateways {
         let _ = writeln!(text, "gateway     {}: {}", word.server, printable(&word.word));
     }
@@ -237,6 +241,19 @@ fn object_text(report: &ObjectReport) -> String {
         text.push_str(&super::server::text(server));
     }
     text
+}
+
+fn key_text(key: &KeyView) -> String {
+    let of = key.max_uses.map(|max| format!(" of {max}")).unwrap_or_default();
+    let last = key.last_use.as_ref().map_or_else(
+        || ", never used".to_owned(),
+        |last| {
+            let from = if last.from.is_empty() { String::new() } else { format!(" from {}", last.from) };
+            let by = if last.node.is_empty() { String::new() } else { format!(" by {}", last.node) };
+            format!(", last at {}{from}{by}", moment(last.at))
+        },
+    );
+    format!("uses        {}{of}{last}\n", key.uses)
 }
 
 fn short(hash: &str) -> String {

@@ -17,6 +17,9 @@ pub(crate) struct LoginRequest {
     pub(crate) link: String,
     /// What the device is called; its host name where absent.
     pub(crate) name: Option<String>,
+    /// The seed of the person's key pair, where the link has no token. It is a secret, and is not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<[u8; 32]>,
 }
 
 /// `POST /v1/connect`.

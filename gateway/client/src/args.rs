@@ -19,6 +19,8 @@ pub(crate) enum Command {
     /// The daemon that holds the link.
     #[command(subcommand)]
     Agent(AgentCommand),
+    /// Make a key pair to sign in with, and print its public half as spec.publicKey of a PersonalKey takes it.
+    Keygen(KeygenArgs),
     #[command(flatten)]
     Ask(Verb),
 }
@@ -56,10 +58,19 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(clap::Args)]
+pub(crate) struct KeygenArgs {
+    /// The file to make; only its owner can read it.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(clap::Args)]
 pub(crate) struct LoginArgs {
     /// `horizon://HOST:PORT?key=hzc_…#ROOT`, in quotes; `-` reads it from standard input.
     #[arg(env = "HORIZON_LINK", hide_env_values = true)]
     pub(crate) link: String,
+    /// Sign in with the key pair in this file, which `horizon keygen` made, and a link without a token.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
     /// What this device is called, instead of its host name.
     #[arg(long, env = "HORIZON_NAME")]
     pub(crate) name: Option<Name>,

@@ -9,13 +9,17 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
-use horizon_node::{failure::Failure, join, local};
+use horizon_api::{
+    join::{JoinError, Place},
+    key::SecretKey,
+};
+use horizon_node::{failure::Failure, join, local, secret_file};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
 use crate::{
     api::{ConnectRequest, LoginRequest, SOCKET, Servers, StateName, Status},
-    args::{AskArgs, ConnectArgs, LoginArgs, StatusArgs, Verb},
+    args::{AskArgs, ConnectArgs, KeygenArgs, LoginArgs, StatusArgs, Verb},
 };
 
 /// A link that is not up by then is not waited for any longer; the agent goes on trying.
@@ -49,12 +53,41 @@ pub(crate) async fn ask(verb: Verb) -> anyhow::Result<()> {
 }
 
 async fn log_in(args: LoginArgs) -> anyhow::Result<()> {
-    // A typo is found here, without an agent.
-    let link = join::read(&args.link).map_err(|e| Failure::Usage(e.to_string()))?;
+    let (link, key) = credential(&args)?;
     let agent = Agent::new(&args.ask);
-    let request = LoginRequest { link: link.reveal(), name: args.name.map(String::from) };
+    let request = LoginRequest { link, name: args.name.map(String::from), key };
     let status: Status = with_progress("asking the controller", agent.post("/v1/login", &request)).await?;
     agent.print(&status, || text::signed_in(&status))
+}
+
+/// Reads the link, and the key pair where there is one. A typo is found here, without an agent.
+fn credential(args: &LoginArgs) -> anyhow::Result<(String, Option<[u8; 32]>)> {
+    let usage = |error: JoinError| Failure::Usage(error.to_string());
+    if let Some(path) = &args.key {
+        let place: Place = args.link.parse().map_err(usage)?;
+        let seed = secret_file::load(path)?.ok_or_else(|| {
+            let path = path.display();
+            Failure::Usage(format!("{path} is not there; `horizon keygen {path}` makes a key pair"))
+        })?;
+        return Ok((place.to_string(), Some(*seed)));
+    }
+    let link = join::read(&args.link).map_err(usage)?;
+    Ok((link.reveal(), None))
+}
+
+/// Makes a key pair for a person, and prints what an operator declares of it.
+pub(crate) fn keygen(args: &KeygenArgs) -> anyhow::Result<()> {
+    if args.file.symlink_metadata().is_ok() {
+        let path = args.file.display();
+        return Err(Failure::Failed(format!("{path} is there already; name another file")).into());
+    }
+    let path = std::path::absolute(&args.file)?;
+    let key = SecretKey::from_seed(&*secret_file::load_or_create(&path)?);
+    #[expect(clippy::print_stdout, reason = "what the command is for")]
+    {
+        println!("{}", key.public());
+    }
+    Ok(())
 }
 
 async fn connect(args: ConnectArgs) -> anyhow::Result<()> {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Context;
 use horizon_api::{
     delegation::Pin,
-    join::JoinString,
-    key::SecretKey,
+    join::{JoinString, Place},
+    key::{RootFingerprint, SecretKey},
     name::Name,
     news::CarriedNews,
     token::TokenText,
@@ -38,18 +38,51 @@ pub(crate) enum SignedIn {
     Waits(disk::Home, String),
 }
 
-/// Signs the device in. The token leaves this host only when the controller proved to be the link's.
-pub(crate) async fn login(key: &SecretKey, link: &JoinString, name: Name) -> anyhow::Result<SignedIn> {
-    let pin = Pin { root: link.root, epoch: 0 };
-    let meeting = meet_at(key, &link.host, link.port, &pin).await?;
+/// With what a device is signed in.
+pub(crate) enum Credential {
+    Link(JoinString),
+    /// The key pair of a person.
+    Key {
+        place: Place,
+        key: SecretKey,
+    },
+}
+
+impl Credential {
+    pub(crate) fn root(&self) -> RootFingerprint {
+        match self {
+            Self::Link(link) => link.root,
+            Self::Key { place, .. } => place.root,
+        }
+    }
+
+    fn address(&self) -> (&str, u16) {
+        match self {
+            Self::Link(link) => (&link.host, link.port),
+            Self::Key { place, .. } => (&place.host, place.port),
+        }
+    }
+}
+
+/// Signs the device in. The token leaves this host only when the controller proved to be the link's; a key pair never
+/// does.
+pub(crate) async fn login(key: &SecretKey, credential: &Credential, name: Name) -> anyhow::Result<SignedIn> {
+    let pin = Pin { root: credential.root(), epoch: 0 };
+    let (host, port) = credential.address();
+    let meeting = meet_at(key, host, port, &pin).await?;
     let attestation = meeting.attest_as(key, stated().await)?;
-    let token = TokenText::new(&link.token);
-    let login = FromDevice::Login(Login { token, device_name: name.into(), attestation });
-    match ask_for_grant(meeting, &login, &link.host, link.port).await {
+    let (token, person) = match credential {
+        Credential::Link(link) => (TokenText::new(&link.token), None),
+        Credential::Key { key: person, .. } => {
+            (TokenText::none(), Some(meeting.vouch(person, key.public())?))
+        }
+    };
+    let login = FromDevice::Login(Login { token, device_name: name.into(), attestation, person });
+    match ask_for_grant(meeting, &login, host, port).await {
         Ok(account) => Ok(SignedIn::Granted(account)),
         Err(error) => match error.downcast::<Failure>()? {
             Failure::Waits(reason) => {
-                Ok(SignedIn::Waits(disk::Home { host: link.host.clone(), port: link.port, pin }, reason))
+                Ok(SignedIn::Waits(disk::Home { host: host.to_owned(), port, pin }, reason))
             }
             failure @ (Failure::Failed(_)
             | Failure::Usage(_)

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::{join::JoinString, key::SecretKey, name::Name, news::CarriedNews};
+use horizon_api::{key::SecretKey, name::Name, news::CarriedNews};
 use horizon_dataplane::apply::InterfaceName;
 use horizon_host::{Host, Linux};
 use horizon_link::LinkEvent;
@@ -29,7 +29,7 @@ pub(crate) use self::{link::remembered_host, report::Snapshot};
 use crate::{
     account::Account,
     api::{ConnectRequest, StateName},
-    controller::SignedIn,
+    controller::{Credential, SignedIn},
     disk,
     files::Files,
     state::{Machine, Moment, Order, State, Target},
@@ -52,7 +52,7 @@ pub(crate) enum Event {
 /// What a person may ask. The answer comes when it is begun, not when a link is up.
 pub(crate) enum Request {
     Login {
-        link: Box<JoinString>,
+        credential: Box<Credential>,
         name: Name,
         reply: Reply,
     },
@@ -190,9 +190,9 @@ impl EventLoop {
 
     async fn handle_event(&mut self, event: Event) -> Option<Answer> {
         let (reply, outcome) = match event {
-            Event::Asked(Request::Login { link, name, reply }) => match self.begin_login(&link) {
+            Event::Asked(Request::Login { credential, name, reply }) => match self.begin_login(&credential) {
                 Ok(()) => {
-                    self.log_in(*link, name, reply);
+                    self.log_in(*credential, name, reply);
                     return None;
                 }
                 Err(error) => (reply, Err(error)),

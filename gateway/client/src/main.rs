@@ -33,6 +33,7 @@ fn main() -> ExitCode {
     horizon_node::failure::exit(runtime.block_on(async {
         match args.command {
             Command::Agent(AgentCommand::Run(run)) => run::run(run).await,
+            Command::Keygen(args) => cli::keygen(&args),
             Command::Ask(verb) => cli::ask(verb).await,
         }
     }))

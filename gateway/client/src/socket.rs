@@ -18,7 +18,12 @@ use axum::{
     routing::{get, post},
     serve::Listener,
 };
-use horizon_api::{http::ApiError, join::JoinString, name::Name};
+use horizon_api::{
+    http::ApiError,
+    join::{JoinError, JoinString, Place},
+    key::SecretKey,
+    name::Name,
+};
 use horizon_node::{data_folder::DataFolder, failure::Failure};
 use tokio::{
     net::{UnixListener, UnixStream, unix::SocketAddr},
@@ -29,6 +34,7 @@ use tracing::{debug, warn};
 use crate::{
     api::{ConnectRequest, LoginRequest, SOCKET, Servers, Status},
     choice::ChoiceError,
+    controller::Credential,
     eventloop::{Event, Request, Snapshot},
     state::Problem,
 };
@@ -94,14 +100,24 @@ async fn login(
     body: Result<Json<LoginRequest>, JsonRejection>,
 ) -> Result<Json<Status>, Refused> {
     let Json(request) = body.map_err(unreadable)?;
-    let link: JoinString = request.link.parse().map_err(|e| Failure::Usage(format!("{e}")))?;
+    let credential = credential(&request)?;
     let name = match request.name {
         Some(name) => name.parse::<Name>().map_err(|e| Failure::Usage(format!("the device name {e}")))?,
         None => device_name::of_this_host().ok_or_else(|| {
             Failure::Usage("the host name holds no letter or digit; name the device with --name".into())
         })?,
     };
-    agent.ask(|reply| Request::Login { link: Box::new(link), name, reply }).await
+    agent.ask(|reply| Request::Login { credential: Box::new(credential), name, reply }).await
+}
+
+fn credential(request: &LoginRequest) -> Result<Credential, Failure> {
+    let usage = |error: JoinError| Failure::Usage(error.to_string());
+    if let Some(seed) = &request.key {
+        let place: Place = request.link.parse().map_err(usage)?;
+        return Ok(Credential::Key { place, key: SecretKey::from_seed(seed) });
+    }
+    let link: JoinString = request.link.parse().map_err(usage)?;
+    Ok(Credential::Link(link))
 }
 
 async fn logout(State(agent): State<Agent>) -> Result<Json<Status>, Refused> {

@@ -63,8 +63,8 @@ default     accesspolicy.horizon.dev/staff-to-web   Allow    office    False    
 NAMESPACE   NAME                         POOLS                      ALLOCATED   READY   AGE
 default     network.horizon.dev/office   10.77.0.0/24,fd77:1::/64   2           False   0s
 
-NAMESPACE   NAME                                   USER    EXPIRES   USABLE   AGE
-default     personalkey.horizon.dev/alice-laptop   alice             True     0s
+NAMESPACE   NAME                                   USER    USES   EXPIRES   USABLE   AGE
+default     personalkey.horizon.dev/alice-laptop   alice   0                True     0s
 
 NAMESPACE   NAME                               ROLE     USES   EXPIRES   USABLE   AGE
 default     registrationkey.horizon.dev/gw-1   Server   0                True     0s

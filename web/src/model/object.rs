@@ -15,7 +15,19 @@ pub struct Shown {
     pub conditions: Vec<Fact>,
     /// What each gateway that runs it said last.
     pub gateways: Vec<(String, String)>,
+    /// Of a key.
+    pub uses: Option<Uses>,
     pub manifest: String,
+}
+
+/// How a key was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uses {
+    pub count: u64,
+    /// Without it, it may be used as often as wanted.
+    pub max: Option<u64>,
+    /// When it was used last (unix milliseconds), from where and by what.
+    pub last: Option<(u64, String, String)>,
 }
 
 /// A condition.
@@ -49,8 +61,28 @@ impl Shown {
             place: text(&report["place"]),
             conditions: conditions.collect(),
             gateways: gateways.map(|word| (text(&word["server"]), text(&word["word"]))).collect(),
+            uses: Uses::read(&report["key"]),
             manifest: text(&answer["manifest"]),
         })
+    }
+}
+
+impl Uses {
+    fn read(key: &Value) -> Option<Self> {
+        let last = &key["last_use"];
+        Some(Self {
+            count: key["uses"].as_u64()?,
+            max: key["max_uses"].as_u64(),
+            last: last["at"].as_u64().map(|at| (at, text(&last["from"]), text(&last["node"]))),
+        })
+    }
+
+    /// Returns how often, in words.
+    pub fn said(&self) -> String {
+        match self.max {
+            Some(max) => format!("{} of {max}", self.count),
+            None => self.count.to_string(),
+        }
     }
 }
 
@@ -62,11 +94,22 @@ fn text(value: &Value) -> String {
 mod tests {
     use horizon_api::{
         condition::Condition,
-        http::{GatewayWord, ObjectReport, ObjectView},
+        http::{GatewayWord, KeyView, LastUse, ObjectReport, ObjectView},
         resource::{Kind, ObjectKey},
     };
 
     use super::*;
+
+    fn key() -> KeyView {
+        let last = LastUse { at: 7, from: "192.0.2.1".into(), node: "Device/laptop".into() };
+        KeyView {
+            object: ObjectKey::new(Kind::PersonalKey, "default", "alice"),
+            uses: 1,
+            max_uses: Some(2),
+            standing: "Usable".into(),
+            last_use: Some(last),
+        }
+    }
 
     #[test]
     fn what_the_controller_writes_is_read() {
@@ -81,6 +124,7 @@ mod tests {
                 conditions: vec![Condition::fails("Ready", "Waits", "it waits", 60)],
                 gateways: vec![GatewayWord { server: server.clone(), word: "applied".into() }],
                 server: None,
+                key: Some(key()),
             };
             let answer =
                 serde_json::to_value(ObjectView { report, manifest: "kind: User\n".into() }).unwrap();
@@ -92,6 +136,9 @@ mod tests {
             assert_eq!([kind, status, reason, message], ["Ready", "False", "Waits", "it waits"]);
             assert_eq!(since, "1970-01-01T00:01:00Z");
             assert_eq!(shown.gateways, [("Server/gw-1".to_owned(), "applied".to_owned())]);
+            let uses = shown.uses.unwrap();
+            let last = Some((7, "192.0.2.1".to_owned(), "Device/laptop".to_owned()));
+            assert_eq!((uses.said().as_str(), uses.last), ("1 of 2", last));
             assert_eq!(
                 (shown.source.as_str(), shown.manifest.as_str()),
                 ("files:/etc/horizon", "kind: User\n")

@@ -1,5 +1,7 @@
 //! A request as it stands in its line and headers.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderMap, HeaderName, Method, header, request::Parts};
 use horizon_machinery::{
     negotiate::{Form, is_pretty},
@@ -7,7 +9,7 @@ use horizon_machinery::{
     refusal::Refusal,
 };
 
-use crate::serve::Stopping;
+use crate::serve::{Peer, Stopping};
 
 /// One request without its body.
 pub(super) struct Call {
@@ -16,6 +18,8 @@ pub(super) struct Call {
     pub(super) path: String,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
+    /// Where it came from; nothing where there is no connection.
+    pub(super) from: Option<IpAddr>,
     /// Nothing where there is no connection, as in tests of the router alone.
     pub(super) stopping: Option<Stopping>,
 }
@@ -27,7 +31,9 @@ impl Call {
         let query = Query::parse(parts.uri.query().unwrap_or_default())?;
         let path = parts.uri.path().to_owned();
         let stopping = parts.extensions.get::<Stopping>().cloned();
-        Ok(Self { method: parts.method, path, query, headers: parts.headers, stopping })
+        let peer = parts.extensions.get::<Peer>().and_then(|Peer(peer)| *peer);
+        let from = peer.map(|peer| peer.ip().to_canonical());
+        Ok(Self { method: parts.method, path, query, headers: parts.headers, from, stopping })
     }
 
     /// Returns how a refusal is written, which must be known before anything else is.

@@ -1,9 +1,10 @@
 //! Who calls: the bearer token of a program, or the session of the console's page. A token wins where both are shown, and
 //! a cookie counts in calls of our own page only, because other sites could make a browser send it.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::{HeaderMap, StatusCode, header};
+use horizon_api::token::TokenError;
 use horizon_machinery::{
     access,
     path::{Target, Verb},
@@ -11,7 +12,11 @@ use horizon_machinery::{
     status,
 };
 
-use super::{Admin, Holder, call::Call, token};
+use super::{
+    Admin, Holder,
+    call::Call,
+    token::{self, Shown},
+};
 use crate::{
     SecretHash, Shared,
     failure::Failure,
@@ -31,7 +36,8 @@ pub(super) struct Caller {
 /// By what a caller is known.
 #[derive(Clone, Copy)]
 enum Credential {
-    Token(SecretHash),
+    /// With the address that it came from, for it may not count from everywhere.
+    Token(SecretHash, Option<IpAddr>),
     Session(SecretHash),
 }
 
@@ -94,7 +100,7 @@ impl Caller {
 
     async fn with(shared: &Shared, credential: Credential) -> Result<Option<Self>, Refusal> {
         let holder = match credential {
-            Credential::Token(token) => token::holder_of(shared, token).await?,
+            Credential::Token(token, from) => token::holder_of(shared, Shown { token, from }).await?,
             Credential::Session(session) => {
                 let found = lookup(shared, session).await.map_err(refuse)?;
                 found.map(|(session, _)| Holder { subject: session.subject, uid: session.uid })
@@ -115,17 +121,26 @@ impl Caller {
 
 fn credential(call: &Call) -> Result<Credential, Refusal> {
     if call.headers.contains_key(header::AUTHORIZATION) {
-        let token = bearer(&call.headers).ok_or_else(status::unauthorized)?;
-        return Ok(Credential::Token(token.hash()));
+        let token = bearer(&call.headers)?;
+        return Ok(Credential::Token(token.hash(), call.from));
     }
     let secret = session::shown(&call.method, &call.headers).map_err(refuse)?;
     Ok(Credential::Session(secret.hash()))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<Token> {
-    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = text.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| Token::parse(token.trim())).flatten()
+fn bearer(headers: &HeaderMap) -> Result<Token, Refusal> {
+    let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let (scheme, token) = text.split_once(' ').unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(status::unauthorized());
+    }
+    Token::parse(token.trim()).map_err(|error| match error {
+        // No secret: whoever has the text can see it as well.
+        TokenError::Checksum | TokenError::Length { .. } => {
+            Refusal::plain(401, Reason::Unauthorized, format!("the token {error}; copy it again"))
+        }
+        TokenError::Prefix => status::unauthorized(),
+    })
 }
 
 /// Says in the words of an API server what the rest of the console's calls say in their own.

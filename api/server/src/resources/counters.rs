@@ -1,4 +1,4 @@
-//! Numbers in tables that change without their object: devices of somebody, uses of a key, addresses of a network.
+//! What changes in tables without their object: devices of somebody, uses of a key, addresses of a network.
 
 use std::{
     collections::BTreeMap,
@@ -13,6 +13,7 @@ use horizon_machinery::{
     resource::Resource,
     selector::Selectable,
 };
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Counts;
@@ -57,13 +58,15 @@ impl Counters {
                 let counts = || Arc::clone(&shared.desk.device_counts);
                 devices.map_or(Self::None, |devices| Self::Devices(counts(), devices))
             }
-            Some(kind @ (Kind::Network | Kind::RegistrationKey)) => Self::Kept(kind, keeper.counts.clone()),
+            Some(kind @ (Kind::Network | Kind::RegistrationKey | Kind::PersonalKey)) => {
+                Self::Kept(kind, keeper.counts.clone())
+            }
             Some(_) | None => Self::None,
         }
     }
 
     /// Counts, and returns what a table asks with: by namespace, name and the counter's name.
-    pub(super) fn counter(&self) -> impl Fn(&str, &str, &str) -> Option<u64> + use<> {
+    pub(super) fn counter(&self) -> impl Fn(&str, &str, &str) -> Option<Value> + use<> {
         let counted = match self {
             Self::None => Counted::Nothing,
             Self::Devices(counts, devices) => {
@@ -76,14 +79,16 @@ impl Counters {
             let of_object = |kind, counts: &BTreeMap<ObjectKey, u64>| {
                 counts.get(&ObjectKey::new(kind, namespace, name)).copied().unwrap_or_default()
             };
+            let last_use =
+                |kind, counts: &Counts| counts.last_uses.get(&ObjectKey::new(kind, namespace, name)).cloned();
             match (&counted, counter) {
-                (Counted::Devices(devices), "Devices") => Some(devices.of(namespace, name)),
-                (Counted::Kept(kind @ Kind::Network, counts), "Allocated") => {
-                    Some(of_object(*kind, &counts.allocated))
+                (Counted::Devices(devices), "Devices") => Some(devices.of(namespace, name).into()),
+                (Counted::Kept(kind, counts), "Allocated") => {
+                    Some(of_object(*kind, &counts.allocated).into())
                 }
-                (Counted::Kept(kind @ Kind::RegistrationKey, counts), "Uses") => {
-                    Some(of_object(*kind, &counts.uses))
-                }
+                (Counted::Kept(kind, counts), "Uses") => Some(of_object(*kind, &counts.uses).into()),
+                (Counted::Kept(kind, counts), "Last-Used") => Some(last_use(*kind, counts)?.0.into()),
+                (Counted::Kept(kind, counts), "From") => Some(last_use(*kind, counts)?.1.into()),
                 (Counted::Nothing | Counted::Devices(_) | Counted::Kept(..), _) => None,
             }
         }

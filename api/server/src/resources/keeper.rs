@@ -1,6 +1,6 @@
 //! What the resource API reads, and whom it asks to keep something.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc};
 
 use horizon_api::resource::{AdminRole, ObjectKey};
 use horizon_machinery::{
@@ -60,8 +60,10 @@ impl Admin {
 /// Numbers that tables show beside what objects say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// How often each RegistrationKey was used.
+    /// How often each RegistrationKey and PersonalKey was used.
     pub uses: BTreeMap<ObjectKey, u64>,
+    /// When each of them was used last (RFC 3339), and from where by what.
+    pub last_uses: BTreeMap<ObjectKey, (String, String)>,
     /// How many addresses of each Network are in use.
     pub allocated: BTreeMap<ObjectKey, u64>,
 }
@@ -85,6 +87,8 @@ pub struct Write {
 /// A question whose a bearer token is.
 pub struct Lookup {
     pub token: SecretHash,
+    /// Where it came from; nothing where there is no connection.
+    pub from: Option<IpAddr>,
     /// `None` for a token that is unknown, revoked or over.
     pub reply: Reply<Option<Holder>>,
 }

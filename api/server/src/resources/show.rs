@@ -133,7 +133,7 @@ impl Show {
     fn table<'a>(
         &'a self,
         version: MetaVersion,
-        counter: &'a dyn Fn(&str, &str, &str) -> Option<u64>,
+        counter: &'a dyn Fn(&str, &str, &str) -> Option<Value>,
     ) -> Table<'a> {
         let Self { resource, include, .. } = self;
         Table { resource, version, include: *include, has_headers: true, now: Timestamp::now(), counter }

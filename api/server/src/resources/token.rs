@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -22,9 +23,16 @@ use crate::{
 /// Tokens that are remembered at once. Beyond, the store is asked each time.
 const TOKENS_MAX: usize = 4096;
 
-/// Tokens that were valid a moment ago. One that was not is never remembered: it may be valid the next moment.
+/// A token, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Shown {
+    pub(super) token: SecretHash,
+    pub(super) from: Option<IpAddr>,
+}
+
+/// Tokens that were valid a moment ago, from where they were. One that was not is never remembered: it may be valid the next moment.
 pub(super) struct Tokens {
-    known: Mutex<BTreeMap<SecretHash, Known>>,
+    known: Mutex<BTreeMap<Shown, Known>>,
     life: Duration,
 }
 
@@ -39,7 +47,7 @@ struct Known {
 ///
 /// # Errors
 /// 429 or 503 when the store does not answer.
-pub(super) async fn holder_of(shared: &Shared, token: SecretHash) -> Result<Option<Holder>, Refusal> {
+pub(super) async fn holder_of(shared: &Shared, token: Shown) -> Result<Option<Holder>, Refusal> {
     let tokens = &shared.desk.tokens;
     let endings = *shared.state.keeper.endings.borrow();
     if let Some(holder) = tokens.known(token, Instant::now(), endings) {
@@ -51,7 +59,8 @@ pub(super) async fn holder_of(shared: &Shared, token: SecretHash) -> Result<Opti
     }
     // The moment before it is asked: what is answered may be older than its arrival.
     let since = Instant::now();
-    let found = ask(lookups, Wish::Store, |reply| Lookup { token, reply }).await;
+    let found =
+        ask(lookups, Wish::Store, |reply| Lookup { token: token.token, from: token.from, reply }).await;
     let holder = found.map_err(|failure| refuse(&failure))?;
     if let Some(holder) = &holder {
         tokens.remember(token, holder, since, endings);
@@ -74,18 +83,18 @@ impl Tokens {
         self.life
     }
 
-    fn known(&self, token: SecretHash, now: Instant, endings: u64) -> Option<Holder> {
+    fn known(&self, token: Shown, now: Instant, endings: u64) -> Option<Holder> {
         let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let is_young = |known: &&Known| now.duration_since(known.since) < self.life;
         let known = known.get(&token).filter(is_young).filter(|known| known.endings == endings)?;
         Some(known.holder.clone())
     }
 
-    fn was_valid(&self, token: SecretHash) -> bool {
+    fn was_valid(&self, token: Shown) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&token)
     }
 
-    fn remember(&self, token: SecretHash, holder: &Holder, since: Instant, endings: u64) {
+    fn remember(&self, token: Shown, holder: &Holder, since: Instant, endings: u64) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= TOKENS_MAX {
             known.retain(|_, known| since.duration_since(known.since) < self.life);
@@ -117,8 +126,8 @@ mod tests {
         Holder { subject: "default/root".into(), uid: "7".into() }
     }
 
-    fn hash(number: usize) -> SecretHash {
-        SecretHash(*blake3::hash(&number.to_le_bytes()).as_bytes())
+    fn hash(number: usize) -> Shown {
+        Shown { token: SecretHash(*blake3::hash(&number.to_le_bytes()).as_bytes()), from: None }
     }
 
     #[test]
@@ -131,6 +140,8 @@ mod tests {
         assert_eq!(tokens.known(hash(1), start + LIFE, 0), None);
         // Somebody ended tokens: this may be one of them.
         assert_eq!(tokens.known(hash(1), start, 1), None);
+        let elsewhere = Shown { from: Some([192, 0, 2, 9].into()), ..hash(1) };
+        assert_eq!(tokens.known(elsewhere, start, 0), None, "it may not count from there");
     }
 
     #[test]
@@ -146,7 +157,7 @@ mod tests {
         for has_place in [true, true, false, false] {
             assert_eq!(has_place_for_strangers(&lookups), has_place);
             let (reply, _) = tokio::sync::oneshot::channel();
-            lookups.try_send(Lookup { token: hash(2), reply }).ok().unwrap();
+            lookups.try_send(Lookup { token: hash(2).token, from: None, reply }).ok().unwrap();
         }
     }
 

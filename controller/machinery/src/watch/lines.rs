@@ -44,7 +44,7 @@ impl Lines {
         &mut self,
         event: &Event,
         now: Timestamp,
-        counter: &dyn Fn(&str, &str, &str) -> Option<u64>,
+        counter: &dyn Fn(&str, &str, &str) -> Option<Value>,
     ) -> [Bytes; 3] {
         let has_headers = std::mem::take(&mut self.has_headers);
         if event.kind == EventKind::Error || self.view == View::Whole {
@@ -83,7 +83,7 @@ mod tests {
     fn write(lines: &mut Lines, kind: EventKind, object: &Value) -> Value {
         let event = Event { kind, object: Bytes::from(object.to_string()) };
         let now = "2026-11-28T18:18:30Z".parse().unwrap();
-        let line = lines.write(&event, now, &|_, name, _| (name == "alice").then_some(3)).concat();
+        let line = lines.write(&event, now, &|_, name, _| (name == "alice").then(|| 3.into())).concat();
         let (end, json) = line.split_last().unwrap();
         assert!(*end == b'\n' && !json.contains(&b'\n'), "an event is one line");
         serde_json::from_slice(json).unwrap()

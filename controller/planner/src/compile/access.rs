@@ -12,7 +12,7 @@ use horizon_api::{
 };
 use ipnet::IpNet;
 
-use super::{gateway, policy};
+use super::{Effective, gateway, policy};
 use crate::{allocate::Allocations, world::World};
 
 /// Every network with what decides about its traffic. Devices are in [`super::Effective`].
@@ -32,13 +32,13 @@ pub struct NetworkAccess {
 }
 
 impl Access {
-    pub(crate) fn of(world: &World<'_>, allocations: &Allocations) -> Self {
+    pub(crate) fn of(world: &World<'_>, allocations: &Allocations, effective: &Effective) -> Self {
         let tables = policy::tables(world).into_iter();
         let mut networks: BTreeMap<_, _> =
             tables.map(|(id, table)| (id, NetworkAccess { table, ..NetworkAccess::default() })).collect();
         for (key, member) in &world.members {
             let ResourceSpec::Server(spec) = member.spec else { continue };
-            let carried = gateway::carried(world, key, spec, allocations);
+            let carried = gateway::carried(world, key, spec, allocations, effective);
             for id in carried.keys() {
                 let addresses = allocations.of(id, key).to_vec();
                 networks.entry(id.clone()).or_default().servers.insert((*key).clone(), addresses);

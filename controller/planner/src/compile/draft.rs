@@ -37,7 +37,7 @@ impl<'a> Draft<'a> {
         let unresolved = resolve::unresolved(&world);
         let (allocations, exhausted) = allocate(&world, &input.allocations);
         let effective = effective::effective(&world, &input.facts, &allocations, now);
-        let access = Access::of(&world, &allocations);
+        let access = Access::of(&world, &allocations, &effective);
         Self { world, unresolved, allocations, exhausted, effective, access }
     }
 
@@ -45,7 +45,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn in_force(input: &'a Input, now: i64) -> Self {
         let world = World::in_force(input, now);
         let effective = effective::effective(&world, &input.facts, &input.allocations, now);
-        let access = Access::of(&world, &input.allocations);
+        let access = Access::of(&world, &input.allocations, &effective);
         let allocations = input.allocations.clone();
         Self { world, unresolved: vec![], allocations, exhausted: vec![], effective, access }
     }

@@ -10,10 +10,11 @@ use horizon_api::{
     key::PublicKey,
     name::Name,
     resource::{
-        AdminState, DeviceSpec, Grants, Kind, ObjectKey, OnSuspicion, PersonalKeySpec, Reference,
+        AdminState, DeviceSpec, Grants, Kind, ObjectKey, OnRevoke, OnSuspicion, PersonalKeySpec, Reference,
         RegistrationKeySpec, RegistrationRole, ResourceSpec, ServerSpec, TokenHash, UserSpec,
     },
     section::{Endpoint, NetworkId},
+    token::TokenDigest,
     verdict::Identity,
 };
 use ipnet::IpNet;
@@ -48,6 +49,8 @@ pub struct EffectiveServer {
     pub source_cidrs: Vec<IpNet>,
     pub on_failure: OnSuspicion,
     pub standing: Standing,
+    /// Grants name it. Not once the key that enrolled it was revoked with `onRevoke: Expire`.
+    pub is_granted: bool,
 }
 
 /// A User with what counts for their devices.
@@ -72,6 +75,8 @@ pub struct EffectiveDevice {
     /// It is forgotten when it goes.
     pub is_ephemeral: bool,
     pub standing: Standing,
+    /// It gets grants. Not once the key that enrolled it was revoked with `onRevoke: Expire`.
+    pub is_granted: bool,
 }
 
 /// A RegistrationKey as a join or a device's login is judged by it.
@@ -86,6 +91,7 @@ pub struct EffectiveRegistrationKey {
     /// What a device gets that it enrols.
     pub grants: Grants,
     pub is_ephemeral: bool,
+    pub on_revoke: OnRevoke,
     pub standing: Standing,
 }
 
@@ -97,9 +103,12 @@ pub struct EffectivePersonalKey {
     /// The controller makes the token.
     pub is_generated: bool,
     pub hash: Option<TokenHash>,
+    /// The public half of a key pair, in place of a token.
+    pub public_key: Option<PublicKey>,
     pub max_uses: Option<u32>,
     /// From everywhere when empty.
     pub source_cidrs: Vec<IpNet>,
+    pub on_revoke: OnRevoke,
     pub standing: Standing,
 }
 
@@ -107,7 +116,8 @@ impl Effective {
     /// Returns the keys of the gateways that carry any of these networks: whom a grant is for.
     pub fn audience(&self, networks: &[NetworkGrant]) -> BTreeSet<PublicKey> {
         let carries = |server: &&EffectiveServer| {
-            server.networks.iter().any(|id| networks.iter().any(|network| network.network == *id))
+            server.is_granted
+                && server.networks.iter().any(|id| networks.iter().any(|network| network.network == *id))
         };
         self.servers.values().filter(carries).filter_map(|server| server.public_key).collect()
     }
@@ -120,6 +130,12 @@ impl Effective {
         let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.standing));
         let personal_keys = self.personal_keys.iter().map(|(key, k)| (key, k.standing));
         servers.chain(users).chain(devices).chain(registration_keys).chain(personal_keys)
+    }
+
+    /// Returns the servers and devices that live on what was granted before.
+    pub fn grantless(&self) -> impl Iterator<Item = &ObjectKey> {
+        let servers = self.servers.iter().filter(|(_, server)| !server.is_granted).map(|(key, _)| key);
+        servers.chain(self.devices.iter().filter(|(_, device)| !device.is_granted).map(|(key, _)| key))
     }
 
     /// Returns the standing of a RegistrationKey or PersonalKey, and nothing for other kinds.
@@ -139,15 +155,36 @@ impl Effective {
         }
     }
 
-    /// Returns every key with the hash of its token, which is absent where the controller makes the token.
-    pub fn token_hashes(&self) -> impl Iterator<Item = (&ObjectKey, Option<&TokenHash>)> {
-        let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.hash.as_ref()));
-        let personal_keys = self.personal_keys.iter().map(|(key, k)| (key, k.hash.as_ref()));
+    /// Returns every key with the digest of its token, which is absent where the controller makes the token.
+    pub fn token_digests(&self) -> impl Iterator<Item = (&ObjectKey, Option<TokenDigest>)> {
+        let registration_keys = self.registration_keys.iter().map(|(key, k)| (key, k.declared()));
+        let personal_keys = self.personal_keys.iter().map(|(key, k)| (key, k.declared()));
         registration_keys.chain(personal_keys)
+    }
+
+    /// Returns what a key says of its revocation.
+    pub fn on_revoke(&self, key: &ObjectKey) -> Option<OnRevoke> {
+        let registration_key = || self.registration_keys.get(key).map(|key| key.on_revoke);
+        self.personal_keys.get(key).map(|key| key.on_revoke).or_else(registration_key)
     }
 
     pub(super) fn next_wake(&self, now: i64) -> Option<i64> {
         self.expiries.range(now + 1..).next().copied()
+    }
+}
+
+impl EffectiveRegistrationKey {
+    /// Returns the digest of the token that is declared.
+    pub fn declared(&self) -> Option<TokenDigest> {
+        self.hash.as_ref().map(TokenHash::digest)
+    }
+}
+
+impl EffectivePersonalKey {
+    /// Returns the digest of the token that is declared, or what stands for it.
+    pub fn declared(&self) -> Option<TokenDigest> {
+        let of_key = || self.public_key.as_ref().map(TokenDigest::of_public_key);
+        self.hash.as_ref().map(TokenHash::digest).or_else(of_key)
     }
 }
 
@@ -230,9 +267,13 @@ impl Builder<'_> {
     fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
         let registration_key = spec.identity.registration_key_ref.as_ref();
         let is_disabled = spec.admin_state == AdminState::Disabled;
-        let standing = Standing::of(is_disabled, None, self.now).with_hold(self.world.is_held(key));
+        let public_key = spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied());
+        let fate = self.fate(public_key);
+        let standing = Standing::of(is_disabled, None, self.now)
+            .with_hold(self.world.is_held(key))
+            .with_revoked_key(fate == OnRevoke::Disconnect);
         let server = EffectiveServer {
-            public_key: spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied()),
+            public_key,
             registration_key: registration_key.map(|r| key.sibling(Kind::RegistrationKey, r.name.as_str())),
             endpoints: gateway::endpoints(spec),
             networks: if standing == Standing::Active {
@@ -243,6 +284,7 @@ impl Builder<'_> {
             source_cidrs: spec.identity.source_cidrs.clone(),
             on_failure: spec.verification.unwrap_or_default().on_failure,
             standing,
+            is_granted: fate == OnRevoke::Keep,
         };
         self.servers.push((key.clone(), server));
     }
@@ -262,6 +304,8 @@ impl Builder<'_> {
             let addresses = self.allocations.of(&network, key).to_vec();
             (!addresses.is_empty()).then_some(NetworkGrant { network, addresses })
         });
+        let standing = if user_key.is_some() { own.under(user_standing) } else { own };
+        let fate = self.fate(spec.public_key);
         let device = EffectiveDevice {
             public_key: spec.public_key,
             identity: Identity {
@@ -276,8 +320,9 @@ impl Builder<'_> {
             },
             networks: networks.collect(),
             is_ephemeral: spec.ephemeral,
-            standing: if user_key.is_some() { own.under(user_standing) } else { own },
+            standing: standing.with_revoked_key(fate == OnRevoke::Disconnect),
             user: user_key,
+            is_granted: fate == OnRevoke::Keep,
         };
         self.devices.push((key.clone(), device));
     }
@@ -298,6 +343,7 @@ impl Builder<'_> {
             source_cidrs: spec.source_cidrs.clone(),
             grants: spec.grants.clone().unwrap_or_default(),
             is_ephemeral: spec.ephemeral,
+            on_revoke: spec.on_revoke,
             standing: self.exhaustible(key, standing, Some(spec.max_uses)),
         };
         self.registration_keys.push((key.clone(), registration_key));
@@ -314,12 +360,20 @@ impl Builder<'_> {
             user,
             networks: spec.network_refs.iter().map(|network| network.name.clone()).collect(),
             is_generated: spec.generate.is_some(),
+            public_key: spec.public_key,
             hash: spec.hash.clone(),
             max_uses: spec.max_uses,
             source_cidrs: spec.source_cidrs.clone(),
+            on_revoke: spec.on_revoke,
             standing: self.exhaustible(key, standing, spec.max_uses),
         };
         self.personal_keys.push((key.clone(), personal_key));
+    }
+
+    /// Returns what the revocation of the key that enrolled a node does to it.
+    fn fate(&self, node: Option<PublicKey>) -> OnRevoke {
+        let enrolled = node.and_then(|node| self.facts.enrolled.get(&node));
+        enrolled.map_or(OnRevoke::Keep, |enrolled| enrolled.fate(self.world))
     }
 
     fn exhaustible(&self, key: &ObjectKey, standing: Standing, max_uses: Option<u32>) -> Standing {

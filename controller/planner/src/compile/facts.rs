@@ -5,9 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use horizon_api::{key::PublicKey, resource::ObjectKey, verdict::Posture};
+use horizon_api::{
+    key::PublicKey,
+    resource::{Kind, ObjectKey},
+    verdict::Posture,
+};
 
-use super::{Effective, Standing};
+use super::{Effective, EnrolledBy, Standing};
 use crate::{allocate::Exhausted, gate::Failure, world::World};
 
 /// What the store knows beside resources.
@@ -17,6 +21,8 @@ pub struct Facts {
     pub servers: BTreeMap<ObjectKey, PublicKey>,
     /// How often each RegistrationKey and PersonalKey was used.
     pub uses: BTreeMap<ObjectKey, u32>,
+    /// The keys that enrolled nodes.
+    pub enrolled: EnrolledBy,
     /// Keys that were revoked before, such as those of devices that are gone.
     pub revoked: BTreeSet<PublicKey>,
     /// What devices said of themselves last, by their keys.
@@ -51,5 +57,15 @@ pub(super) fn blocked(
     let tests = failures.iter().rev().map(|failure| {
         (failure.test.clone(), Blocked { reason: "TestsFailed".into(), message: failure.text() })
     });
-    pools.chain(standings).chain(holds).chain(tests).collect()
+    let grantless = effective.grantless().map(|key| (key.clone(), no_grant(key)));
+    pools.chain(grantless).chain(standings).chain(holds).chain(tests).collect()
+}
+
+fn no_grant(key: &ObjectKey) -> Blocked {
+    let message = if key.kind == Kind::Server {
+        "the key that enrolled it was revoked: no new grant names it"
+    } else {
+        "the key that enrolled it was revoked: it gets no new grant"
+    };
+    Blocked { reason: Standing::KeyRevoked.as_str().into(), message: message.into() }
 }

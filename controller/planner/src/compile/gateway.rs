@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
     key::PublicKey,
-    resource::{AdminState, Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
+    resource::{Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
     section::{self, EncodedSection, Endpoint, Identity, NetworkId, Section, SubnetRoute},
 };
 
-use super::{Access, policy};
+use super::{Access, Effective, Standing, policy};
 use crate::{allocate::Allocations, conflict::network_id, world::World};
 
 /// Returns the sections of every server, in the order of their names.
@@ -16,6 +16,7 @@ pub(super) fn sections(
     world: &World<'_>,
     allocations: &Allocations,
     access: &Access,
+    effective: &Effective,
     revoked: &BTreeSet<PublicKey>,
 ) -> BTreeMap<ObjectKey, Vec<EncodedSection>> {
     let policies = policy::sections(access);
@@ -23,7 +24,7 @@ pub(super) fn sections(
     let mut sections = BTreeMap::new();
     for (key, member) in &world.members {
         let ResourceSpec::Server(spec) = member.spec else { continue };
-        let carried = carried(world, key, spec, allocations);
+        let carried = carried(world, key, spec, allocations, effective);
         let identity = Identity {
             namespace: key.namespace.clone(),
             server: key.name.clone(),
@@ -47,14 +48,15 @@ pub(super) fn endpoints(spec: &ServerSpec) -> Vec<Endpoint> {
     spec.endpoints.iter().map(|e| Endpoint { host: e.host.clone(), port: e.port }).collect()
 }
 
-/// Returns the networks that a server carries: those that exist and gave it an address, none if it is disabled or held.
+/// Returns the networks that a server carries: those that exist and gave it an address, none if it is out of effect.
 pub(super) fn carried<'a>(
     world: &World<'a>,
     server: &ObjectKey,
     spec: &ServerSpec,
     allocations: &Allocations,
+    effective: &Effective,
 ) -> BTreeMap<NetworkId, &'a NetworkSpec> {
-    if spec.admin_state == AdminState::Disabled || world.is_held(server) {
+    if effective.servers.get(server).is_none_or(|server| server.standing != Standing::Active) {
         return BTreeMap::new();
     }
     spec.network_refs

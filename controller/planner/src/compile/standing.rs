@@ -22,6 +22,8 @@ pub enum Standing {
     UserHeld,
     /// The user that it belongs to has expired.
     UserExpired,
+    /// The key that enrolled it was revoked, and takes along what it enrolled.
+    KeyRevoked,
 }
 
 impl Standing {
@@ -45,6 +47,11 @@ impl Standing {
         if !is_approved && self == Self::Active { Self::AwaitingApproval } else { self }
     }
 
+    /// Takes into account that the key with which it enrolled was revoked.
+    pub(crate) fn with_revoked_key(self, is_revoked: bool) -> Self {
+        if is_revoked && self == Self::Active { Self::KeyRevoked } else { self }
+    }
+
     /// Takes the standing of the user into account.
     pub(crate) fn under(self, user: Option<Self>) -> Self {
         match (self, user) {
@@ -65,7 +72,8 @@ impl Standing {
             | Self::Held
             | Self::AwaitingApproval
             | Self::Expired
-            | Self::Exhausted => false,
+            | Self::Exhausted
+            | Self::KeyRevoked => false,
         }
     }
 
@@ -82,6 +90,7 @@ impl Standing {
             Self::UserDisabled => "UserDisabled",
             Self::UserHeld => "UserHeld",
             Self::UserExpired => "UserExpired",
+            Self::KeyRevoked => "KeyRevoked",
         }
     }
 
@@ -98,6 +107,7 @@ impl Standing {
             Self::UserDisabled => "its user is disabled",
             Self::UserHeld => "an admin holds its user",
             Self::UserExpired => "its user has expired",
+            Self::KeyRevoked => "the key that enrolled it was revoked",
         }
     }
 }

@@ -127,6 +127,7 @@ fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
                 identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags, posture },
                 networks: vec![NetworkGrant { network: network(), addresses }],
                 standing: if active > 0 { Standing::Active } else { Standing::Disabled },
+                is_granted: true,
             }
         },
     );
@@ -161,6 +162,7 @@ fn world(
         endpoints: vec![],
         networks: vec![network()],
         standing: Standing::Active,
+        is_granted: true,
     };
     effective.servers.insert(server, server_facts);
     World { access: Access { networks: BTreeMap::from([(network(), access)]) }, effective }
@@ -344,6 +346,7 @@ fn hours_are_looked_at_while_they_are_closed() {
                 addresses: vec![[10, 77, 0, 2 + u8::try_from(number).expect("small")].into()],
             }],
             standing: Standing::Active,
+            is_granted: true,
         })
     };
     let rule = Rule {

@@ -9,6 +9,7 @@ fn request(key: &str, owner: &str, node: u8) -> UseKey {
         key: Named { uid: key.into(), name: format!("RegistrationKey/{key}") },
         digest: blake3::hash(key.as_bytes()).as_bytes().to_vec(),
         uses_max: Some(1),
+        on_revoke: "Keep".into(),
         owner: Named { uid: owner.into(), name: format!("Server/{owner}") },
         owner_kind: NodeKind::Server,
         creates: None,

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use horizon_api::{
-    key::RootFingerprint,
     token::{Token, TokenKind},
     wire::{Attestation, Refusal, RefusalCode, Welcome},
 };
@@ -55,13 +54,13 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
     Played { port, said }
 }
 
-fn link(port: u16, root: u8) -> JoinString {
-    JoinString {
+fn link(port: u16, root: u8) -> Credential {
+    Credential::Link(JoinString {
         host: "127.0.0.1".into(),
         port,
         token: Token::generate(TokenKind::Personal, &[5; 39]),
         root: RootFingerprint::of(&key(root).public()),
-    }
+    })
 }
 
 fn name() -> Name {
@@ -102,7 +101,7 @@ async fn who_must_be_approved_waits_at_that_controller_and_is_told_why() {
     let SignedIn::Waits(home, reason) = waits else { panic!("{waits:?}") };
     let still = refresh(&key(9), &home).await.expect_err("not approved");
 
-    assert_eq!((home.port, home.pin.root), (played.port, link(played.port, 1).root));
+    assert_eq!((home.port, home.pin.root), (played.port, link(played.port, 1).root()));
     assert!(reason.contains("say yes"), "{reason}");
     assert!(matches!(still.downcast_ref(), Some(Failure::Waits(_))), "{still:#}");
 }
@@ -117,4 +116,25 @@ async fn a_refusal_arrives_with_its_kind() {
 
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
     assert_eq!(format!("{error:#}"), "the key ended; ask for another");
+}
+
+#[tokio::test]
+async fn a_person_signs_in_with_a_key_pair_that_stays_here() {
+    let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
+    let root = RootFingerprint::of(&key(1).public());
+    let place = Place { host: "127.0.0.1".into(), port: played.port, root };
+    let credential = Credential::Key { place, key: key(7) };
+
+    login(&key(9), &credential, name()).await.expect("signed in");
+
+    let said = played.said.lock().expect("held");
+    let proof = said.iter().find_map(|message| match message {
+        FromDevice::Login(login) => login.person.clone().filter(|_| login.token.reveal().is_empty()),
+        FromDevice::Hello(_)
+        | FromDevice::Refresh
+        | FromDevice::RefreshWith(_)
+        | FromDevice::News
+        | FromDevice::SignOut => None,
+    });
+    assert_eq!(proof.map(|proof| proof.key), Some(key(7).public()));
 }

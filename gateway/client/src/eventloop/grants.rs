@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::{join::JoinString, name::Name};
+use horizon_api::name::Name;
 use horizon_link::Command;
 use horizon_node::{backoff::Backoff, clock, failure::Failure, random};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -14,8 +14,9 @@ use tracing::{info, warn};
 use super::{Answer, Event, EventLoop, Reply, moment};
 use crate::{
     account::Account,
-    controller::{self, SignedIn},
+    controller::{self, Credential, SignedIn},
     disk,
+    state::Target,
 };
 
 /// What is known of the controller, and of the question that is under way.
@@ -101,9 +102,9 @@ impl Grants {
 
 impl EventLoop {
     /// A device belongs to one controller at a time.
-    pub(super) fn begin_login(&self, link: &JoinString) -> anyhow::Result<()> {
+    pub(super) fn begin_login(&self, credential: &Credential) -> anyhow::Result<()> {
         match &self.account {
-            Some(account) if account.stored().pin.root != link.root => {
+            Some(account) if account.stored().pin.root != credential.root() => {
                 let (host, port) = (&account.stored().host, account.stored().port);
                 let text = format!(
                     "this device is signed in at another controller, {host}:{port}; run `horizon logout` first"
@@ -114,11 +115,11 @@ impl EventLoop {
         }
     }
 
-    pub(super) fn log_in(&self, link: JoinString, name: Name, reply: Reply) {
+    pub(super) fn log_in(&self, credential: Credential, name: Name, reply: Reply) {
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
         let sign_in = self.grants.sign_in;
         tokio::spawn(async move {
-            let outcome = controller::login(&key, &link, name).await;
+            let outcome = controller::login(&key, &credential, name).await;
             drop(events.send(Event::LoggedIn { sign_in, outcome, reply }).await);
         });
     }
@@ -281,7 +282,9 @@ impl EventLoop {
     fn take(&mut self, account: Account) {
         self.grants.is_reachable = Some(true);
         self.grants.refusal = None;
-        if let (Some(link), Some(_)) = (&self.link, self.machine.up()) {
+        // One that does not name the gateway of the link would end it before its time.
+        let names = |up: &Target| account.grant().audience.contains(&up.key);
+        if let (Some(link), true) = (&self.link, self.machine.up().is_some_and(names)) {
             let grant = account.stored().granted.grant.clone();
             if let Err(error) = link.handle.command(Command::Renew { grant }) {
                 warn!(%error, "cannot renew the grant of the link");

@@ -9,7 +9,7 @@ use super::{
     delete::Delete,
     editor::{Editor, Elsewhere},
     may_change,
-    standing::{Conditions, Events, Gateways, InTheWay, Owner},
+    standing::{Conditions, Events, Gateways, InTheWay, KeyUses, Owner},
     trust::Trust,
 };
 use crate::{
@@ -111,6 +111,7 @@ fn Parts(key: ObjectKey, read: RwSignal<Option<Result<Read, CallError>>>) -> imp
         {of(|read| view! { <Conditions conditions=read.shown.conditions/> }.into_any())}
         <InTheWay key=key.clone()/>
         <Trust key=key.clone()/>
+        {of(|read| view! { <KeyUses uses=read.shown.uses/> }.into_any())}
         {of(|read| view! { <Gateways gateways=read.shown.gateways/> }.into_any())}
         <Text key read/>
         <details class="part">

@@ -10,9 +10,9 @@ use crate::{
     component::Badge,
     live::Live,
     model::{
-        age::{age_of, ends},
+        age::{age_of, ago, ends},
         happened::Happened,
-        object::{Fact, Shown},
+        object::{Fact, Shown, Uses},
         standing::{self, Tone},
     },
     page::problems::problem,
@@ -113,6 +113,31 @@ pub(super) fn Gateways(gateways: Vec<(String, String)>) -> impl IntoView {
     (!gateways.is_empty()).then(|| {
         let items = gateways.into_iter().map(item).collect_view();
         view! { <div class="part"><h3>"Gateways"</h3><ul class="plain">{items}</ul></div> }
+    })
+}
+
+/// How often a key was used, and when last.
+#[component]
+pub(super) fn KeyUses(uses: Option<Uses>) -> impl IntoView {
+    let live = expect_context::<Live>();
+    uses.map(|uses| {
+        let said = uses.said();
+        let last = uses.last.map(|(at, from, node)| {
+            view! {
+                <li class="line" data-testid="last-use">
+                    <span class="name">"last used"</span>
+                    <span>{move || ago(live.now.get(), at)}</span>
+                    <span class="mono">{from}</span>
+                    <span>{node}</span>
+                </li>
+            }
+        });
+        view! {
+            <div class="part">
+                <h3>"Uses"</h3>
+                <ul class="plain"><li class="line"><span class="name">"used"</span><span>{said}</span></li>{last}</ul>
+            </div>
+        }
     })
 }
 

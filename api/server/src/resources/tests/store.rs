@@ -262,7 +262,7 @@ fn people() -> People {
 }
 
 async fn look_up(mut asked: mpsc::Receiver<Lookup>, tokens: Arc<Mutex<BTreeMap<SecretHash, Holder>>>) {
-    while let Some(Lookup { token, reply }) = asked.recv().await {
+    while let Some(Lookup { token, reply, .. }) = asked.recv().await {
         let _ = reply.send(Ok(tokens.lock().unwrap().get(&token).cloned()));
     }
 }
