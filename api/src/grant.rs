@@ -71,6 +71,8 @@ pub struct GrantCheck<'a> {
 pub enum GrantError {
     #[error("the grant cannot be read")]
     Unreadable(#[from] DecodeError),
+    #[error("the grant is not encoded as a controller encodes it")]
+    OtherEncoding,
     #[error("the grant is not signed by this network's controller")]
     Forged(#[source] SignedError),
     #[error("no key may sign grants here")]
@@ -110,7 +112,9 @@ impl UnverifiedGrant {
     /// # Errors
     /// When the bytes are not a signed document at all.
     pub fn parse(bytes: &[u8]) -> Result<Self, GrantError> {
-        Ok(Self(cbor::decode(bytes)?))
+        let signed: Signed = cbor::decode(bytes)?;
+        // The same words in another encoding are another text, whatever a lenient reader makes of it.
+        if cbor::encode(&signed) == bytes { Ok(Self(signed)) } else { Err(GrantError::OtherEncoding) }
     }
 
     /// Checks everything that can be checked without the controller.

@@ -13,7 +13,9 @@ use horizon_api::{
     verdict::{DiskEncryption, Posture},
     wire::{RefusalCode, link::ToDevice},
 };
-use horizon_tests::{joiner, scenario::in_world, stranger::knock, wait::wait_for, world::World};
+use horizon_tests::{
+    folder::PEOPLE, joiner, scenario::in_world, stranger::knock, wait::wait_for, world::World,
+};
 
 /// A second network, which the gateway carries too, and one that only another gateway carries.
 const OTHERS: &str = "\
@@ -212,6 +214,8 @@ fn a_device_that_waits_gets_nothing_by_asking_again_or_by_making_a_grant_up() {
 #[test]
 fn of_many_devices_at_once_a_one_time_link_lets_one_in() {
     in_world(|world| {
+        let once = PEOPLE.replace("generate: {}", "generate: {}, maxUses: 1");
+        world.manifests.write("people.yaml", &once)?;
         world.controller.start()?;
         let link: JoinString = world.controller.invite("user", "bob")?.parse()?;
         let attempt = |seed: u8| {

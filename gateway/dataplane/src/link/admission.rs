@@ -156,6 +156,7 @@ fn refusal_of(error: &GrantError) -> Refusal {
         ),
         GrantError::NotYetValid { .. } => (RefusalCode::BadGrant, "set the clocks of both hosts"),
         GrantError::Unreadable(_)
+        | GrantError::OtherEncoding
         | GrantError::Forged(_)
         | GrantError::NoSigner(_)
         | GrantError::ForeignDevice
