@@ -20,5 +20,6 @@ pub mod resource;
 pub mod section;
 pub mod signed;
 pub mod token;
+pub mod traffic;
 pub mod verdict;
 pub mod wire;

@@ -6,12 +6,17 @@ mod revert;
 mod serving;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use horizon_api::{assignment::GatewayConfig, key::SecretKey, wire::Refusal};
+use horizon_api::{
+    assignment::GatewayConfig,
+    key::{PublicKey, SecretKey},
+    wire::Refusal,
+};
 use horizon_dataplane::{
     apply::{HostState, InterfaceName},
     time_floor::TimeFloor,
@@ -74,6 +79,8 @@ pub(crate) struct EventLoop {
     dismissed: Option<Refusal>,
     time_floor: TimeFloor,
     heartbeats: u64,
+    /// Which reports of devices were passed on, by their hashes.
+    passed: BTreeMap<PublicKey, [u8; 32]>,
     /// Why links are not served as they should be; tried again with every heartbeat.
     trouble: Option<String>,
     /// Why a change that nobody confirmed cannot be taken back; tried again with every heartbeat.
@@ -102,6 +109,7 @@ impl EventLoop {
             dismissed: None,
             time_floor: TimeFloor::new(0, Instant::now()),
             heartbeats: 0,
+            passed: BTreeMap::new(),
             trouble: None,
             stuck: None,
             foreign_rules: Vec::new(),

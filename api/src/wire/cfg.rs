@@ -11,6 +11,7 @@ use crate::{
     section::{ContentHash, NetworkId},
     signed::{Document, Signed},
     token::TokenText,
+    traffic::PassedReport,
     wire::{Hello, Refusal, Welcome},
 };
 
@@ -149,6 +150,9 @@ pub struct LinkReport {
     #[serde(default)]
     pub cipher: String,
     pub is_in_grace: bool,
+    /// What the device said last of its own counters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported: Option<PassedReport>,
 }
 
 impl Default for Version {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{assignment::Version, news::CarriedNews, section::NetworkId, wire::Refusal};
+use crate::{assignment::Version, news::CarriedNews, section::NetworkId, signed::Signed, wire::Refusal};
 
 /// What a device says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,9 @@ pub enum FromDevice {
     },
     /// Whom the controller keeps out, carried to a gateway that asked for it: [`Accept::news_after`].
     News(CarriedNews),
+    /// A signed [`TrafficReport`](crate::traffic::TrafficReport), for the controller: only to gateways with the feature
+    /// [`TRAFFIC_REPORTS`](crate::traffic::TRAFFIC_REPORTS).
+    Report(Signed),
     Close {
         reason: String,
     },

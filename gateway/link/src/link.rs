@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::key::PublicKey;
+use horizon_api::{
+    key::PublicKey,
+    traffic::{Counts, PassedReport},
+};
 use horizon_dataplane::{
     congestion::Room,
     datagram::{Reassembly, ReassemblyLimits},
@@ -46,6 +49,10 @@ pub(crate) struct Link {
     pub(crate) since_ms: i64,
     pub(crate) inbound_bytes: u64,
     pub(crate) outbound_bytes: u64,
+    /// Device: names the link in its reports, and when the last one was sent. Gateway: the last one.
+    pub(crate) number: u64,
+    pub(crate) reported_at: Option<Instant>,
+    pub(crate) reported: Option<PassedReport>,
     /// When a packet was first sent that nothing has answered yet, not even with an acknowledgement.
     unanswered_since: Option<Instant>,
     /// Closed by us or by the other end; kept until quinn-proto has said the last word.
@@ -99,6 +106,9 @@ impl Link {
             since_ms: 0,
             inbound_bytes: 0,
             outbound_bytes: 0,
+            number: seed,
+            reported_at: None,
+            reported: None,
             unanswered_since: None,
             is_closing: false,
             is_drained: false,
@@ -111,6 +121,10 @@ impl Link {
             End::Gateway(session) => session.admitted().is_some(),
             End::Device(session, _) => session.accept().is_some(),
         }
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        Counts { inbound_bytes: self.inbound_bytes, outbound_bytes: self.outbound_bytes }
     }
 
     /// Says whether the path takes more.

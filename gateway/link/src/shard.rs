@@ -115,6 +115,8 @@ struct Relay {
 /// After the last work the loop looks again for so long before it sleeps: waking a halted core is dear.
 const SPIN: Duration = Duration::from_micros(200);
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+/// How often a device tells what it counted.
+const REPORT_EVERY: Duration = Duration::from_secs(15);
 const SWEEP_EVERY: Duration = Duration::from_millis(250);
 /// Links whose grant is checked again in one turn: each costs a signature, 40 µs.
 const JUDGE_PER_TURN: usize = 8;
@@ -253,6 +255,7 @@ impl Shard {
             }
         }
         self.judge_expired();
+        self.report_traffic();
     }
 
     fn publish(&mut self) {

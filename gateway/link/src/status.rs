@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
-use horizon_api::{key::PublicKey, section::NetworkId};
+use horizon_api::{key::PublicKey, section::NetworkId, traffic::PassedReport};
 use horizon_node::negotiated::Negotiated;
 
 /// All links of a shard, and what it dropped.
@@ -35,4 +35,6 @@ pub struct LinkStatus {
     pub path_mtu: u16,
     pub negotiated: Negotiated,
     pub is_in_grace: bool,
+    /// Gateway: what the device said last of its own counters.
+    pub reported: Option<PassedReport>,
 }

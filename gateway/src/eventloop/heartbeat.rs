@@ -20,7 +20,7 @@ impl EventLoop {
             time_ms: clock::unix_ms(),
             running,
             assignment,
-            links: shard.iter().flat_map(|shard| &shard.links).map(report_of).collect(),
+            links: self.link_reports(shard.as_deref()),
             drops: shard.as_deref().map(drops_of).unwrap_or_default(),
             warnings: warnings.clone(),
         };
@@ -38,6 +38,20 @@ impl EventLoop {
         };
         self.parts.statuses.send_replace(status);
         self.parts.reports.send_replace(Report { running, assignment, heartbeat });
+    }
+}
+
+impl EventLoop {
+    /// What a device counted is passed on once: it is a third of what is said of a link, and seldom new.
+    fn link_reports(&mut self, shard: Option<&ShardStatus>) -> Vec<LinkReport> {
+        let links: Vec<_> = shard.into_iter().flat_map(|shard| &shard.links).map(report_of).collect();
+        let name = |link: &LinkReport| Some((link.device, link.reported.as_ref()?.report.hash()));
+        let known = std::mem::replace(&mut self.passed, links.iter().filter_map(name).collect());
+        let is_known =
+            |link: &LinkReport| name(link).is_some_and(|(device, hash)| known.get(&device) == Some(&hash));
+        let pass =
+            |link: LinkReport| if is_known(&link) { LinkReport { reported: None, ..link } } else { link };
+        links.into_iter().map(pass).collect()
     }
 }
 
@@ -60,5 +74,6 @@ fn report_of(link: &LinkStatus) -> LinkReport {
         key_exchange: link.negotiated.key_exchange.clone(),
         cipher: link.negotiated.cipher.clone(),
         is_in_grace: link.is_in_grace,
+        reported: link.reported.clone(),
     }
 }

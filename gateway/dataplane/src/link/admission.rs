@@ -8,6 +8,7 @@ use horizon_api::{
     grant::{GrantCheck, GrantError, UnverifiedGrant, VerifiedGrant},
     key::PublicKey,
     section::{Network, NetworkId, PostQuantum},
+    traffic::TRAFFIC_REPORTS,
     verdict::Identity,
     wire::{
         Refusal, RefusalCode,
@@ -124,7 +125,7 @@ impl Admission {
             gateway: network.addresses.clone(),
             mtu: network.mtu,
             server_time_ms: now_ms,
-            features: vec![],
+            features: vec![TRAFFIC_REPORTS.to_owned()],
             is_in_grace,
             news_after: self.news_after,
         }

@@ -3,6 +3,8 @@
 use horizon_api::{
     key::PublicKey,
     news::CarriedNews,
+    signed::Signed,
+    traffic::TrafficReport,
     wire::{
         Refusal, RefusalCode,
         link::{Accept, FromDevice, LinkHello, ToDevice},
@@ -41,6 +43,8 @@ pub enum GatewayStep {
     Admitted(ToDevice),
     /// The device brings news from the controller, which nobody has checked yet.
     News(Box<CarriedNews>),
+    /// The device says what it counted, signed.
+    Reported(Signed),
     /// Send this and end the link.
     End(ToDevice, Refusal),
     /// The device leaves.
@@ -68,6 +72,13 @@ impl GatewaySession {
                 self.judge(admission, now_ms)
             }
             (FromDevice::News(news), Some(_)) if self.admitted.is_some() => GatewayStep::News(Box::new(news)),
+            // Kept and passed on, so it is looked at first.
+            (FromDevice::Report(report), Some(_))
+                if self.admitted.is_some() && report.verify::<TrafficReport>(&self.peer).is_ok() =>
+            {
+                GatewayStep::Reported(report)
+            }
+            (FromDevice::Report(_), _) => protocol_error("a report came that this device did not sign"),
             (FromDevice::News(_), _) => protocol_error("news came before Accept"),
             (FromDevice::Close { reason }, _) => GatewayStep::Left { reason },
             (FromDevice::Hello(_), Some(_)) => protocol_error("Hello came twice"),

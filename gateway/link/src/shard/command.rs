@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use horizon_api::wire::link::FromDevice;
+use horizon_api::{
+    signed::Signed,
+    traffic::{TRAFFIC_REPORTS, TrafficReport},
+    wire::link::{Accept, FromDevice},
+};
 use horizon_dataplane::link::session::DeviceSession;
 
-use super::{LAST_WORDS, Shard};
+use super::{LAST_WORDS, REPORT_EVERY, Shard};
 use crate::{
     Command, Dial, LinkEvent, Serving,
     link::{End, handle_of},
@@ -75,6 +79,20 @@ impl Shard {
         if link.is_accepted() && link.control.send(&mut link.connection, message).is_ok() {
             self.table.mark(handle);
         }
+    }
+
+    /// Device: signs what was counted of the link, for a gateway that passes it on.
+    pub(super) fn report_traffic(&mut self) {
+        let Some(link) = self.uplink.and_then(|id| self.table.by_id(id)) else { return };
+        let is_due = link.reported_at.is_none_or(|at| self.clock.now.duration_since(at) >= REPORT_EVERY);
+        let End::Device(session, _) = &link.end else { return };
+        let takes = |accept: &Accept| accept.features.iter().any(|feature| feature == TRAFFIC_REPORTS);
+        let Some(gateway) = link.peer.filter(|_| is_due && session.accept().is_some_and(takes)) else {
+            return;
+        };
+        link.reported_at = Some(self.clock.now);
+        let report = TrafficReport { gateway, link: link.number, counts: link.counts() };
+        self.tell_uplink(&FromDevice::Report(Signed::new(&report, &self.key)));
     }
 
     fn begin_stop(&mut self, reason: &str) {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use horizon_api::{
     key::PublicKey,
+    traffic::PassedReport,
     wire::{
         Refusal,
         link::{Accept, ToDevice},
@@ -118,6 +119,10 @@ impl Shard {
             GatewayStep::Admitted(message) => {
                 self.admit(link);
                 link.control.send(&mut link.connection, &message)
+            }
+            GatewayStep::Reported(report) => {
+                link.reported = Some(PassedReport { report, counts: link.counts() });
+                Ok(())
             }
             GatewayStep::News(news) => {
                 self.emit(LinkEvent::News(news));
@@ -324,5 +329,6 @@ pub(super) fn status_of(link: &Link) -> Option<LinkStatus> {
         path_mtu: link.connection.current_mtu(),
         negotiated: link.negotiated.clone(),
         is_in_grace,
+        reported: link.reported.clone(),
     })
 }
