@@ -33,6 +33,7 @@ mod retry;
 mod revocation;
 mod state;
 mod statement;
+mod traffic;
 mod trust;
 mod untold;
 mod verb;

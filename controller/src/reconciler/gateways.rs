@@ -109,6 +109,9 @@ impl Reconciler {
         {
             return;
         }
+        if let Some(server) = &server {
+            self.compare_traffic(server, &report).await;
+        }
         let before = server.as_ref().and_then(|server| self.state.gateway_report(server));
         self.state.last_seen.handle_seen(report.gateway, report.at_ms);
         if let ReportKind::Heartbeat(heartbeat) = &report.kind {

@@ -25,6 +25,7 @@ use horizon_planner::{
     node::Place,
     plan::text_hash,
 };
+use horizon_trust::traffic::Links;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -109,6 +110,8 @@ pub(super) struct State {
     pub(super) stalled: Option<String>,
     /// Why a change that nobody confirmed is still in force.
     pub(super) unreverted: Option<String>,
+    /// What devices and gateways counted of their links.
+    pub(super) traffic: Links,
     /// When what gateways must keep out was changed last.
     pub(super) revocations_changed: RevocationsChange,
     /// What the backup held that the store was made from, if it was.
@@ -256,6 +259,7 @@ impl State {
             next_wake: None,
             stalled: None,
             unreverted: None,
+            traffic: Links::default(),
             revocations_changed: RevocationsChange { revision: version.revision, at_ms: now_ms },
             restored_from: None,
             delegation_warning: None,

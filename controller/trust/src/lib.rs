@@ -15,3 +15,4 @@ pub mod finding;
 pub mod log;
 pub mod pace;
 pub mod server;
+pub mod traffic;

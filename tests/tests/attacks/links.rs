@@ -6,6 +6,8 @@ use anyhow::{Context, ensure};
 use horizon_api::{
     key::{PublicKey, SecretKey},
     section::NetworkId,
+    signed::Signed,
+    traffic::{Counts, TrafficReport},
     wire::{
         ALPN_LINK, RefusalCode,
         link::{FromDevice, LinkHello, ToDevice},
@@ -86,6 +88,36 @@ fn without_post_quantum_key_exchange_a_network_that_demands_it_is_closed() {
     });
 }
 
+#[test]
+fn whoever_counts_traffic_that_was_not_there_is_noticed() {
+    in_world(|world| {
+        world.start_servers()?;
+        let stranger = Stranger::sign_in(world)?;
+        let counts = Counts { inbound_bytes: 1 << 30, outbound_bytes: 0 };
+        let report = TrafficReport { gateway: stranger.gateway, link: 1, counts };
+
+        in_namespace(&world.net.cli2, async {
+            let crypto = Arc::new(QuicClientConfig::try_from(stranger.config()?)?);
+            let endpoint = Endpoint::client(([0, 0, 0, 0], 0).into())?;
+            let config = ClientConfig::new(crypto);
+            let connection =
+                endpoint.connect_with(config, (GATEWAY, GATEWAY_PORT).into(), "horizon")?.await?;
+            let (mut sender, mut receiver) = framed::open(&connection).await?;
+            sender.send(&FromDevice::Hello(stranger.hello())).await?;
+            let answer = receiver.receive_within(PATIENCE).await?;
+            ensure!(matches!(answer, ToDevice::Accept(_)), "not let in: {answer:?}");
+            sender.send(&FromDevice::Report(Signed::new(&report, &stranger.key))).await?;
+            tokio::task::block_in_place(|| {
+                wait_for("the difference is told", || {
+                    let events = world.controller.view()?.events;
+                    let of_it = events.iter().find(|event| event.kind == "TrafficDiffers");
+                    Ok(of_it.is_some_and(|event| event.message.contains("1073741824 bytes")))
+                })
+            })
+        })
+    });
+}
+
 /// A device that a test drives by hand.
 struct Stranger {
     key: SecretKey,
@@ -116,14 +148,18 @@ impl Stranger {
         Ok(tls::client_config_of(provider, &self.key, ALPN_LINK, Some(self.gateway))?)
     }
 
-    /// Makes a link, shows the grant, and returns the answer. Nothing may be sent before the handshake is done.
-    fn say_hello(&self, world: &World, crypto: &Arc<QuicClientConfig>) -> anyhow::Result<ToDevice> {
-        let hello = LinkHello {
+    fn hello(&self) -> LinkHello {
+        LinkHello {
             version: "test".into(),
             features: vec![],
             grant: self.grant.clone(),
             network: self.network.clone(),
-        };
+        }
+    }
+
+    /// Makes a link, shows the grant, and returns the answer. Nothing may be sent before the handshake is done.
+    fn say_hello(&self, world: &World, crypto: &Arc<QuicClientConfig>) -> anyhow::Result<ToDevice> {
+        let hello = self.hello();
         in_namespace(&world.net.cli2, async {
             let endpoint = Endpoint::client(([0, 0, 0, 0], 0).into())?;
             let config = ClientConfig::new(Arc::clone(crypto) as _);
