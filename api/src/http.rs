@@ -32,10 +32,7 @@ pub use token::{EndTokensRequest, TokenAnswer, TokenList, TokenRequest, TokenVie
 pub use trust::{
     AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TrustView,
 };
-pub use view::{
-    DeviceView, EventSeverity, EventView, KeyView, LackingView, LastUse, RevocationsView, ServerView,
-    SourceView, View,
-};
+pub use view::{DeviceView, EventSeverity, EventView, KeyView, LastUse, ServerView, SourceView, View};
 
 use serde::{Deserialize, Serialize};
 

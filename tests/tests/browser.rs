@@ -166,7 +166,6 @@ fn view() -> View {
         plans: vec![],
         holds: vec![],
         armed: None,
-        revocations: Default::default(),
         stale: vec![],
         events: vec![event],
     }

@@ -37,30 +37,11 @@ pub struct View {
     /// Whether a change must be confirmed.
     #[serde(default)]
     pub armed: Option<ArmedView>,
-    /// How many keys are kept out, and which gateways may not know it yet.
-    #[serde(default)]
-    pub revocations: RevocationsView,
     /// Objects whose last good is in force.
     #[serde(default)]
     pub stale: Vec<StaleView>,
     /// The latest security events, newest first; the controller bounds the list.
     pub events: Vec<EventView>,
-}
-
-/// Whom gateways keep out.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevocationsView {
-    pub keys: u32,
-    /// Servers whose gateways have not said that they keep out all of them.
-    pub lacking: Vec<LackingView>,
-}
-
-/// A gateway where somebody may still be let in who should not be.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LackingView {
-    pub server: ObjectKey,
-    /// When the last grant ends there that was given before, its network's `offlineGrace` included; unix milliseconds.
-    pub until: u64,
 }
 
 /// A folder of manifests.

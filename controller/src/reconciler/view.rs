@@ -9,6 +9,7 @@ use horizon_api::{
     resource::ObjectKey,
     wire::cfg::LinkReport,
 };
+use horizon_node::clock;
 use horizon_planner::{
     compile::{API_SOURCE, EffectiveDevice, EffectiveServer, Standing},
     hold::UNTIL_RELEASED,
@@ -49,6 +50,7 @@ pub(super) fn view(state: &State) -> View {
             .fix("put root.key back into the data folder for an hour; without a delegation no node believes this controller")
             .warning()
     }));
+    problems.extend(state.lacking(clock::unix_ms()));
     View {
         epoch: state.version.epoch,
         revision: state.version.revision,
@@ -64,7 +66,6 @@ pub(super) fn view(state: &State) -> View {
         plans: state.compiled.plans.iter().map(held_plan).collect(),
         holds: holds(state),
         armed: state.guard.armed.as_ref().map(armed_view),
-        revocations: state.revocations(),
         stale: stale(state),
         events: state.events.iter().map(event_view).collect(),
     }

@@ -150,14 +150,6 @@ pub(super) fn text(view: &View) -> String {
             printable(&hold.reason)
         );
     }
-    for lacking in &view.revocations.lacking {
-        let _ = writeln!(
-            text,
-            "revoked     not known yet at {}: who is revoked may be let in there until {} at most",
-            lacking.server,
-            moment(lacking.until)
-        );
-    }
     for stale in &view.stale {
         let _ = writeln!(
             text,

@@ -161,7 +161,7 @@ mod tests {
         let mut links = Links::default();
 
         assert_eq!(hear(&mut links, 7, counts(5, 3), counts(3, 5)), None);
-        assert_eq!(hear(&mut links, 7, counts(5, 9), counts(8, 6)), None, "a few are on their way");
+        assert_eq!(hear(&mut links, 7, counts(8, 9), counts(8, 9)), None, "a few are on their way");
         assert_eq!(hear(&mut links, 8, counts(0, 0), counts(0, 0)), None, "another link begins anew");
     }
 

@@ -28,7 +28,10 @@ fn a_gateway_that_cannot_reach_the_controller_hears_of_a_revocation_from_a_devic
         world.alice.wait_connected()?;
         ensure!(!world.bob.status()?.is_connected(), "bob came back with a restart");
         world.net.gw.ip("route del blackhole 192.0.2.10/32")?;
+        wait_for("the gateway is followed again", || Ok(world.gateway.status()?.standby_since_ms.is_none()))?;
+        world.wait_ready()?;
         world.controller.verb(&["release", "User/bob"])?.success()?;
+        world.wait_ready()?;
         world.bob.connect()
     });
 }

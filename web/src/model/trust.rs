@@ -1,6 +1,6 @@
 //! How far a server is believed, in words.
 
-use horizon_api::http::{EvidenceView, TrustView};
+use horizon_api::http::TrustView;
 
 use super::age::ago;
 
@@ -23,22 +23,6 @@ pub fn milliseconds(us: u64) -> String {
     format!("{}.{} ms", us / 1000, us % 1000 / 100)
 }
 
-/// Returns what a host says of itself, with its names, as far as it says something.
-pub fn evidence(evidence: &EvidenceView) -> Vec<(&'static str, String)> {
-    let EvidenceView { version, hostname, kernel, binary_hash, machine, hardware, host_boot } =
-        evidence.clone();
-    let words = [
-        ("Version", version),
-        ("Host name", hostname),
-        ("Kernel", kernel),
-        ("Boot of the host", host_boot),
-        ("Program", binary_hash),
-        ("Machine id", machine),
-        ("Hardware", hardware),
-    ];
-    words.into_iter().filter(|(_, word)| !word.is_empty()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,12 +38,5 @@ mod tests {
 
         let line = "verified 10 s ago, 8 of 9 challenges answered, 2.3 ms at the median";
         assert_eq!(verified(60_000, &trust), line);
-    }
-
-    #[test]
-    fn what_was_not_said_is_not_shown() {
-        let said = EvidenceView { kernel: "6.1".into(), ..EvidenceView::default() };
-
-        assert_eq!(evidence(&said), [("Kernel", "6.1".to_owned())]);
     }
 }

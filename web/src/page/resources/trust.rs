@@ -1,7 +1,7 @@
-//! How far a server is believed: its evidence, its challenges, its addresses, and what was noticed.
+//! How far a server is believed: what it proved, and what a person should look at.
 
 use horizon_api::{
-    http::{AddressView, TrustView},
+    http::TrustView,
     resource::{Kind, ObjectKey},
 };
 use leptos::prelude::*;
@@ -37,10 +37,6 @@ fn Known(trust: TrustView) -> impl IntoView {
             </p>
         }
     });
-    let said = trust.evidence.as_ref().map(trust::evidence).unwrap_or_default().into_iter();
-    let said = said.map(|(name, word)| {
-        view! { <li class="line"><span class="name">{name}</span><span class="mono place">{word}</span></li> }
-    });
     let differs = trust.differs.clone().into_iter().map(|what| {
         view! {
             <li class="line">
@@ -49,24 +45,12 @@ fn Known(trust: TrustView) -> impl IntoView {
             </li>
         }
     });
-    let noticed = trust.noticed.clone().into_iter();
-    let noticed = noticed.map(|(kind, count)| view! { <li>{format!("{kind}: {count} times")}</li> });
-    let addresses = trust.addresses.clone().into_iter().map(|address| {
-        let AddressView { address, last_seen, .. } = address;
-        view! {
-            <li class="line">
-                <span class="mono">{address}</span>
-                <span class="muted">{move || ago(live.now.get(), last_seen)}</span>
-            </li>
-        }
-    });
     let failure = trust.failure.clone().map(|failure| {
         let text =
             move || format!("The last failure was {}: {}", ago(live.now.get(), failure.at), failure.reason);
         view! { <p class="muted">{text}</p> }
     });
-    let (level, noticed) = (trust.level.sentence(), noticed.collect_view());
-    let (said, differs, addresses) = (said.collect_view(), differs.collect_view(), addresses.collect_view());
+    let (level, differs) = (trust.level.sentence(), differs.collect_view());
     view! {
         <div class="part" data-testid="trust">
             <h3>"Verification"</h3>
@@ -74,10 +58,8 @@ fn Known(trust: TrustView) -> impl IntoView {
             <p data-testid="verified">{move || trust::verified(live.now.get(), &trust)}</p>
             {failure}
             <p class="muted">{format!("Evidence is {level}.")}</p>
-            <ul class="plain">{differs}{said}</ul>
-            <h3>"Addresses"</h3>
-            <ul class="plain">{addresses}</ul>
-            <ul class="plain">{noticed}</ul>
+            <ul class="plain">{differs}</ul>
+            <p class="muted">"The rest is told by " <code>"horizon-controller status Server/NAME"</code> "."</p>
         </div>
     }
 }
