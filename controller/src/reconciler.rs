@@ -221,11 +221,7 @@ impl Reconciler {
             // Whoever asked may be gone by the time of the answer.
             Event::Join(request, reply) => drop(reply.send(self.join(request).await)),
             Event::Attach(request, reply) => drop(reply.send(self.attach(&request).await)),
-            Event::Kept(gateway, kept, reply) => {
-                self.take_kept(&gateway, &kept).await;
-                // Who asked may have gone.
-                let _ = reply.send(());
-            }
+            Event::Kept(gateway, kept, done) => self.take_kept(&gateway, &kept, done).await,
             Event::Report(report) => self.report(report).await,
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request).await)),

@@ -62,8 +62,8 @@ fn root_device(root: &Path, mountinfo: &str) -> Option<PathBuf> {
     // `36 35 98:0 / / rw,noatime shared:1 - ext4 /dev/root rw` (proc_pid_mountinfo(5)).
     let mounts = mountinfo.lines().filter_map(|line| line.split_once(" - "));
     let fields = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-    let mounts = mounts.map(|(mount, source)| (fields(mount), fields(source)));
-    let (mount, source) = mounts.filter(|(mount, _)| mount.get(4).is_some_and(|at| at == "/")).next_back()?;
+    let mut mounts = mounts.map(|(mount, source)| (fields(mount), fields(source)));
+    let (mount, source) = mounts.rfind(|(mount, _)| mount.get(4).is_some_and(|at| at == "/"))?;
     let by_number = root.join("sys/dev/block").join(mount.get(2)?);
     if let Ok(device) = by_number.canonicalize() {
         return Some(device);

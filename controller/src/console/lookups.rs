@@ -76,7 +76,7 @@ impl Lookups {
             Err(error) => (Err(refuse(&error)), None),
             Ok(found) => match verdict(found.as_ref(), from, clock::unix_ms()) {
                 Verdict::Valid => (Ok(found.as_ref().map(holder)), found),
-                verdict => {
+                verdict @ (Verdict::Unknown | Verdict::Over | Verdict::Elsewhere) => {
                     self.tell(&verdict, found.as_ref(), from);
                     (Ok(None), None)
                 }

@@ -42,7 +42,7 @@ impl<'a> Trial<'a> {
         let challenger = self.challenger.as_mut()?;
         let verification = challenger.handle_answer(signed, link, Instant::now(), random::bytes())?;
         let outcome = match verification.outcome {
-            Outcome::Verified(evidence) => Outcome::Verified(bounds::evidence(&evidence)),
+            Outcome::Verified(evidence) => Outcome::Verified(Box::new(bounds::evidence(&evidence))),
             outcome @ (Outcome::Silent | Outcome::Wrong(_)) => outcome,
         };
         Some(Verification { outcome, ..verification })

@@ -9,6 +9,7 @@ use horizon_api::{assignment::Version, kept::Kept, key::PublicKey, resource::Obj
 use horizon_node::clock;
 use horizon_planner::hold::Hold;
 use serde_json::json;
+use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::{Reconciler, state::State, verb::HOLD_MAX_S};
@@ -26,7 +27,13 @@ struct Forgotten {
 
 impl Reconciler {
     /// Takes in whom a gateway kept out when it last heard of this controller.
-    pub(super) async fn take_kept(&mut self, gateway: &PublicKey, kept: &Kept) {
+    pub(super) async fn take_kept(&mut self, gateway: &PublicKey, kept: &Kept, done: oneshot::Sender<()>) {
+        self.recall(gateway, kept).await;
+        // Who asked may have gone.
+        let _ = done.send(());
+    }
+
+    async fn recall(&mut self, gateway: &PublicKey, kept: &Kept) {
         let (version, revoked) = match kept.verify(self.identity.root_fingerprint(), gateway) {
             Ok(verified) => verified,
             Err(error) => return warn!(%error, "what a gateway kept is not believed"),

@@ -37,7 +37,7 @@ pub struct Verification {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Signed by the session's key for this connection and this challenge, in time.
-    Verified(Evidence),
+    Verified(Box<Evidence>),
     /// Nothing came in time.
     Silent,
     /// What came proves nothing.
@@ -91,7 +91,7 @@ impl Challenger {
             return None;
         }
         self.go_on(now, seed);
-        let outcome = checked.map_or_else(Outcome::Wrong, Outcome::Verified);
+        let outcome = checked.map_or_else(Outcome::Wrong, |evidence| Outcome::Verified(Box::new(evidence)));
         Some(Verification { outcome, latency: now - waiting.since })
     }
 
@@ -178,7 +178,10 @@ mod tests {
         let verification = asked.take(&answer(1, EXPORTER, [7; 32]), SECOND).expect("it was asked for");
 
         let evidence = Evidence { version: "1".into(), ..Evidence::default() };
-        assert_eq!(verification, Verification { outcome: Outcome::Verified(evidence), latency: SECOND });
+        assert_eq!(
+            verification,
+            Verification { outcome: Outcome::Verified(Box::new(evidence)), latency: SECOND }
+        );
         assert_eq!(asked.challenger.deadline(false), asked.at + 11 * SECOND);
     }
 

@@ -151,7 +151,7 @@ impl ServerTrust {
                 self.record.verified_at_ms = Some(now_ms);
                 self.record.answered_total += 1;
                 self.record.failures_in_a_row = 0;
-                (self.take_evidence(evidence), None)
+                (self.take_evidence(*evidence), None)
             }
             Outcome::Silent => failed(Finding::Silent { waited: latency }),
             Outcome::Wrong(reason) => failed(Finding::WrongAnswer { reason }),

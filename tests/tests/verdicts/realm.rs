@@ -90,7 +90,7 @@ pub(crate) enum Selector {
     Server(usize),
     Network,
     Service,
-    Stated(Box<Selector>, Wanted),
+    Stated(Box<Self>, Wanted),
 }
 
 pub(crate) const SYSTEMS: [&str; 2] = ["debian", "fedora"];

@@ -36,7 +36,7 @@ fn arrival(running: Option<u64>) -> Arrival {
 }
 
 fn verified() -> Verification {
-    Verification { outcome: Outcome::Verified(evidence("a")), latency: Duration::from_millis(3) }
+    Verification { outcome: Outcome::Verified(Box::new(evidence("a"))), latency: Duration::from_millis(3) }
 }
 
 fn silent() -> Verification {
