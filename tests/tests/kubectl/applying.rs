@@ -87,6 +87,7 @@ user.horizon.dev/alice created
 user.horizon.dev/bob created
 user.horizon.dev/storage created
 device.horizon.dev/nas created
+device.horizon.dev/door-display created
 admin.horizon.dev/first-owner created
 accesspolicy.horizon.dev/staff-to-files created
 accesspolicy.horizon.dev/contractors-not-to-subnet created
