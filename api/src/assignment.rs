@@ -46,13 +46,16 @@ pub struct Version {
 }
 
 /// The features that sections may require and this version has.
-pub const FEATURES: &[&str] = &[TIME_WINDOWS, POSTURE];
+pub const FEATURES: &[&str] = &[TIME_WINDOWS, POSTURE, SEALED_NETWORKS];
 
 /// Policies whose rules have weekly windows: who does not know them would take a rule to have effect always.
 pub const TIME_WINDOWS: &str = "time-windows";
 
 /// Policies whose rules select by what devices say of themselves.
 pub const POSTURE: &str = "posture";
+
+/// Networks whose packets are sealed from end to end: who does not know them would forward what is not.
+pub const SEALED_NETWORKS: &str = "sealed-networks";
 
 /// Why an assignment or its sections are refused.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::{
     net::IpAddr,
 };
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -39,6 +40,24 @@ pub struct Grant {
 pub struct NetworkGrant {
     pub network: NetworkId,
     pub addresses: Vec<IpAddr>,
+    /// Said of networks with `e2e: Required`: between which addresses packets are sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<SealScope>,
+}
+
+/// Where packets are sealed from end to end: in all of a network but at the gateways' own addresses. It is the
+/// controller's word, because a gateway that could say it would say that a device is a gateway.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealScope {
+    pub pools: Vec<IpNet>,
+    pub gateways: BTreeSet<IpAddr>,
+}
+
+impl SealScope {
+    /// Says whether the address is a device's.
+    pub fn covers(&self, address: IpAddr) -> bool {
+        self.pools.iter().any(|pool| pool.contains(&address)) && !self.gateways.contains(&address)
+    }
 }
 
 impl Document for Grant {
@@ -219,7 +238,11 @@ mod tests {
             device: key(3).public(),
             identity: Identity { device: "laptop".into(), user: "alice".into(), ..Identity::default() },
             audience: [key(4).public()].into(),
-            networks: vec![NetworkGrant { network: office(), addresses: vec![[10, 77, 0, 2].into()] }],
+            networks: vec![NetworkGrant {
+                network: office(),
+                addresses: vec![[10, 77, 0, 2].into()],
+                sealed: None,
+            }],
             issued_at: 1_000,
             not_before: 1_000,
             expires_at: 4_600,

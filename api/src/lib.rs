@@ -4,6 +4,7 @@
 //! Signed documents keep the bytes that were signed: hashes and signatures cover received bytes, nobody re-encodes.
 
 pub mod assignment;
+pub mod card;
 pub mod cbor;
 pub mod condition;
 pub mod delegation;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::{
+    assignment::SEALED_NETWORKS,
     cbor::{self, DecodeError},
     key::PublicKey,
     verdict::Table,
@@ -123,6 +124,9 @@ pub struct Network {
     pub pq: PostQuantum,
     /// Seconds that expired grants are accepted for while the controller is away.
     pub offline_grace_s: i64,
+    /// Packets between two devices are sealed from end to end: nothing else is forwarded between them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_sealed: bool,
 }
 
 /// Whether links of a network must use post-quantum key exchange.
@@ -204,6 +208,9 @@ impl Section {
     fn requires(&self) -> Vec<String> {
         match self {
             Self::Policy(policy) => policy.table.requires(),
+            Self::Networks(networks) if networks.iter().any(|network| network.is_sealed) => {
+                vec![SEALED_NETWORKS.to_owned()]
+            }
             Self::Identity(_) | Self::Networks(_) | Self::Routes(_) | Self::Revocations(_) => vec![],
         }
     }
@@ -251,6 +258,7 @@ mod tests {
             mtu: 1380,
             pq: PostQuantum::Preferred,
             offline_grace_s: 43_200,
+            is_sealed: false,
         }]);
 
         assert_eq!(Section::decode(&section.encode().bytes).ok(), Some(section));

@@ -12,6 +12,7 @@ pub mod link;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    card::SealWord,
     key::PublicKey,
     signed::{Document, Signed},
     verdict::Posture,
@@ -146,6 +147,9 @@ pub struct Attestation {
     #[serde(with = "serde_bytes")]
     pub nonce: [u8; 32],
     pub evidence: Evidence,
+    /// A device's signed [`SealWord`](crate::card::SealWord): the key that packets for it are sealed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Signed>,
 }
 
 impl Document for Attestation {
@@ -163,6 +167,19 @@ impl Attestation {
         exporter: &[u8; 32],
         nonce: &[u8; 32],
     ) -> Result<Evidence, Refusal> {
+        Self::read(signed, peer, exporter, nonce).map(|attestation| attestation.evidence)
+    }
+
+    /// As [`Attestation::check`], with what a device says beside the evidence.
+    ///
+    /// # Errors
+    /// A refusal that can be sent as it is.
+    pub fn read(
+        signed: &Signed,
+        peer: &PublicKey,
+        exporter: &[u8; 32],
+        nonce: &[u8; 32],
+    ) -> Result<Self, Refusal> {
         let hint = "connect again; if it stays, somebody is between the two ends";
         let bad = |message: &str| Refusal::new(RefusalCode::BadEvidence, message, hint);
         let attestation: Self = signed
@@ -171,6 +188,10 @@ impl Attestation {
         if attestation.exporter != *exporter || attestation.nonce != *nonce {
             return Err(bad("the evidence was made for another connection"));
         }
-        Ok(attestation.evidence)
+        let is_own = |word: &Signed| SealWord::check(word, peer).is_ok();
+        if !attestation.seal.as_ref().is_none_or(is_own) {
+            return Err(bad("the key for sealed packets is not signed by the key of this connection"));
+        }
+        Ok(attestation)
     }
 }

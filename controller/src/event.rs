@@ -11,6 +11,7 @@ use horizon_api::{
     news::CarriedNews,
     resource::ObjectKey,
     section::ContentHash,
+    signed::Signed,
     token::TokenText,
     wire::{
         Evidence, Refusal,
@@ -139,12 +140,16 @@ pub struct LoginRequest {
     pub device: PublicKey,
     pub remote: IpAddr,
     pub evidence: Evidence,
+    /// The device's word for the key that packets for it are sealed with, checked.
+    pub seal: Option<Signed>,
 }
 
 pub struct RefreshRequest {
     pub device: PublicKey,
     /// What it states of itself, if it does.
     pub evidence: Option<Evidence>,
+    /// As in [`LoginRequest::seal`].
+    pub seal: Option<Signed>,
 }
 
 pub struct SignOutRequest {

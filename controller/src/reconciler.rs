@@ -5,6 +5,7 @@
 mod api_object;
 mod approval;
 mod before;
+mod cards;
 mod change;
 mod cluster;
 mod compile;

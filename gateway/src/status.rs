@@ -35,6 +35,9 @@ pub(crate) struct Status {
     pub(crate) away_reason: Option<String>,
     /// Why the controller does not want this gateway.
     pub(crate) dismissed: Option<String>,
+    /// Networks in which packets between devices are sealed: this gateway cannot read them.
+    #[serde(default)]
+    pub(crate) sealed_networks: Vec<String>,
     pub(crate) links: Vec<LinkReport>,
     pub(crate) drops: BTreeMap<String, u64>,
     pub(crate) warnings: Vec<String>,
@@ -127,6 +130,9 @@ fn text(status: &Status) -> String {
         (None, None) => "controller  connected".to_owned(),
     });
     lines.extend(status.warnings.iter().map(|warning| format!("warning     {warning}")));
+    lines.extend(status.sealed_networks.iter().map(|network| {
+        format!("sealed      {network}: packets between two devices, from end to end; this gateway cannot read them")
+    }));
     lines.push(format!("links       {}", status.links.len()));
     for link in &status.links {
         let grace = if link.is_in_grace { ", grant in grace" } else { "" };

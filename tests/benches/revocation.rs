@@ -118,8 +118,13 @@ async fn cut(
     for server in &granted.servers {
         let endpoint = server.endpoints.first().context("no endpoint")?.clone();
         let network = server.networks.first().context("no network")?.network.clone();
-        let hello =
-            LinkHello { version: "bench".into(), features: vec![], grant: granted.grant.clone(), network };
+        let hello = LinkHello {
+            version: "bench".into(),
+            features: vec![],
+            grant: granted.grant.clone(),
+            network,
+            card: vec![],
+        };
         let (key, all_up) = (SecretKey::from_seed(&key.seed()), Arc::clone(&all_up));
         links.spawn(async move {
             let (_endpoint, connection) = quic::dial(&key, ALPN_LINK, &endpoint.host, endpoint.port).await?;

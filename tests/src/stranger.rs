@@ -52,7 +52,7 @@ pub fn knock(
         let (endpoint, connection) = quic::dial(key, ALPN_LINK, &GATEWAY.to_string(), GATEWAY_PORT).await?;
         anyhow::ensure!(quic::peer_key(&connection)? == gateway, "another gateway answered");
         let (mut sender, mut receiver) = framed::open(&connection).await?;
-        let hello = LinkHello { version: "test".into(), features: vec![], grant, network };
+        let hello = LinkHello { version: "test".into(), features: vec![], grant, network, card: vec![] };
         sender.send(&FromDevice::Hello(hello)).await?;
         let answer = receiver.receive_within(PATIENCE).await?;
         connection.close(0u32.into(), b"seen");

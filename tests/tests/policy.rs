@@ -288,6 +288,7 @@ fn a_packet_with_a_foreign_source_is_dropped_at_the_gateway() {
                 features: vec![],
                 grant: granted.grant.clone(),
                 network: granted.network.clone(),
+                card: vec![],
             };
             let packet = echo_request(source, GATEWAY_INSIDE);
             let is_answer = |packet: &[u8]| is_echo_reply(packet, GATEWAY_INSIDE);

@@ -76,6 +76,7 @@ fn pure_crates_reach_no_file_clock_thread_or_socket() {
         "controller/machinery/src/",
         "controller/trust/src/",
         "gateway/dataplane/src/",
+        "gateway/seal/src/",
     ];
     let sources = sources().unwrap();
     let pure =

@@ -122,17 +122,22 @@ impl Meeting {
     /// # Errors
     /// When the connection is gone.
     pub fn attest(&self, key: &SecretKey) -> anyhow::Result<Signed> {
-        self.attest_as(key, None)
+        self.attest_as(key, None, None)
     }
 
     /// Signs a device's evidence for this connection, with what it states of itself.
     ///
     /// # Errors
     /// When the connection is gone.
-    pub fn attest_as(&self, key: &SecretKey, posture: Option<Posture>) -> anyhow::Result<Signed> {
+    pub fn attest_as(
+        &self,
+        key: &SecretKey,
+        posture: Option<Posture>,
+        seal: Option<Signed>,
+    ) -> anyhow::Result<Signed> {
         let exporter = quic::exporter(&self.connection)?;
         let evidence = Evidence { posture, ..self.evidence.clone() };
-        Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence }, key))
+        Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence, seal }, key))
     }
 
     /// Returns what answers the challenges of this connection.
@@ -173,6 +178,6 @@ impl Answerer {
     /// When the process stops.
     pub async fn answer(&self, nonce: [u8; 32], key: &SecretKey) -> anyhow::Result<Signed> {
         let evidence = look_at_host(self.root).await?;
-        Ok(Signed::new(&Attestation { exporter: self.exporter, nonce, evidence }, key))
+        Ok(Signed::new(&Attestation { exporter: self.exporter, nonce, evidence, seal: None }, key))
     }
 }

@@ -144,7 +144,8 @@ fn links_neither_resume_nor_take_early_data() {
 
 #[test]
 fn evidence_for_another_connection_is_refused() {
-    let attestation = Attestation { exporter: [1; 32], nonce: [2; 32], evidence: Evidence::default() };
+    let attestation =
+        Attestation { exporter: [1; 32], nonce: [2; 32], evidence: Evidence::default(), seal: None };
     let signed = Signed::new(&attestation, &key(3));
     let check =
         |peer: u8, exporter, nonce| Attestation::check(&signed, &key(peer).public(), &exporter, &nonce);

@@ -113,6 +113,18 @@ pub struct Granted {
     #[serde(with = "serde_bytes")]
     pub grant: Vec<u8>,
     pub servers: Vec<ServerOffer>,
+    /// One for each network in which packets are sealed from end to end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<IssuedCard>,
+}
+
+/// A device's card in one network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedCard {
+    pub network: NetworkId,
+    /// A signed [`crate::card::Card`], as bytes.
+    #[serde(with = "serde_bytes")]
+    pub card: Vec<u8>,
 }
 
 /// A gateway that a device may connect to.

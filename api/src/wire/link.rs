@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::{assignment::Version, news::CarriedNews, section::NetworkId, signed::Signed, wire::Refusal};
+use crate::{
+    assignment::Version, key::PublicKey, news::CarriedNews, section::NetworkId, signed::Signed, wire::Refusal,
+};
 
 /// What a device says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +17,13 @@ pub enum FromDevice {
     Renew {
         #[serde(with = "serde_bytes")]
         grant: Vec<u8>,
+        /// The next card, as in [`LinkHello::card`].
+        #[serde(default, with = "serde_bytes", skip_serializing_if = "Vec::is_empty")]
+        card: Vec<u8>,
+    },
+    /// Which card has the device with this address? Only to gateways with the feature [`CARDS`](crate::card::CARDS).
+    AskCard {
+        address: IpAddr,
     },
     /// Whom the controller keeps out, carried to a gateway that asked for it: [`Accept::news_after`].
     News(CarriedNews),
@@ -33,6 +42,20 @@ pub enum ToDevice {
     Refuse(Refusal),
     /// The configuration changed; the link stays.
     Update(Accept),
+    /// A signed [`Card`](crate::card::Card) as its device brought it.
+    Card {
+        address: IpAddr,
+        #[serde(with = "serde_bytes")]
+        card: Vec<u8>,
+    },
+    /// No device with this address is connected here, or it has no card.
+    NoCard {
+        address: IpAddr,
+    },
+    /// This device was revoked: what is sealed with its card reaches nobody. Said to those who brought a card.
+    Gone {
+        device: PublicKey,
+    },
     Close {
         refusal: Option<Refusal>,
         reason: String,
@@ -49,6 +72,9 @@ pub struct LinkHello {
     pub grant: Vec<u8>,
     /// Which network of the grant this link is for.
     pub network: NetworkId,
+    /// The device's signed [`Card`](crate::card::Card) in this network, for others; empty where nothing is sealed.
+    #[serde(default, with = "serde_bytes", skip_serializing_if = "Vec::is_empty")]
+    pub card: Vec<u8>,
 }
 
 /// What a device needs to carry packets.

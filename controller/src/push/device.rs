@@ -1,8 +1,11 @@
 //! One device's session: a login, a refresh or a sign-out, answered with what was asked for or a refusal.
 
-use horizon_api::wire::{
-    APPROVAL, Attestation, Evidence, Refusal, RefusalCode,
-    dev::{FromDevice, Login, ToDevice},
+use horizon_api::{
+    signed::Signed,
+    wire::{
+        APPROVAL, Attestation, Evidence, Refusal, RefusalCode,
+        dev::{FromDevice, Login, ToDevice},
+    },
 };
 use horizon_node::framed::{Receiver, Sender};
 use tokio::sync::oneshot;
@@ -44,16 +47,16 @@ async fn decide(
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
     match receiver.receive().await? {
         FromDevice::Login(login) => log_in(peer, login, context).await,
-        FromDevice::Refresh => refresh(peer, None, context).await,
+        FromDevice::Refresh => refresh(peer, None, None, context).await,
         FromDevice::RefreshWith(statement) => {
-            match Attestation::check(&statement, &peer.key, &peer.exporter, &peer.nonce) {
-                Ok(evidence) => refresh(peer, Some(evidence), context).await,
+            match Attestation::read(&statement, &peer.key, &peer.exporter, &peer.nonce) {
+                Ok(Attestation { evidence, seal, .. }) => refresh(peer, Some(evidence), seal, context).await,
                 Err(refusal) => Ok(Err(refusal)),
             }
         }
         FromDevice::News => {
             let (reply, answer) = oneshot::channel();
-            let event = Event::News(RefreshRequest { device: peer.key, evidence: None }, reply);
+            let event = Event::News(RefreshRequest { device: peer.key, evidence: None, seal: None }, reply);
             Ok(ask(context, event, answer).await?.map(ToDevice::News))
         }
         FromDevice::SignOut => {
@@ -71,10 +74,11 @@ async fn decide(
 async fn refresh(
     peer: &Peer,
     evidence: Option<Evidence>,
+    seal: Option<Signed>,
     context: &PushContext,
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
     let (reply, answer) = oneshot::channel();
-    let event = Event::Refresh(RefreshRequest { device: peer.key, evidence }, reply);
+    let event = Event::Refresh(RefreshRequest { device: peer.key, evidence, seal }, reply);
     Ok(ask(context, event, answer).await?.map(ToDevice::Granted))
 }
 
@@ -83,10 +87,10 @@ async fn log_in(
     login: Login,
     context: &PushContext,
 ) -> anyhow::Result<Result<ToDevice, Refusal>> {
-    let evidence = Attestation::check(&login.attestation, &peer.key, &peer.exporter, &peer.nonce);
+    let attested = Attestation::read(&login.attestation, &peer.key, &peer.exporter, &peer.nonce);
     let person = login.person.map(|proof| proof.check(&peer.key, &peer.exporter, &peer.nonce)).transpose();
-    let (evidence, person) = match (evidence, person) {
-        (Ok(evidence), Ok(person)) => (evidence, person),
+    let (Attestation { evidence, seal, .. }, person) = match (attested, person) {
+        (Ok(attested), Ok(person)) => (attested, person),
         (Err(refusal), _) | (_, Err(refusal)) => return Ok(Err(refusal)),
     };
     let request = LoginRequest {
@@ -96,6 +100,7 @@ async fn log_in(
         device: peer.key,
         remote: peer.address(),
         evidence,
+        seal,
     };
     let (reply, answer) = oneshot::channel();
     Ok(ask(context, Event::Login(request, reply), answer).await?.map(ToDevice::Granted))

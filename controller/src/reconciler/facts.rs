@@ -133,6 +133,7 @@ impl World {
             device: node(device),
             remote: REMOTE,
             evidence: Evidence::default(),
+            seal: None,
         };
         self.reconciler.login(request).await
     }
@@ -330,7 +331,8 @@ async fn store_that_refuses_is_no_final_answer() {
     world.declare(&[NETWORK, SERVER, &registration_key("gw", &hash(&own))]).await;
     let join = world.join(&own, 1).await;
     let attach = world.reconciler.attach(&AttachRequest { gateway: node(1), remote: REMOTE }).await;
-    let refresh = world.reconciler.refresh(&RefreshRequest { device: node(2), evidence: None }).await;
+    let refresh =
+        world.reconciler.refresh(&RefreshRequest { device: node(2), evidence: None, seal: None }).await;
     let trouble = world.reconciler.store.trouble();
     drop(locked);
     world.reconciler.retry = Retry::default();

@@ -7,6 +7,7 @@ use horizon_api::{
     key::PublicKey,
     resource::{Kind, ObjectKey, ResourceSpec},
     section::NetworkId,
+    signed::Signed,
     wire::{
         Refusal, RefusalCode,
         dev::{Granted, NetworkOffer, ServerOffer},
@@ -26,7 +27,7 @@ impl Reconciler {
     /// The handshake has proved the device's key; nothing else is needed.
     pub(super) async fn refresh(&mut self, request: &RefreshRequest) -> Result<Granted, Refusal> {
         self.note_statement(&request.device, request.evidence.as_ref()).await;
-        let granted = self.grant(&request.device)?;
+        let granted = self.grant(&request.device, request.seal.as_ref())?;
         self.state.last_seen.handle_seen(request.device, clock::unix_ms());
         Ok(granted)
     }
@@ -47,8 +48,9 @@ impl Reconciler {
         Ok(found)
     }
 
-    /// Signs a grant for a device that may connect.
-    pub(super) fn grant(&self, device: &PublicKey) -> Result<Granted, Refusal> {
+    /// Signs a grant for a device that may connect, and a card for each network in which packets are sealed, if the
+    /// device says with which key.
+    pub(super) fn grant(&self, device: &PublicKey, seal: Option<&Signed>) -> Result<Granted, Refusal> {
         let found = self.device_in_force(device)?;
         if !found.is_granted {
             return Err(key_revoked(
@@ -67,13 +69,14 @@ impl Reconciler {
             device: *device,
             identity: found.identity.clone(),
             audience: self.state.compiled.effective.audience(&found.networks),
-            networks: found.networks.clone(),
+            networks: found.networks.iter().map(|network| self.with_scope(network)).collect(),
             issued_at: now,
             not_before: now,
             expires_at: now + GRANT_S,
         };
         let networks = found.networks.iter().map(|n| n.network.clone()).collect();
-        Ok(Granted { grant: grant.sign(self.identity.online()), servers: self.offers(&networks) })
+        let cards = seal.map(|word| self.cards(&grant, word)).unwrap_or_default();
+        Ok(Granted { grant: grant.sign(self.identity.online()), servers: self.offers(&networks), cards })
     }
 
     fn offers(&self, networks: &BTreeSet<NetworkId>) -> Vec<ServerOffer> {

@@ -205,6 +205,6 @@ impl Reconciler {
         debug!(%device, key = %request.device.short(), "device's name");
         self.recompile_or_log("login").await;
         self.note_statement(&request.device, Some(&request.evidence)).await;
-        self.grant(&request.device)
+        self.grant(&request.device, request.seal.as_ref())
     }
 }

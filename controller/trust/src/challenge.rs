@@ -138,7 +138,7 @@ mod tests {
 
     fn answer(by: u8, exporter: [u8; 32], nonce: [u8; 32]) -> Signed {
         let evidence = Evidence { version: "1".into(), ..Evidence::default() };
-        Signed::new(&Attestation { exporter, nonce, evidence }, &key(by))
+        Signed::new(&Attestation { exporter, nonce, evidence, seal: None }, &key(by))
     }
 
     /// A session of the gateway with key 1 whose first challenge, number 7, was just made.

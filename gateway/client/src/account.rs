@@ -16,6 +16,7 @@ use crate::disk;
 pub(crate) struct Account {
     stored: disk::Account,
     grant: Grant,
+    trust: Trust,
 }
 
 impl Account {
@@ -34,7 +35,7 @@ impl Account {
             grant.device == *device,
             "the grant is for another device; run `horizon login LINK` again"
         );
-        Ok(Self { stored, grant })
+        Ok(Self { stored, grant, trust })
     }
 
     pub(crate) fn stored(&self) -> &disk::Account {
@@ -43,6 +44,11 @@ impl Account {
 
     pub(crate) fn grant(&self) -> &Grant {
         &self.grant
+    }
+
+    /// Returns whom this device believes.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Returns the seconds until half of the grant's life is over by this host's clock, which may differ from the
@@ -87,7 +93,11 @@ pub(crate) mod tests {
             device: *device,
             identity: Identity { device: "laptop".into(), user: "alice".into(), ..Identity::default() },
             audience: [key(4).public()].into(),
-            networks: vec![horizon_api::grant::NetworkGrant { network: office.clone(), addresses: vec![] }],
+            networks: vec![horizon_api::grant::NetworkGrant {
+                network: office.clone(),
+                addresses: vec![],
+                sealed: None,
+            }],
             issued_at: 5_000,
             not_before: 5_000,
             expires_at: 8_600,
@@ -100,7 +110,7 @@ pub(crate) mod tests {
             is_connected: true,
             links: 0,
         };
-        Granted { grant: grant.sign(signer), servers: vec![server] }
+        Granted { grant: grant.sign(signer), servers: vec![server], cards: vec![] }
     }
 
     pub(crate) fn stored(granted: Granted) -> disk::Account {

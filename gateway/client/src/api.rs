@@ -74,6 +74,9 @@ pub(crate) struct Status {
     /// Where its secret half is kept.
     pub(crate) key_storage: KeyStorage,
     pub(crate) last_error: Option<LastError>,
+    /// How packets between devices are sealed; absent where the network does not demand it.
+    #[serde(default)]
+    pub(crate) sealing: Option<SealingStatus>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -103,6 +106,42 @@ pub(crate) struct ControllerStatus {
     /// Whether it answered when it was last asked; absent before that.
     pub(crate) is_reachable: Option<bool>,
     /// Why it gives this device no more grants.
+    pub(crate) refusal: Option<String>,
+}
+
+/// Packets between two devices, sealed so that the gateway cannot read them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SealingStatus {
+    /// Whether the controller signed this device's key for others; without that nobody believes it.
+    pub(crate) has_card: bool,
+    /// What goes through the link without a seal of its own.
+    pub(crate) not_sealed: Vec<String>,
+    /// Packets of other devices that came without a seal, and were dropped.
+    pub(crate) dropped_unsealed: u64,
+    pub(crate) peers: Vec<SealedPeer>,
+}
+
+/// A device that packets are sealed for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SealedPeer {
+    /// Its name; empty until its card is here.
+    pub(crate) device: String,
+    pub(crate) key: Option<String>,
+    pub(crate) address: IpAddr,
+    /// Of the keys in use; absent while there are none.
+    pub(crate) suite: Option<String>,
+    pub(crate) age_s: Option<u64>,
+    /// How often keys were agreed on.
+    pub(crate) handshakes: u64,
+    /// Packets.
+    pub(crate) sealed: u64,
+    pub(crate) opened: u64,
+    pub(crate) replayed: u64,
+    pub(crate) broken: u64,
+    /// Waited for keys in vain.
+    pub(crate) waited: u64,
+    /// Handshakes and cards that were not believed, and why the last one was not.
+    pub(crate) refused: u64,
     pub(crate) refusal: Option<String>,
 }
 

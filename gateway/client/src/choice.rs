@@ -143,9 +143,11 @@ mod tests {
     }
 
     fn grant(networks: &[&str]) -> Grant {
-        let networks = networks
-            .iter()
-            .map(|name| NetworkGrant { network: NetworkId::new("default", name), addresses: vec![] });
+        let networks = networks.iter().map(|name| NetworkGrant {
+            network: NetworkId::new("default", name),
+            addresses: vec![],
+            sealed: None,
+        });
         Grant {
             id: [0; 16],
             epoch: 1,

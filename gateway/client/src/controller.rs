@@ -9,6 +9,7 @@ use horizon_api::{
     key::{RootFingerprint, SecretKey},
     name::Name,
     news::CarriedNews,
+    signed::Signed,
     token::TokenText,
     verdict::Posture,
     wire::{
@@ -66,11 +67,18 @@ impl Credential {
 
 /// Signs the device in. The token leaves this host only when the controller proved to be the link's; a key pair never
 /// does.
-pub(crate) async fn login(key: &SecretKey, credential: &Credential, name: Name) -> anyhow::Result<SignedIn> {
+///
+/// `seal` is the device's word for its key for sealed packets.
+pub(crate) async fn login(
+    key: &SecretKey,
+    seal: Signed,
+    credential: &Credential,
+    name: Name,
+) -> anyhow::Result<SignedIn> {
     let pin = Pin { root: credential.root(), epoch: 0 };
     let (host, port) = credential.address();
     let meeting = meet_at(key, host, port, &pin).await?;
-    let attestation = meeting.attest_as(key, stated().await)?;
+    let attestation = meeting.attest_as(key, stated().await, Some(seal))?;
     let (token, person) = match credential {
         Credential::Link(link) => (TokenText::new(&link.token), None),
         Credential::Key { key: person, .. } => {
@@ -93,11 +101,15 @@ pub(crate) async fn login(key: &SecretKey, credential: &Credential, name: Name) 
 }
 
 /// Asks for the next grant.
-pub(crate) async fn refresh(key: &SecretKey, home: &disk::Home) -> anyhow::Result<disk::Account> {
+pub(crate) async fn refresh(
+    key: &SecretKey,
+    seal: Signed,
+    home: &disk::Home,
+) -> anyhow::Result<disk::Account> {
     let (host, port) = (home.host.as_str(), home.port);
     let meeting = meet_at(key, host, port, &home.pin).await?;
     let question = if meeting.knows(POSTURE) {
-        FromDevice::RefreshWith(meeting.attest_as(key, stated().await)?)
+        FromDevice::RefreshWith(meeting.attest_as(key, stated().await, Some(seal))?)
     } else {
         FromDevice::Refresh
     };
@@ -178,13 +190,7 @@ fn unexpected() -> anyhow::Error {
     anyhow::anyhow!("the controller answered something else than it was asked; upgrade this agent")
 }
 
-fn account(
-    host: &str,
-    port: u16,
-    pin: Pin,
-    delegation: horizon_api::signed::Signed,
-    granted: Granted,
-) -> disk::Account {
+fn account(host: &str, port: u16, pin: Pin, delegation: Signed, granted: Granted) -> disk::Account {
     disk::Account { host: host.to_owned(), port, pin, delegation, granted, received_at: clock::unix_s() }
 }
 

@@ -32,6 +32,7 @@ use crate::{
     controller::{Credential, SignedIn},
     disk,
     files::Files,
+    sealing::SealIdentity,
     state::{Machine, Moment, Order, State, Target},
 };
 
@@ -77,6 +78,7 @@ pub(crate) type Reply = oneshot::Sender<anyhow::Result<()>>;
 /// What the loop is made of.
 pub(crate) struct Parts {
     pub(crate) key: Arc<SecretKey>,
+    pub(crate) seal: Arc<SealIdentity>,
     pub(crate) files: Files,
     pub(crate) host: Host<Linux>,
     pub(crate) tun: InterfaceName,

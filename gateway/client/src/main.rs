@@ -10,6 +10,7 @@ mod disk;
 mod eventloop;
 mod files;
 mod run;
+mod sealing;
 mod socket;
 mod state;
 mod terms;

@@ -13,6 +13,7 @@ use crate::{
     args::RunArgs,
     eventloop::{EventLoop, Parts, remembered_host},
     files::Files,
+    sealing::SealIdentity,
     socket,
 };
 
@@ -24,6 +25,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let data = DataFolder::open(&args.data.folder)?;
     let key = Arc::new(secret_file::node_key(&data.file("device.key"))?);
+    let seal = secret_file::load_or_create(&data.file("seal.key"))?;
+    let seal = Arc::new(SealIdentity::new(seal, &key));
     let files = Files::new(&data);
     let account = files.account()?.map(|stored| Account::new(stored, &key.public()));
     let account =
@@ -42,7 +45,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     }
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (link_events, link_inbox) = mpsc::channel(LINK_EVENTS_MAX);
-    let parts = Parts { key, files, host, tun: args.tun, events: events.clone(), link_events };
+    let parts = Parts { key, seal, files, host, tun: args.tun, events: events.clone(), link_events };
     let mut event_loop = EventLoop::new(parts, account, waiting, memory);
     let (snapshots, snapshots_seen) = watch::channel(event_loop.snapshot());
     let _socket = socket::serve(&data, events, snapshots_seen)?;

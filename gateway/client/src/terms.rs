@@ -3,10 +3,12 @@
 use std::{collections::BTreeSet, net::IpAddr};
 
 use horizon_api::{
+    card::CARDS,
     grant::Grant,
     section::NetworkId,
     wire::{dev::ServerOffer, link::Accept},
 };
+use horizon_dataplane::envelope;
 use ipnet::IpNet;
 
 use crate::state::Target;
@@ -58,6 +60,19 @@ pub(crate) fn keep_direct(mut accept: Accept, direct: &BTreeSet<IpAddr>) -> (Acc
     (accept, left_out)
 }
 
+/// Says whether the gateway knows of a network in which packets are sealed. Whether they are is the grant's word.
+pub(crate) fn demands_seal(accept: &Accept) -> bool {
+    accept.features.iter().any(|feature| feature == CARDS)
+}
+
+/// Leaves room for the seal, where there is one.
+pub(crate) fn leave_room(mut accept: Accept, is_sealed: bool) -> Accept {
+    if is_sealed {
+        accept.mtu = envelope::inner_mtu(accept.mtu);
+    }
+    accept
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,7 +102,11 @@ mod tests {
             device: SecretKey::from_seed(&[9; 32]).public(),
             identity: Identity::default(),
             audience: [target().key].into(),
-            networks: vec![NetworkGrant { network: office(), addresses: vec![[10, 77, 0, 2].into()] }],
+            networks: vec![NetworkGrant {
+                network: office(),
+                addresses: vec![[10, 77, 0, 2].into()],
+                sealed: None,
+            }],
             issued_at: 0,
             not_before: 0,
             expires_at: 1,

@@ -35,11 +35,19 @@ pub enum DropReason {
     UnknownFlag,
     /// Larger than the path can carry, even in parts.
     TooBig,
+    /// Not sealed, between two devices of a network in which everything is.
+    NotSealed,
+    /// Its seal is not intact, or of keys that are not known here.
+    SealBroken,
+    /// A sealed packet that came before.
+    SealReplayed,
+    /// It waited for keys for too long, or in vain.
+    SealWaited,
 }
 
 impl DropReason {
     /// Lists every reason, in the order of [`Drops`].
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::SourceMismatch,
         Self::NoRoute,
@@ -56,6 +64,10 @@ impl DropReason {
         Self::UnknownChannel,
         Self::UnknownFlag,
         Self::TooBig,
+        Self::NotSealed,
+        Self::SealBroken,
+        Self::SealReplayed,
+        Self::SealWaited,
     ];
 
     /// Returns the word for metrics and logs.
@@ -77,6 +89,10 @@ impl DropReason {
             Self::UnknownChannel => "unknown_channel",
             Self::UnknownFlag => "unknown_flag",
             Self::TooBig => "too_big",
+            Self::NotSealed => "not_sealed",
+            Self::SealBroken => "seal_broken",
+            Self::SealReplayed => "seal_replayed",
+            Self::SealWaited => "seal_waited",
         }
     }
 }

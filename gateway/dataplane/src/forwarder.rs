@@ -14,6 +14,7 @@ pub use link_table::{LinkId, LinkTable};
 pub use run::Run;
 
 use crate::drop_reason::DropReason;
+use crate::envelope;
 use crate::flow::{Ask, FlowTable, Moment, Passage, Stamp};
 use crate::packet::Packet;
 use horizon_api::section::{Network, NetworkId, Policy, SubnetRoute};
@@ -113,6 +114,9 @@ impl Forwarder {
             && let Err(verdict) = network.routes_to(packet.destination)
         {
             return verdict;
+        }
+        if network.is_sealed && destination.is_device() && packet.protocol != envelope::PROTOCOL {
+            return Verdict::Drop(DropReason::NotSealed);
         }
         self.pass(packet, bytes, network, [source, destination], links, flows, at)
     }
@@ -247,6 +251,10 @@ impl<'a> End<'a> {
             stamp: member.stamp,
             exit: Verdict::ToLink(member.link),
         }
+    }
+
+    const fn is_device(&self) -> bool {
+        matches!(self.party.who, Who::Device(_))
     }
 
     const fn is_host(&self) -> bool {

@@ -8,6 +8,7 @@ pub mod checksum;
 pub mod congestion;
 pub mod datagram;
 pub mod drop_reason;
+pub mod envelope;
 pub mod fair;
 pub mod flow;
 mod flow_hash;

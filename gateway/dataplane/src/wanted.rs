@@ -105,6 +105,7 @@ mod tests {
             mtu: 1380,
             pq: PostQuantum::Preferred,
             offline_grace_s: 0,
+            is_sealed: false,
         }
     }
 

@@ -36,10 +36,12 @@ use horizon_api::{
 use horizon_dataplane::{forwarder::Forwarder, link::admission::Admission, time_floor::TimeFloor};
 use horizon_host::TunQueue;
 use horizon_node::negotiated::Negotiated;
+use horizon_seal::Terms;
 use tracing::error;
 
 use self::orders::Orders;
 
+pub use horizon_seal::PeerStatus;
 pub use shard::ShardError;
 pub use status::{LinkStatus, ShardStatus};
 
@@ -71,7 +73,7 @@ pub enum Command {
     /// Device: make a link, instead of the one that is there.
     Dial(Box<Dial>),
     /// Device: the next grant.
-    Renew { grant: Vec<u8> },
+    Renew { grant: Vec<u8>, seal: Option<Box<Terms>> },
     /// Device: what the controller says, for a gateway that cannot ask it.
     News(Box<CarriedNews>),
     /// Device: end the link.
@@ -91,6 +93,8 @@ pub struct Dial {
     pub remote: SocketAddr,
     pub gateway: PublicKey,
     pub hello: LinkHello,
+    /// How packets for other devices are sealed, where they are.
+    pub seal: Option<Box<Terms>>,
 }
 
 /// What happened to a link.

@@ -80,7 +80,7 @@ mod tests {
     #[test]
     fn an_order_to_stop_gets_past_a_full_queue_and_comes_once() {
         let (orders, mut inbox) = pair();
-        while orders.command(Command::Renew { grant: vec![] }).is_ok() {}
+        while orders.command(Command::Renew { grant: vec![], seal: None }).is_ok() {}
 
         orders.stop("the gateway stops");
         orders.stop("again");

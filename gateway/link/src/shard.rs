@@ -6,6 +6,7 @@ mod clock;
 mod command;
 mod inbound;
 mod outbound;
+mod sealing;
 mod session;
 mod tun_in;
 
@@ -32,6 +33,7 @@ use horizon_dataplane::{
     packet::Packet,
 };
 use horizon_node::{door::Door, random};
+use horizon_seal::Sealer;
 use quinn_proto::{Connection, ConnectionHandle, Endpoint, ServerConfig};
 use tracing::info;
 
@@ -81,6 +83,8 @@ pub(crate) struct Shard {
     /// Device: the link that carries packets, and what to say on it first.
     uplink: Option<LinkId>,
     hello: Option<FromDevice>,
+    /// Device: what seals packets for others and opens theirs, where the network demands it.
+    sealer: Option<Sealer>,
     drops: Drops,
     errors: answer::ErrorBudget,
     pools: Pools,
@@ -100,6 +104,7 @@ struct Pools {
     from_tun: Intake,
     to_link: BytesMut,
     parts: BytesMut,
+    sealed: BytesMut,
     response: Vec<u8>,
     transmit: Vec<u8>,
     handles: Vec<ConnectionHandle>,
@@ -161,6 +166,7 @@ impl Shard {
             to_judge: VecDeque::new(),
             uplink: None,
             hello: None,
+            sealer: None,
             drops: Drops::default(),
             errors: answer::ErrorBudget::new(now),
             pools: Pools::new(),
@@ -254,6 +260,7 @@ impl Shard {
                 self.close(handle, reason);
             }
         }
+        self.sweep_sealer();
         self.judge_expired();
         self.report_traffic();
     }
@@ -265,7 +272,8 @@ impl Shard {
         self.clock.published = self.clock.now;
         let links = self.table.iter().filter_map(session::status_of).collect();
         let drops = self.drops.iter().map(|(reason, count)| (reason.as_str(), count)).collect();
-        self.status.store(Arc::new(ShardStatus { links, drops, is_tun_lost: self.is_tun_lost }));
+        let sealed = self.sealer.as_ref().map(|sealer| sealer.statuses(self.clock.now));
+        self.status.store(Arc::new(ShardStatus { links, drops, is_tun_lost: self.is_tun_lost, sealed }));
     }
 
     /// Takes a new connection into the table.
@@ -305,6 +313,7 @@ impl Pools {
             from_tun: Intake::new(tun_in::BLOCK_BYTES),
             to_link: BytesMut::new(),
             parts: BytesMut::new(),
+            sealed: BytesMut::new(),
             response: Vec::with_capacity(2048),
             transmit: Vec::with_capacity(1 << 16),
             handles: Vec::new(),

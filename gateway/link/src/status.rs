@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use horizon_api::{key::PublicKey, section::NetworkId, traffic::PassedReport};
 use horizon_node::negotiated::Negotiated;
+use horizon_seal::PeerStatus;
 
 /// All links of a shard, and what it dropped.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,8 @@ pub struct ShardStatus {
     pub drops: BTreeMap<&'static str, u64>,
     /// The interface was removed: the shard must be made again.
     pub is_tun_lost: bool,
+    /// Device: with whom packets are sealed; nothing where none are.
+    pub sealed: Option<Vec<PeerStatus>>,
 }
 
 /// One accepted link.

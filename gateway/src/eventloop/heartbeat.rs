@@ -32,6 +32,7 @@ impl EventLoop {
             standby_since_ms: self.standby.since_ms(),
             away_reason: self.standby.reason().map(str::to_owned),
             dismissed: self.dismissed.as_ref().map(ToString::to_string),
+            sealed_networks: self.sealed_networks(),
             links: heartbeat.links.clone(),
             drops: heartbeat.drops.clone(),
             warnings,
@@ -42,6 +43,11 @@ impl EventLoop {
 }
 
 impl EventLoop {
+    fn sealed_networks(&self) -> Vec<String> {
+        let networks = self.running.iter().flat_map(|running| running.config.networks.values());
+        networks.filter(|network| network.is_sealed).map(|network| network.id.to_string()).collect()
+    }
+
     /// What a device counted is passed on once: it is a third of what is said of a link, and seldom new.
     fn link_reports(&mut self, shard: Option<&ShardStatus>) -> Vec<LinkReport> {
         let links: Vec<_> = shard.into_iter().flat_map(|shard| &shard.links).map(report_of).collect();

@@ -157,6 +157,7 @@ impl Stranger {
             features: vec![],
             grant: self.grant.clone(),
             network: self.network.clone(),
+            card: vec![],
         }
     }
 

@@ -15,9 +15,10 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-trust", &["horizon-api"]),
     ("horizon-dataplane", &["horizon-api"]),
     ("horizon-host", &["horizon-api", "horizon-dataplane"]),
-    ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node"]),
+    ("horizon-seal", &["horizon-api"]),
+    ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node", "horizon-seal"]),
     ("horizon-gateway", GATEWAY),
-    ("horizon", GATEWAY),
+    ("horizon", CLIENT),
     ("horizon-api-server", &["horizon-api", "horizon-machinery", "horizon-planner", "horizon-web-dist"]),
     (
         "horizon-controller",
@@ -40,6 +41,9 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
 const GATEWAY: &[&str] =
     &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node"];
 
+const CLIENT: &[&str] =
+    &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node", "horizon-seal"];
+
 const EVERYTHING_BUT_WEB: &[&str] = &[
     "horizon-api",
     "horizon-api-server",
@@ -49,11 +53,18 @@ const EVERYTHING_BUT_WEB: &[&str] = &[
     "horizon-link",
     "horizon-node",
     "horizon-planner",
+    "horizon-seal",
 ];
 
 /// The crates that decide and do nothing else.
-pub(crate) const PURE: &[&str] =
-    &["horizon-api", "horizon-planner", "horizon-machinery", "horizon-trust", "horizon-dataplane"];
+pub(crate) const PURE: &[&str] = &[
+    "horizon-api",
+    "horizon-planner",
+    "horizon-machinery",
+    "horizon-trust",
+    "horizon-dataplane",
+    "horizon-seal",
+];
 
 /// Libraries that only some crates may import.
 pub(crate) const ONLY: &[(&str, &[&str])] = &[

@@ -302,7 +302,7 @@ impl Builder<'_> {
             .with_approval(spec.approved);
         let networks = self.networks(key, &spec.network_refs).into_iter().filter_map(|network| {
             let addresses = self.allocations.of(&network, key).to_vec();
-            (!addresses.is_empty()).then_some(NetworkGrant { network, addresses })
+            (!addresses.is_empty()).then_some(NetworkGrant { network, addresses, sealed: None })
         });
         let standing = if user_key.is_some() { own.under(user_standing) } else { own };
         let fate = self.fate(spec.public_key);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
     key::PublicKey,
-    resource::{Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
+    resource::{EndToEnd, Kind, NetworkSpec, ObjectKey, PostQuantum, ResourceSpec, ServerSpec},
     section::{self, EncodedSection, Endpoint, Identity, NetworkId, Section, SubnetRoute},
 };
 
@@ -91,6 +91,7 @@ fn network(
             PostQuantum::Required => section::PostQuantum::Required,
         },
         offline_grace_s: i64::from(spec.offline_grace.as_seconds()),
+        is_sealed: spec.e2e == EndToEnd::Required,
     }
 }
 

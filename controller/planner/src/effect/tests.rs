@@ -125,7 +125,7 @@ fn device(number: usize) -> impl Strategy<Value = Option<EffectiveDevice>> {
                 user: Some(ObjectKey::new(Kind::User, "default", user.clone())),
                 is_ephemeral: false,
                 identity: Identity { device: format_smolstr!("d{number}"), user, groups, tags, posture },
-                networks: vec![NetworkGrant { network: network(), addresses }],
+                networks: vec![NetworkGrant { network: network(), addresses, sealed: None }],
                 standing: if active > 0 { Standing::Active } else { Standing::Disabled },
                 is_granted: true,
             }
@@ -344,6 +344,7 @@ fn hours_are_looked_at_while_they_are_closed() {
             networks: vec![NetworkGrant {
                 network: network(),
                 addresses: vec![[10, 77, 0, 2 + u8::try_from(number).expect("small")].into()],
+                sealed: None,
             }],
             standing: Standing::Active,
             is_granted: true,

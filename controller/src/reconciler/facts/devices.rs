@@ -50,7 +50,8 @@ async fn device_of_a_user_counts_for_them_and_stands_with_them() {
     let first = world.login(&token, 1).await;
     let second = world.login(&token, 2).await;
     world.declare(&[NETWORK, &user(", disabled: true"), &key]).await;
-    let disabled = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await;
+    let disabled =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await;
     let with_key = world.login(&token, 3).await;
 
     assert!(first.is_ok(), "{:?}", first.err());
@@ -87,7 +88,8 @@ async fn ephemeral_device_is_forgotten_when_it_signs_out_and_may_come_again() {
     sign_out(&mut world, 1).await.unwrap();
     let gone = devices(&world);
     let revoked = world.reconciler.state.compiled.revoked.contains(&node(1));
-    let refresh = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await;
+    let refresh =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await;
     let again = world.login(&token, 1).await;
 
     assert!(gone.is_empty() && revoked, "{gone:?}");
@@ -139,7 +141,7 @@ async fn ephemeral_device_that_was_not_heard_of_for_two_hours_is_forgotten() {
     };
 
     let a_moment_before = forget_after(&mut world, AWAY_MS - 60_000).await;
-    world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await.unwrap();
+    world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await.unwrap();
     let heard_of = forget_after(&mut world, AWAY_MS).await;
     world.reconciler.state.last_seen.restore(node(1), 0);
     let away = forget_after(&mut world, AWAY_MS).await;
@@ -186,7 +188,8 @@ async fn new_device_waits_until_it_is_approved_and_uses_its_key_once() {
 
     let first = world.login(&token, 1).await;
     let again = world.login(&token, 1).await;
-    let refresh = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await;
+    let refresh =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await;
     let events = world.kinds_of_events().await;
     let mut world = world.restart().await;
     world.declare(&[CAREFUL, &key]).await;
@@ -199,7 +202,8 @@ async fn new_device_waits_until_it_is_approved_and_uses_its_key_once() {
         events,
         ["KeyUsed", "DeviceAwaitsApproval"].map(str::to_owned).into_iter().rev().collect::<Vec<_>>()
     );
-    let granted = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await;
+    let granted =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await;
     assert!(granted.is_ok(), "{:?}", granted.err());
     let world = world.restart().await;
     let device = world.reconciler.state.compiled.effective.devices.values().next().unwrap();
@@ -214,7 +218,8 @@ async fn devices_that_were_there_before_stay_approved() {
 
     world.declare(&[CAREFUL, &runners(&token, "")]).await;
 
-    let refresh = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None }).await;
+    let refresh =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence: None, seal: None }).await;
     assert!(refresh.is_ok(), "{:?}", refresh.err());
 }
 
@@ -250,11 +255,11 @@ async fn what_a_device_states_is_in_its_grant_until_it_states_something_else() {
 
     let mut disks = Vec::new();
     for evidence in [stated(DiskEncryption::Encrypted), stated(DiskEncryption::Unencrypted), None] {
-        let request = RefreshRequest { device: node(1), evidence };
+        let request = RefreshRequest { device: node(1), evidence, seal: None };
         let granted = world.reconciler.refresh(&request).await.unwrap();
         disks.push(posture_of(&granted).map(|posture| posture.disk));
     }
-    let request = RefreshRequest { device: node(1), evidence: stated(DiskEncryption::Encrypted) };
+    let request = RefreshRequest { device: node(1), evidence: stated(DiskEncryption::Encrypted), seal: None };
     world.reconciler.refresh(&request).await.unwrap();
     let after = revision(&world);
     let world = world.restart().await;
@@ -274,7 +279,8 @@ async fn no_device_says_more_than_a_page_can_show() {
 
     let posture = Posture { os: "x\n".repeat(30_000).into(), ..Posture::default() };
     let evidence = Some(Evidence { posture: Some(posture), ..Evidence::default() });
-    let granted = world.reconciler.refresh(&RefreshRequest { device: node(1), evidence }).await.unwrap();
+    let granted =
+        world.reconciler.refresh(&RefreshRequest { device: node(1), evidence, seal: None }).await.unwrap();
 
     assert_eq!(posture_of(&granted).map(|posture| posture.os.len()), Some(64));
 }

@@ -21,7 +21,7 @@ async fn signed_in(key: &Token, more: &str) -> World {
 
 impl World {
     async fn refresh(&mut self, device: u8) -> Result<Granted, Refusal> {
-        self.reconciler.refresh(&RefreshRequest { device: node(device), evidence: None }).await
+        self.reconciler.refresh(&RefreshRequest { device: node(device), evidence: None, seal: None }).await
     }
 
     fn is_revoked(&self, device: u8) -> bool {
@@ -131,6 +131,7 @@ async fn a_key_pair_signs_in_as_a_token_does() {
         device: node(device),
         remote: REMOTE,
         evidence: Evidence::default(),
+        seal: None,
     };
 
     check_refused(world.reconciler.login(login(1, node(8))).await, RefusalCode::UnknownKey);

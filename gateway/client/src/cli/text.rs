@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::api::{Servers, StateName, Status};
+use crate::api::{SealedPeer, Servers, StateName, Status};
 
 pub(super) fn signed_in(status: &Status) -> String {
     if status.awaits_approval {
@@ -65,6 +65,24 @@ pub(super) fn status(status: &Status) -> String {
         add("secured by", format!("{exchange} ({holds}) and {cipher}"));
         add("server key", or_dash(status.server_key.as_ref()));
     }
+    if let Some(sealing) = &status.sealing {
+        add(
+            "sealed",
+            format!("packets between devices, from end to end; not {}", sealing.not_sealed.join(", ")),
+        );
+        if !sealing.has_card {
+            add(
+                "",
+                "the controller has not signed this device's key yet: nobody opens its packets".to_owned(),
+            );
+        }
+        if sealing.dropped_unsealed > 0 {
+            add("", format!("{} packets came without a seal and were dropped", sealing.dropped_unsealed));
+        }
+        for peer in &sealing.peers {
+            add("", sealed_peer(peer));
+        }
+    }
     if let Some(error) = &status.last_error {
         add("last error", format!("{} (at {})", error.message, error.at));
     }
@@ -73,6 +91,27 @@ pub(super) fn status(status: &Status) -> String {
     }
     lines.push(String::new());
     lines.join("\n")
+}
+
+fn sealed_peer(peer: &SealedPeer) -> String {
+    let name = if peer.device.is_empty() { "a device".to_owned() } else { peer.device.clone() };
+    let keys = match (&peer.suite, peer.age_s) {
+        (Some(suite), Some(age_s)) => format!("{suite}, keys {} of {age_s} s ago", peer.handshakes),
+        _ => "no keys".to_owned(),
+    };
+    let counts = [
+        (peer.replayed, "replayed"),
+        (peer.broken, "broken"),
+        (peer.waited, "given up"),
+        (peer.refused, "refused"),
+    ];
+    let bad: String = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!(", {count} {word}"))
+        .collect();
+    let why = peer.refusal.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    format!("{name} at {}: {keys}; {} packets out, {} in{bad}{why}", peer.address, peer.sealed, peer.opened)
 }
 
 pub(super) fn servers(servers: &Servers) -> String {

@@ -7,17 +7,25 @@ use horizon_api::{
     wire::{Attestation, Refusal, RefusalCode, Welcome},
 };
 use horizon_node::{framed, quic};
+use zeroize::Zeroizing;
 
 use super::*;
-use crate::account::{
-    Account,
-    tests::{delegation, granted, key},
+use crate::{
+    account::{
+        Account,
+        tests::{delegation, granted, key},
+    },
+    sealing::SealIdentity,
 };
 
 /// Answers one device, and remembers all that it said.
 struct Played {
     port: u16,
     said: Arc<Mutex<Vec<FromDevice>>>,
+}
+
+fn seal() -> Signed {
+    SealIdentity::new(Zeroizing::new([9; 32]), &key(9)).word()
 }
 
 fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
@@ -71,9 +79,9 @@ fn name() -> Name {
 async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
     let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
 
-    let signed_in = login(&key(9), &link(played.port, 1), name()).await.expect("signed in");
+    let signed_in = login(&key(9), seal(), &link(played.port, 1), name()).await.expect("signed in");
     let SignedIn::Granted(account) = signed_in else { panic!("{signed_in:?}") };
-    let next = refresh(&key(9), &account.home()).await.expect("refreshed");
+    let next = refresh(&key(9), seal(), &account.home()).await.expect("refreshed");
 
     assert_eq!(account.pin.epoch, 3);
     let account = Account::new(next, &key(9).public()).expect("valid");
@@ -84,7 +92,7 @@ async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
 async fn an_impostor_gets_no_token() {
     let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
 
-    let error = login(&key(9), &link(played.port, 8), name()).await.expect_err("another root");
+    let error = login(&key(9), seal(), &link(played.port, 8), name()).await.expect_err("another root");
 
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
     let said = played.said.lock().expect("held");
@@ -97,9 +105,9 @@ async fn who_must_be_approved_waits_at_that_controller_and_is_told_why() {
         ToDevice::Refused(Refusal::new(RefusalCode::AwaitingApproval, "an admin has to say yes", "wait"))
     });
 
-    let waits = login(&key(9), &link(played.port, 1), name()).await.expect("no failure");
+    let waits = login(&key(9), seal(), &link(played.port, 1), name()).await.expect("no failure");
     let SignedIn::Waits(home, reason) = waits else { panic!("{waits:?}") };
-    let still = refresh(&key(9), &home).await.expect_err("not approved");
+    let still = refresh(&key(9), seal(), &home).await.expect_err("not approved");
 
     assert_eq!((home.port, home.pin.root), (played.port, link(played.port, 1).root()));
     assert!(reason.contains("say yes"), "{reason}");
@@ -112,7 +120,7 @@ async fn a_refusal_arrives_with_its_kind() {
         ToDevice::Refused(Refusal::new(RefusalCode::KeyExpired, "the key ended", "ask for another"))
     });
 
-    let error = login(&key(9), &link(played.port, 1), name()).await.expect_err("refused");
+    let error = login(&key(9), seal(), &link(played.port, 1), name()).await.expect_err("refused");
 
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
     assert_eq!(format!("{error:#}"), "the key ended; ask for another");
@@ -125,7 +133,7 @@ async fn a_person_signs_in_with_a_key_pair_that_stays_here() {
     let place = Place { host: "127.0.0.1".into(), port: played.port, root };
     let credential = Credential::Key { place, key: key(7) };
 
-    login(&key(9), &credential, name()).await.expect("signed in");
+    login(&key(9), seal(), &credential, name()).await.expect("signed in");
 
     let said = played.said.lock().expect("held");
     let proof = said.iter().find_map(|message| match message {

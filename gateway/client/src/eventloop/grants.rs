@@ -117,9 +117,9 @@ impl EventLoop {
 
     pub(super) fn log_in(&self, credential: Credential, name: Name, reply: Reply) {
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
-        let sign_in = self.grants.sign_in;
+        let (sign_in, seal) = (self.grants.sign_in, self.parts.seal.word());
         tokio::spawn(async move {
-            let outcome = controller::login(&key, &credential, name).await;
+            let outcome = controller::login(&key, seal, &credential, name).await;
             drop(events.send(Event::LoggedIn { sign_in, outcome, reply }).await);
         });
     }
@@ -220,9 +220,9 @@ impl EventLoop {
         self.grants.is_asking = true;
         self.grants.is_hurried = false;
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
-        let sign_in = self.grants.sign_in;
+        let (sign_in, seal) = (self.grants.sign_in, self.parts.seal.word());
         tokio::spawn(async move {
-            let outcome = controller::refresh(&key, &home).await;
+            let outcome = controller::refresh(&key, seal, &home).await;
             drop(events.send(Event::Refreshed { sign_in, outcome }).await);
         });
     }
@@ -284,9 +284,10 @@ impl EventLoop {
         self.grants.refusal = None;
         // One that does not name the gateway of the link would end it before its time.
         let names = |up: &Target| account.grant().audience.contains(&up.key);
-        if let (Some(link), true) = (&self.link, self.machine.up().is_some_and(names)) {
+        if let (Some(link), Some(up)) = (&self.link, self.machine.up().filter(|up| names(up))) {
             let grant = account.stored().granted.grant.clone();
-            if let Err(error) = link.handle.command(Command::Renew { grant }) {
+            let seal = self.parts.seal.terms(&account, &up.network);
+            if let Err(error) = link.handle.command(Command::Renew { grant, seal }) {
                 warn!(%error, "cannot renew the grant of the link");
             }
         }

@@ -29,6 +29,7 @@ use crate::{
     api::ConnectRequest,
     choice::{self, Candidate},
     disk::Wish,
+    sealing,
     socket::not_signed_in,
     state::{Problem, Target},
     terms::{self, TermsError},
@@ -175,8 +176,14 @@ impl EventLoop {
             features: vec![],
             grant: account.stored().granted.grant.clone(),
             network: target.network.clone(),
+            card: sealing::card(account, &target.network).unwrap_or_default().to_vec(),
         };
-        let dial = Dial { remote: target.remote, gateway: target.key, hello };
+        let seal = self.parts.seal.terms(account, &target.network);
+        if seal.as_ref().is_some_and(|terms| terms.card.is_empty()) {
+            // Granted to an agent of before, which had no key to seal with.
+            self.grants.hurry();
+        }
+        let dial = Dial { remote: target.remote, gateway: target.key, hello, seal };
         link.dialed = Some(target.clone());
         link.unoffered = None;
         if let Err(error) = link.handle.command(Command::Dial(Box::new(dial))) {
@@ -378,8 +385,10 @@ impl EventLoop {
         let target = link.dialed.as_ref().context("the link was dialled")?;
         let servers = &account.stored().granted.servers;
         let (offered, unoffered) = terms::keep_offered(accept.clone(), account.grant(), servers, target)?;
-        link.unoffered = (!unoffered.is_empty()).then_some(accept);
-        let (accept, left_out) = terms::keep_direct(offered, &self.direct);
+        let is_sealed = sealing::scope(account, &target.network).is_some();
+        let is_told = terms::demands_seal(&accept) == is_sealed;
+        link.unoffered = (!unoffered.is_empty() || !is_told).then_some(accept);
+        let (accept, left_out) = terms::keep_direct(terms::leave_room(offered, is_sealed), &self.direct);
         self.parts.host.converge(&wanted::device_host(&accept, &self.parts.tun)).await?;
         let astray = left_out.into_iter().map(|route| {
             format!("{route} is not routed through the link: the gateway or the controller itself is in it")

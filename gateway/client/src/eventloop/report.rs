@@ -1,14 +1,15 @@
 //! What the agent says of itself: one whole picture after each event.
 
-use horizon_link::LinkStatus;
+use horizon_dataplane::drop_reason::DropReason;
+use horizon_link::{LinkStatus, PeerStatus};
 use horizon_node::negotiated::Negotiated;
 use jiff::Timestamp;
 
 use super::EventLoop;
 use crate::{
     account::Account,
-    api::{ControllerStatus, KeyStorage, LastError, Server, Servers, Status},
-    choice,
+    api::{ControllerStatus, KeyStorage, LastError, SealedPeer, SealingStatus, Server, Servers, Status},
+    choice, sealing,
     state::Problem,
 };
 
@@ -85,8 +86,24 @@ impl EventLoop {
                 message: problem.message.clone(),
                 hint: problem.hint.clone(),
             }),
+            sealing: self.sealing(),
             warnings: self.warnings.clone(),
         }
+    }
+
+    /// How packets for other devices are sealed, in the network of the link that is wanted.
+    fn sealing(&self) -> Option<SealingStatus> {
+        let (account, link) = (self.account.as_ref()?, self.link.as_ref()?);
+        let network = &link.dialed.as_ref()?.network;
+        sealing::scope(account, network)?;
+        let status = link.handle.status();
+        let peers = status.sealed.as_deref().unwrap_or_default().iter().map(sealed_peer).collect();
+        Some(SealingStatus {
+            has_card: sealing::card(account, network).is_some(),
+            not_sealed: NOT_SEALED.map(str::to_owned).to_vec(),
+            dropped_unsealed: status.drops.get(DropReason::NotSealed.as_str()).copied().unwrap_or(0),
+            peers,
+        })
     }
 
     fn live_link(&self) -> Option<LinkStatus> {
@@ -114,6 +131,28 @@ impl EventLoop {
         });
         let as_of = moment_ms(account.stored().received_at.saturating_mul(1000));
         Servers { servers: servers.collect(), as_of }
+    }
+}
+
+/// What ends at the gateway itself, or leaves the network there.
+const NOT_SEALED: [&str; 4] =
+    ["the gateway's own services", "names (DNS)", "the LAN channel", "what lies behind the gateway"];
+
+fn sealed_peer(peer: &PeerStatus) -> SealedPeer {
+    SealedPeer {
+        device: peer.name.clone(),
+        key: peer.device.map(|key| key.to_string()),
+        address: peer.ends.peer,
+        suite: peer.suite.map(|suite| suite.name().to_owned()),
+        age_s: peer.age.map(|age| age.as_secs()),
+        handshakes: peer.handshakes,
+        sealed: peer.sealed,
+        opened: peer.opened,
+        replayed: peer.replayed,
+        broken: peer.broken,
+        waited: peer.waited,
+        refused: peer.refused,
+        refusal: peer.refusal.clone(),
     }
 }
 

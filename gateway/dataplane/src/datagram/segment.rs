@@ -20,7 +20,7 @@ impl Segment {
 
     /// Takes bytes that begin with the header of a whole packet.
     #[inline]
-    pub(crate) const fn from_framed(framed: Bytes) -> Self {
+    pub const fn from_framed(framed: Bytes) -> Self {
         Self { framed }
     }
 
@@ -33,6 +33,12 @@ impl Segment {
     #[inline]
     pub fn packet(&self) -> &[u8] {
         &self.framed[HEADROOM..]
+    }
+
+    /// Returns the packet with the byte of flags in front of it: all that the other end of a sealed conversation must know.
+    #[inline]
+    pub fn flagged(&self) -> &[u8] {
+        &self.framed[HEADROOM - 1..]
     }
 
     /// Returns the length of the datagram.

@@ -20,6 +20,8 @@ pub(super) struct Carried {
     pub(super) id: NetworkId,
     pub(super) table: Table,
     pools: Vec<IpNet>,
+    /// Nothing but sealed packets goes from device to device.
+    pub(super) is_sealed: bool,
     /// The gateway's own addresses.
     own: Vec<IpAddr>,
     /// Prefixes behind the gateway, reached through its kernel.
@@ -40,6 +42,7 @@ impl Networks {
                         .flat_map(|policy| policy.table.rules.iter().cloned())
                         .collect(),
                 },
+                is_sealed: network.is_sealed,
                 pools: network.pools.clone(),
                 own: network.addresses.clone(),
                 routes: routes

@@ -41,7 +41,36 @@ fn network(id: NetworkId, prefix: &str) -> Network {
         mtu: 1400,
         pq: PostQuantum::Preferred,
         offline_grace_s: 0,
+        is_sealed: false,
     }
+}
+
+#[test]
+fn in_a_sealed_network_only_sealed_packets_go_from_device_to_device() {
+    let mut world = World::new(vec![allow("a", "b"), rule(Action::Allow, Selector::Any, Selector::Any)]);
+    let sealed = Network { is_sealed: true, ..network(office(), "10.7.0") };
+    let policy = Policy {
+        network: office(),
+        table: Table { rules: vec![rule(Action::Allow, Selector::Any, Selector::Any)] },
+    };
+    world.forwarder = Forwarder::new(2, "gw", &[sealed], &[policy], &[]);
+    let envelope = |from: &str, to: &str| {
+        let mut out = bytes::BytesMut::new();
+        envelope::begin(&mut out, from.parse().unwrap(), to.parse().unwrap(), 4);
+        out.extend_from_slice(&[0; 4]);
+        out[crate::datagram::HEADROOM..].to_vec()
+    };
+    let mut from_a = |bytes: &[u8]| {
+        let packet = Packet::parse(bytes).unwrap();
+        let World { forwarder, links, flows, at } = &mut world;
+        forwarder.from_link(LinkId(1), &packet, bytes, links, flows, *at)
+    };
+
+    let plain = udp("10.7.0.11:1", "10.7.0.12:2", b"plain");
+    assert_eq!(from_a(&plain), Verdict::Drop(DropReason::NotSealed));
+    assert_eq!(from_a(&envelope("10.7.0.11", "10.7.0.12")), Verdict::ToLink(LinkId(2)));
+    assert_eq!(from_a(&udp("10.7.0.11:1", "10.7.0.1:53", b"name")), Verdict::ToTun, "the gateway itself");
+    assert_eq!(from_a(&envelope("10.7.0.12", "10.7.0.13")), Verdict::Drop(DropReason::SourceMismatch));
 }
 
 /// A gateway with the devices a (link 1), b (link 2) and c (link 3), and a subnet behind it.

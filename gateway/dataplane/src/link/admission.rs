@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use horizon_api::{
     assignment::{GatewayConfig, Version},
+    card::CARDS,
     delegation::Trust,
     grant::{GrantCheck, GrantError, UnverifiedGrant, VerifiedGrant},
     key::PublicKey,
@@ -113,6 +114,9 @@ impl Admission {
             .collect();
         let behind = self.config.routes.iter().filter(|route| route.network == network.id);
         let routes = network.pools.iter().copied().chain(behind.map(|route| route.prefix)).collect();
+        // Only there does a device look for others' cards.
+        let cards = network.is_sealed.then(|| CARDS.to_owned());
+        let features = [TRAFFIC_REPORTS.to_owned()].into_iter().chain(cards).collect();
         Accept {
             network: network.id.clone(),
             server: self
@@ -125,7 +129,7 @@ impl Admission {
             gateway: network.addresses.clone(),
             mtu: network.mtu,
             server_time_ms: now_ms,
-            features: vec![TRAFFIC_REPORTS.to_owned()],
+            features,
             is_in_grace,
             news_after: self.news_after,
         }
@@ -205,6 +209,7 @@ mod tests {
             mtu: 1380,
             pq: PostQuantum::Preferred,
             offline_grace_s: 3_600,
+            is_sealed: false,
         };
         let route = SubnetRoute {
             network: office(),
@@ -234,12 +239,14 @@ mod tests {
             networks: vec![NetworkGrant {
                 network: office(),
                 addresses: vec![[10, 77, 0, 2].into(), [192, 0, 2, 9].into()],
+                sealed: None,
             }],
             issued_at: 1_000,
             not_before: 1_000,
             expires_at: 4_600,
         };
-        LinkHello { version: "1".into(), features: vec![], grant: grant.sign(&key(2)), network: office() }
+        let (version, grant) = ("1".into(), grant.sign(&key(2)));
+        LinkHello { version, features: vec![], grant, network: office(), card: vec![] }
     }
 
     fn admit(admission: &Admission, hello: &LinkHello, now_s: i64) -> Result<Admitted, Refusal> {

@@ -1,6 +1,9 @@
 //! The life of a link beyond its handshake, at both ends. Machines: they `handle_*` messages and give messages back.
 
+use std::net::IpAddr;
+
 use horizon_api::{
+    card::CARD_BYTES_MAX,
     key::PublicKey,
     news::CarriedNews,
     signed::Signed,
@@ -22,6 +25,7 @@ pub struct GatewaySession {
     hello: Option<LinkHello>,
     admitted: Option<Admitted>,
     budget: Budget,
+    questions: Budget,
 }
 
 /// Messages of one window: each may cost a signature check.
@@ -33,6 +37,8 @@ struct Budget {
 
 /// A device says a few words when it comes, and one for each new grant.
 const MESSAGES_MAX: u32 = 16;
+/// Cards that a device may ask for: whoever speaks with more devices at once asks again.
+const QUESTIONS_MAX: u32 = 128;
 const WINDOW_MS: i64 = 10_000;
 
 /// What a session wants done.
@@ -47,6 +53,8 @@ pub enum GatewayStep {
     Reported(Signed),
     /// Send this and end the link.
     End(ToDevice, Refusal),
+    /// The device asks for the card of another one.
+    Asked(IpAddr),
     /// The device leaves.
     Left {
         reason: String,
@@ -55,11 +63,22 @@ pub enum GatewayStep {
 
 impl GatewaySession {
     pub fn new(peer: PublicKey, is_post_quantum: bool) -> Self {
-        Self { peer, is_post_quantum, hello: None, admitted: None, budget: Budget::default() }
+        Self {
+            peer,
+            is_post_quantum,
+            hello: None,
+            admitted: None,
+            budget: Budget::default(),
+            questions: Budget::default(),
+        }
     }
 
     pub fn handle_message(&mut self, message: FromDevice, admission: &Admission, now_ms: i64) -> GatewayStep {
-        if !self.budget.take(now_ms) {
+        if let (FromDevice::AskCard { address }, Some(_)) = (&message, &self.admitted) {
+            let has_question = self.questions.take(QUESTIONS_MAX, now_ms);
+            return if has_question { GatewayStep::Asked(*address) } else { GatewayStep::Nothing };
+        }
+        if !self.budget.take(MESSAGES_MAX, now_ms) {
             return protocol_error("too many messages");
         }
         match (message, &mut self.hello) {
@@ -67,8 +86,9 @@ impl GatewaySession {
                 self.hello = Some(hello);
                 self.judge(admission, now_ms)
             }
-            (FromDevice::Renew { grant }, Some(hello)) => {
+            (FromDevice::Renew { grant, card }, Some(hello)) => {
                 hello.grant = grant;
+                hello.card = card;
                 self.judge(admission, now_ms)
             }
             (FromDevice::News(news), Some(_)) if self.admitted.is_some() => GatewayStep::News(Box::new(news)),
@@ -79,6 +99,7 @@ impl GatewaySession {
                 GatewayStep::Reported(report)
             }
             (FromDevice::Report(_), _) => protocol_error("a report came that this device did not sign"),
+            (FromDevice::AskCard { .. }, _) => protocol_error("a card was asked for before Accept"),
             (FromDevice::News(_), _) => protocol_error("news came before Accept"),
             (FromDevice::Close { reason }, _) => GatewayStep::Left { reason },
             (FromDevice::Hello(_), Some(_)) => protocol_error("Hello came twice"),
@@ -107,6 +128,12 @@ impl GatewaySession {
         self.admitted.as_ref()
     }
 
+    /// Returns the card that an admitted device brought. Whoever asks for it checks it; here it is only not too long.
+    pub fn card(&self) -> Option<&[u8]> {
+        let hello = self.hello.as_ref().filter(|_| self.admitted.is_some())?;
+        (1..=CARD_BYTES_MAX).contains(&hello.card.len()).then_some(&hello.card)
+    }
+
     fn judge(&mut self, admission: &Admission, now_ms: i64) -> GatewayStep {
         let Some(hello) = &self.hello else { return GatewayStep::Nothing };
         let asker = Asker { key: &self.peer, is_post_quantum: self.is_post_quantum };
@@ -132,12 +159,12 @@ impl GatewaySession {
 }
 
 impl Budget {
-    fn take(&mut self, now_ms: i64) -> bool {
+    fn take(&mut self, messages_max: u32, now_ms: i64) -> bool {
         if (now_ms - self.since_ms).abs() >= WINDOW_MS {
             *self = Self { since_ms: now_ms, messages: 0 };
         }
         self.messages += 1;
-        self.messages <= MESSAGES_MAX
+        self.messages <= messages_max
     }
 }
 
@@ -166,11 +193,21 @@ pub enum DeviceStep {
     /// The terms changed; the link stays.
     Changed(Accept),
     Refused(Refusal),
+    /// About the cards of other devices.
+    Card(CardAnswer),
     /// The gateway ends the link.
     Closed {
         refusal: Option<Refusal>,
         reason: String,
     },
+}
+
+/// What a gateway says of the cards of other devices. Nobody has checked it yet.
+#[derive(Debug, PartialEq, Eq)]
+pub enum CardAnswer {
+    Card { address: IpAddr, card: Vec<u8> },
+    None { address: IpAddr },
+    Gone { device: PublicKey },
 }
 
 impl DeviceSession {
@@ -185,6 +222,9 @@ impl DeviceSession {
                 DeviceStep::Changed(accept)
             }
             ToDevice::Refuse(refusal) => DeviceStep::Refused(refusal),
+            ToDevice::Card { address, card } => DeviceStep::Card(CardAnswer::Card { address, card }),
+            ToDevice::NoCard { address } => DeviceStep::Card(CardAnswer::None { address }),
+            ToDevice::Gone { device } => DeviceStep::Card(CardAnswer::Gone { device }),
             ToDevice::Close { refusal, reason } => DeviceStep::Closed { refusal, reason },
         }
     }
@@ -202,8 +242,8 @@ mod tests {
     #[test]
     fn a_device_that_talks_too_much_is_ended() {
         let mut budget = Budget::default();
-        let spoken = (0..100).filter(|n| budget.take(1_000_000 + n)).count();
+        let spoken = (0..100).filter(|n| budget.take(MESSAGES_MAX, 1_000_000 + n)).count();
         assert_eq!(spoken, MESSAGES_MAX as usize);
-        assert!(budget.take(1_000_000 + WINDOW_MS));
+        assert!(budget.take(MESSAGES_MAX, 1_000_000 + WINDOW_MS));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use horizon_api::{
+    key::PublicKey,
     signed::Signed,
     traffic::{TRAFFIC_REPORTS, TrafficReport},
     wire::link::{Accept, FromDevice},
@@ -23,7 +24,11 @@ impl Shard {
             match order {
                 Order::Do(Command::Serve(serving)) => self.serve(serving),
                 Order::Do(Command::Dial(dial)) => self.dial(*dial),
-                Order::Do(Command::Renew { grant }) => self.tell_uplink(&FromDevice::Renew { grant }),
+                Order::Do(Command::Renew { grant, seal }) => {
+                    let card = seal.as_ref().map(|terms| terms.card.clone()).unwrap_or_default();
+                    self.take_seal_terms(seal);
+                    self.tell_uplink(&FromDevice::Renew { grant, card });
+                }
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
                 Order::Stop(reason) => self.begin_stop(&reason),
@@ -39,16 +44,23 @@ impl Shard {
             .filter(|link| link.peer.is_some_and(|peer| serving.admission.config.revoked.contains(&peer)))
             .map(|link| link.handle)
             .collect();
+        let before = self.serving.as_ref().map(|serving| &serving.admission.config.revoked);
+        let is_new = |key: &&PublicKey| before.is_some_and(|before| !before.contains(key));
+        let gone: Vec<_> = serving.admission.config.revoked.iter().filter(is_new).copied().collect();
         self.clock.raise(&serving.time_floor);
         self.serving = Some(serving);
         for handle in revoked {
             self.judge(handle);
+        }
+        if !gone.is_empty() {
+            self.tell_gone(&gone);
         }
         self.to_judge = self.table.handles().into();
     }
 
     fn dial(&mut self, dial: Dial) {
         self.hang_up("another link is made");
+        self.take_seal_terms(dial.seal);
         let connected = settings::client(&self.key, dial.gateway).and_then(|config| {
             self.endpoint.connect(self.clock.now, config, dial.remote, "horizon").map_err(|e| e.to_string())
         });
@@ -73,7 +85,7 @@ impl Shard {
         self.close(handle, reason);
     }
 
-    fn tell_uplink(&mut self, message: &FromDevice) {
+    pub(super) fn tell_uplink(&mut self, message: &FromDevice) {
         let Some(link) = self.uplink.and_then(|id| self.table.by_id(id)) else { return };
         let handle = link.handle;
         if link.is_accepted() && link.control.send(&mut link.connection, message).is_ok() {

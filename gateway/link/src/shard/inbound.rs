@@ -35,6 +35,7 @@ impl Shard {
             self.table.mark(handle);
         }
         self.coalescer.flush(&mut TunSink { tun: &self.tun, drops: &mut self.drops });
+        self.flush_sealer();
         self.pools.handles = handles;
         let mut relays = std::mem::take(&mut self.relays);
         for relay in relays.drain(..) {
@@ -86,6 +87,12 @@ impl Shard {
             End::Device(_, None) | End::Handshaking => Verdict::Drop(DropReason::LinkDown),
         };
         match verdict {
+            Verdict::ToTun if self.is_sealed(packet.source) => {
+                let Some((packet, segment)) = self.open_sealed(&packet, &segment) else { return };
+                let lacks_checksum = segment.lacks_checksum();
+                let mut sink = TunSink { tun: &self.tun, drops: &mut self.drops };
+                self.coalescer.push(&packet, segment.into_packet(), lacks_checksum, &mut sink);
+            }
             Verdict::ToTun => {
                 let lacks_checksum = segment.lacks_checksum();
                 let mut sink = TunSink { tun: &self.tun, drops: &mut self.drops };

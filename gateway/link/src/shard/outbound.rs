@@ -10,7 +10,7 @@ use horizon_dataplane::{
     offload,
 };
 
-use super::Shard;
+use super::{Shard, sealing::Sealing};
 use crate::{link::Link, settings::DATAGRAM_SEND_BYTES};
 
 /// What quinn-proto may hold of a link: a batch. The rest stays where it can be ordered.
@@ -46,6 +46,8 @@ impl Shard {
             }
         }
         self.pools.handles = handles;
+        // First messages that packets without keys gave rise to.
+        self.flush_sealer();
         has_more
     }
 
@@ -61,7 +63,6 @@ impl Shard {
                 let has_room = link.has_room();
                 let Some(popped) = link.queue.pop(self.clock.now, has_room, &mut self.drops) else { break };
                 sent += popped.frame.len();
-                link.saw_outbound(self.clock.now);
                 self.stage(link, popped);
             }
             if !self.transmit(link) {
@@ -76,13 +77,26 @@ impl Shard {
             return self.drops.count(DropReason::LinkDown);
         };
         let (drops, parts_pool) = (&mut self.drops, &mut self.pools.parts);
+        let (clock, pool) = (&self.clock, &mut self.pools.sealed);
+        let mut sealing = self.sealer.as_mut().map(|sealer| Sealing { sealer, pool, clock });
+        let mut hand_over = |segment, drops: &mut Drops| {
+            let sealed = match &mut sealing {
+                Some(sealing) => sealing.seal(segment, drops),
+                None => Some(segment),
+            };
+            if let Some(segment) = sealed {
+                // What waits for keys was not sent, so nobody owes an answer.
+                link.saw_outbound(clock.now);
+                hand_over(link, segment, datagram_max, parts_pool, drops);
+            }
+        };
         match popped.frame {
-            Frame::Segment(segment) => hand_over(link, segment, datagram_max, parts_pool, drops),
+            Frame::Segment(segment) => hand_over(segment, drops),
             Frame::Tun(frame) => {
                 let mut omit = popped.omit_first;
                 let cut = offload::split(&frame, &mut self.pools.to_link, true, |segment| {
                     if !std::mem::take(&mut omit) {
-                        hand_over(link, segment, datagram_max, parts_pool, drops);
+                        hand_over(segment, drops);
                     }
                 });
                 if cut.is_err() {

@@ -124,6 +124,10 @@ impl Shard {
                 link.reported = Some(PassedReport { report, counts: link.counts() });
                 Ok(())
             }
+            GatewayStep::Asked(address) => {
+                let answer = self.card_of(link, address);
+                link.control.send(&mut link.connection, &answer)
+            }
             GatewayStep::News(news) => {
                 self.emit(LinkEvent::News(news));
                 Ok(())
@@ -206,6 +210,7 @@ impl Shard {
                     self.emit(LinkEvent::Refused(refusal));
                     link.connection.close(self.clock.now, 0u32.into(), Vec::new().into());
                 }
+                DeviceStep::Card(answer) => self.take_card(&answer),
                 DeviceStep::Closed { refusal, reason } => self.close_link(link, refusal, &reason),
             }
             if link.is_closing {

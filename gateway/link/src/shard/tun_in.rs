@@ -5,6 +5,7 @@ use std::io;
 use bytes::BytesMut;
 use horizon_dataplane::{
     drop_reason::DropReason,
+    envelope,
     fair::Frame,
     forwarder::{LinkId, Reject, Verdict},
     offload::{self, VIRTIO_HEADER_LEN},
@@ -100,6 +101,10 @@ impl Shard {
     }
 
     fn judge_for_uplink(&mut self, packet: &Packet) -> Verdict {
+        // Only what is sealed here has this protocol.
+        if packet.protocol == envelope::PROTOCOL && self.is_sealed(packet.destination) {
+            return Verdict::Drop(DropReason::NotSealed);
+        }
         let link = self.uplink.and_then(|id| self.table.by_id(id));
         match link.map(|link| (&link.end, link.id)) {
             Some((End::Device(_, Some(forwarder)), id)) => forwarder.from_tun(packet, Some(id)),
