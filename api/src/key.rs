@@ -152,6 +152,10 @@ impl RootFingerprint {
     pub fn of(root: &PublicKey) -> Self {
         Self(*blake3::hash(root.as_bytes()).as_bytes())
     }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 impl FromStr for RootFingerprint {

@@ -21,6 +21,7 @@ pub mod resource;
 pub mod section;
 pub mod signed;
 pub mod token;
+pub mod tpm;
 pub mod traffic;
 pub mod verdict;
 pub mod wire;

@@ -18,6 +18,7 @@ pub mod random;
 pub mod rogue;
 pub mod scenario;
 pub mod snapshot;
+pub mod software_tpm;
 pub mod standalone;
 pub mod stranger;
 pub mod traffic;

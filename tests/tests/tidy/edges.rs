@@ -17,6 +17,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
     ("horizon-host", &["horizon-api", "horizon-dataplane"]),
     ("horizon-seal", &["horizon-api"]),
     ("horizon-link", &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-node", "horizon-seal"]),
+    ("horizon-tpm", &["horizon-api"]),
     ("horizon-gateway", GATEWAY),
     ("horizon", CLIENT),
     ("horizon-api-server", &["horizon-api", "horizon-machinery", "horizon-planner", "horizon-web-dist"]),
@@ -39,7 +40,7 @@ pub(crate) const TABLE: &[(&str, &[&str])] = &[
 ];
 
 const GATEWAY: &[&str] =
-    &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node"];
+    &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node", "horizon-tpm"];
 
 const CLIENT: &[&str] =
     &["horizon-api", "horizon-dataplane", "horizon-host", "horizon-link", "horizon-node", "horizon-seal"];
@@ -54,6 +55,7 @@ const EVERYTHING_BUT_WEB: &[&str] = &[
     "horizon-node",
     "horizon-planner",
     "horizon-seal",
+    "horizon-tpm",
 ];
 
 /// The crates that decide and do nothing else.
