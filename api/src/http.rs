@@ -30,7 +30,7 @@ pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};
 pub use token::{EndTokensRequest, TokenAnswer, TokenList, TokenRequest, TokenView};
 pub use trust::{
-    AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TrustView,
+    AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TpmView, TrustView,
 };
 pub use view::{DeviceView, EventSeverity, EventView, KeyView, LastUse, ServerView, SourceView, View};
 

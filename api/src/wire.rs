@@ -28,6 +28,9 @@ pub const ALPN_LINK: &[u8] = b"hzn-link/1";
 /// What a device says in its Hello if it knows [`RefusalCode::AwaitingApproval`].
 pub const APPROVAL: &str = "approval";
 
+/// What a controller says in its Welcome if it knows [`cfg::ToController::AnswerWith`].
+pub const QUOTE: &str = "quote";
+
 /// What a controller says in its Welcome if it knows [`dev::FromDevice::RefreshWith`].
 pub const POSTURE: &str = "posture";
 
@@ -133,9 +136,16 @@ pub struct Evidence {
     /// The kernel's name of this boot of the host.
     #[serde(default)]
     pub host_boot: String,
+    /// Its key is kept on disk as only this host's TPM opens it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub is_key_sealed: bool,
     /// What policies may demand of a device; gateways state none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub posture: Option<Posture>,
+}
+
+fn is_false(claim: &bool) -> bool {
+    !claim
 }
 
 /// Evidence bound to one connection and one nonce: what a joining node signs with its own key.

@@ -139,7 +139,7 @@ async fn meet(incoming: Incoming, context: &PushContext) -> anyhow::Result<Meeti
     let hello = first_words(is_gateway, &mut receiver).await?;
     let nonce = random::bytes();
     let delegation = context.snapshots.borrow().delegation.clone();
-    let features = vec![wire::POSTURE.to_owned()];
+    let features = [wire::POSTURE, wire::QUOTE].map(str::to_owned).to_vec();
     let welcome = Welcome { delegation, nonce, server_time_ms: clock::unix_ms(), features };
     if is_gateway {
         sender.send(&wire::cfg::ToGateway::Welcome(welcome)).await?;

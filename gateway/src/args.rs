@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand};
 use horizon_dataplane::apply::InterfaceName;
 
+use crate::{join, key, quoter::TpmChoice, run, status, uninstall};
+
 /// The Horizon gateway: ends people's tunnels on this host, by the controller's signed configuration.
 #[derive(Parser)]
 #[command(version, about)]
@@ -21,8 +23,23 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what the running gateway does.
     Status(StatusArgs),
+    /// Change how this gateway's key is kept.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Undo every change that the gateway made to this host.
     Uninstall(UninstallArgs),
+}
+
+impl Command {
+    pub(crate) async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Join(args) => join::join(args).await,
+            Self::Run(args) => run::run(args).await,
+            Self::Status(args) => status::print(args).await,
+            Self::Key(command) => key::change(&command),
+            Self::Uninstall(args) => uninstall::uninstall(args).await,
+        }
+    }
 }
 
 #[derive(clap::Args)]
@@ -33,8 +50,29 @@ pub(crate) struct JoinArgs {
     /// Which declared Server this host is, where the key fits several.
     #[arg(long, env = "HORIZON_NAME")]
     pub(crate) name: Option<String>,
+    /// Make a key that is sealed to the TPM of this host from the start.
+    #[arg(long)]
+    pub(crate) seal_key: bool,
     #[command(flatten)]
     pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) tpm: TpmArgs,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum KeyCommand {
+    /// Seal the key to the TPM of this host: no other host opens it. The gateway must be stopped.
+    Seal(KeyArgs),
+    /// Keep the key in a file again, as before a TPM is replaced or cleared. The gateway must be stopped.
+    Unseal(KeyArgs),
+}
+
+#[derive(clap::Args)]
+pub(crate) struct KeyArgs {
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
+    #[command(flatten)]
+    pub(crate) tpm: TpmArgs,
 }
 
 #[derive(clap::Args)]
@@ -47,6 +85,16 @@ pub(crate) struct RunArgs {
     /// Name of the TUN interface.
     #[arg(long, env = "HORIZON_TUN", default_value = "hzng0")]
     pub(crate) tun: InterfaceName,
+    #[command(flatten)]
+    pub(crate) tpm: TpmArgs,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct TpmArgs {
+    /// The TPM that signs what this host was started with, and opens a sealed key: a device, or the socket of a TPM in software; `none` uses
+    /// none. When left out, it is `/dev/tpmrm0` where the host has it.
+    #[arg(long = "tpm", env = "HORIZON_TPM")]
+    pub(crate) choice: Option<TpmChoice>,
 }
 
 #[derive(clap::Args)]

@@ -1,5 +1,6 @@
 //! The gateway's end of `hzn-cfg/1`: dial, attach, fetch what is lacking, and try again for ever.
 
+mod answers;
 mod fetch;
 
 use std::{sync::Arc, time::Duration};
@@ -12,22 +13,26 @@ use horizon_api::{
     section::ContentHash,
     signed::Signed,
     wire::{
-        ALPN_CFG, Hello, Refusal, RefusalCode,
+        ALPN_CFG, Hello, QUOTE, Refusal, RefusalCode,
         cfg::{Attach, CHALLENGE, Challenge, Heartbeat, Nack, ToController, ToGateway},
     },
 };
 use horizon_node::{
     backoff::Backoff,
-    controller::{self, Answerer, Meeting},
+    controller::{self, Meeting},
     framed::{self, Inbox, Sender},
     random,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
 
-use self::fetch::{Fetch, Step};
+use self::{
+    answers::Answers,
+    fetch::{Fetch, Step},
+};
 use crate::{
     cache::Cache,
+    quoter::Quoter,
     running::{Running, Sections},
 };
 
@@ -61,6 +66,7 @@ pub(crate) struct ControllerLink {
     pub(crate) events: mpsc::Sender<LinkToController>,
     pub(crate) reports: watch::Receiver<Report>,
     pub(crate) complaint: Complaint,
+    pub(crate) quoter: Quoter,
 }
 
 /// What was said last about a controller that cannot be reached: the same is not said twice.
@@ -109,12 +115,17 @@ impl ControllerLink {
         })
         .await?;
         self.pin = meeting.trust.pin();
+        meeting.is_key_sealed = self.quoter.is_key_sealed();
         let attestation = meeting.attest(&self.key)?;
+        let quote = if meeting.knows(QUOTE) { self.quoter.quote(&attestation).await } else { None };
         let (running, assignment) = {
             let report = self.reports.borrow();
             (report.running, report.assignment)
         };
-        meeting.sender.send(&ToController::Attach(Attach { running, assignment, attestation })).await?;
+        meeting
+            .sender
+            .send(&ToController::Attach(Attach { running, assignment, attestation, quote }))
+            .await?;
         match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
             ToGateway::Joined { .. } => {}
             ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
@@ -143,7 +154,11 @@ impl ControllerLink {
     }
 
     async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
-        let answerer = meeting.answerer()?;
+        let answers = Answers {
+            key: Arc::clone(&self.key),
+            answerer: meeting.answerer()?,
+            quoter: meeting.knows(QUOTE).then(|| self.quoter.clone()),
+        };
         let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } =
             meeting;
         let mut inbox = framed::read_ahead(receiver);
@@ -157,7 +172,7 @@ impl ControllerLink {
                 message = inbox.recv() => match message {
                     Some(Ok(ToGateway::Assignment(mut signed))) => {
                         let answer = loop {
-                            match self.take(&trust, &delegation, &answerer, signed, &mut sender, &mut inbox).await? {
+                            match self.take(&trust, &delegation, &answers, signed, &mut sender, &mut inbox).await? {
                                 Taken::Answered(answer) => break answer,
                                 Taken::Overtaken(newer) => signed = newer,
                             }
@@ -169,8 +184,7 @@ impl ControllerLink {
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
                     Some(Ok(ToGateway::Challenge(Challenge { nonce }))) => {
-                        let answer = answerer.answer(nonce, &self.key).await?;
-                        sender.send(&ToController::Answer(answer)).await?;
+                        sender.send(&answers.answer(nonce).await?).await?;
                     }
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
@@ -191,7 +205,7 @@ impl ControllerLink {
         &self,
         trust: &horizon_api::delegation::Trust,
         delegation: &Signed,
-        answerer: &Answerer,
+        answers: &Answers,
         signed: Signed,
         sender: &mut Sender,
         inbox: &mut Inbox<ToGateway>,
@@ -210,7 +224,7 @@ impl ControllerLink {
         let cached = named.filter_map(|hash| Some((hash, self.cache.section(&hash)?)));
         let cached: Sections = cached.filter(|(hash, bytes)| ContentHash::of(bytes) == *hash).collect();
         let lacking = verified.lacking(|hash| cached.contains_key(hash));
-        let sections = match self.fetch(Fetch::new(cached, lacking), answerer, sender, inbox).await? {
+        let sections = match self.fetch(Fetch::new(cached, lacking), answers, sender, inbox).await? {
             Fetched::Whole(sections) => sections,
             Fetched::Overtaken(newer) => return Ok(Taken::Overtaken(newer)),
         };
@@ -240,7 +254,7 @@ impl ControllerLink {
     async fn fetch(
         &self,
         mut fetch: Fetch,
-        answerer: &Answerer,
+        answers: &Answers,
         sender: &mut Sender,
         inbox: &mut Inbox<ToGateway>,
     ) -> anyhow::Result<Fetched> {
@@ -255,8 +269,7 @@ impl ControllerLink {
                 Step::Went => {}
                 Step::Overtaken(newer) => return Ok(Fetched::Overtaken(newer)),
                 Step::Challenged(nonce) => {
-                    let answer = answerer.answer(nonce, &self.key).await?;
-                    sender.send(&ToController::Answer(answer)).await?;
+                    sender.send(&answers.answer(nonce).await?).await?;
                 }
             }
         }

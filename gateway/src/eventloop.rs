@@ -40,6 +40,7 @@ use crate::{
     cache::Cache,
     controller_link::{LinkToController, Report},
     disk::Enrolment,
+    quoter::Quoter,
     running::{Running, Sections},
     standby::Standby,
     status::Status,
@@ -57,6 +58,7 @@ pub(crate) struct Parts {
     pub(crate) reports: watch::Sender<Report>,
     pub(crate) statuses: watch::Sender<Status>,
     pub(crate) enrolment: Enrolment,
+    pub(crate) quoter: Quoter,
 }
 
 /// What wakes the loop, beside signals and timers.
@@ -314,7 +316,8 @@ impl EventLoop {
     fn warnings(&self) -> Vec<String> {
         let identity = self.running.as_ref().and_then(|running| running.config.identity.as_ref());
         let endpoints = identity.filter(|_| self.parts.listen.is_none()).and_then(unbound_endpoints);
-        self.trouble.iter().chain(&self.stuck).chain(&self.foreign_rules).cloned().chain(endpoints).collect()
+        let own = self.trouble.iter().chain(&self.stuck).chain(&self.foreign_rules).cloned();
+        own.chain(endpoints).chain(self.parts.quoter.trouble()).collect()
     }
 
     /// Says good-bye to links and leaves the host as it was.

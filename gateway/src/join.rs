@@ -10,11 +10,15 @@ use horizon_api::{
         cfg::{Join, ToController, ToGateway},
     },
 };
-use horizon_node::{
-    clock, controller, data_folder::DataFolder, durable, failure::Failure, join, secret_file,
-};
+use horizon_node::{clock, controller, data_folder::DataFolder, durable, failure::Failure, join};
 
-use crate::{args::JoinArgs, controller_link::hello, disk::Enrolment};
+use crate::{
+    args::JoinArgs,
+    controller_link::hello,
+    disk::Enrolment,
+    identity::{self, Identity},
+    quoter::TpmChoice,
+};
 
 pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
     let join = join::read(&args.join).map_err(|e| Failure::Usage(e.to_string()))?;
@@ -24,23 +28,25 @@ pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
     }
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let data = DataFolder::open(&args.data.folder)?;
-    let key = secret_file::node_key(&data.file("node.key"))?;
-    let (pin, namespace, server) = enrol(&key, &join, args.name).await?;
+    let tpm = TpmChoice::path(args.tpm.choice.as_ref());
+    let identity = identity::load_or_create(&data, tpm.as_deref(), args.seal_key)?;
+    let (pin, namespace, server) = enrol(&identity, &join, args.name).await?;
     let enrolment = Enrolment::new(join.host, join.port, pin, namespace.clone(), server.clone());
     durable::write(&data.file("enrolment"), &enrolment.to_bytes()).context("write the enrolment")?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
     {
-        println!("joined as Server {namespace}/{server} with key {}", key.public());
+        println!("joined as Server {namespace}/{server} with key {}", identity.key.public());
         println!("start it with `horizon-gateway run`");
     }
     Ok(())
 }
 
 async fn enrol(
-    key: &horizon_api::key::SecretKey,
+    identity: &Identity,
     join: &JoinString,
     name: Option<String>,
 ) -> anyhow::Result<(Pin, String, String)> {
+    let key = &identity.key;
     let pin = Pin { root: join.root, epoch: 0 };
     let address = controller::Address { host: &join.host, port: join.port };
     let mut meeting = controller::meet(key, ALPN_CFG, address, &pin, hello, |answer| match answer {
@@ -53,6 +59,7 @@ async fn enrol(
         | ToGateway::Challenge(_) => None,
     })
     .await?;
+    meeting.is_key_sealed = identity.is_sealed;
     let attestation = meeting.attest(key)?;
     let token = TokenText::new(&join.token);
     meeting.sender.send(&ToController::Join(Join { token, name, attestation })).await?;

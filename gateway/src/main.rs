@@ -5,8 +5,11 @@ mod cache;
 mod controller_link;
 mod disk;
 mod eventloop;
+mod identity;
 mod join;
+mod key;
 mod listen;
+mod quoter;
 mod run;
 mod running;
 mod standby;
@@ -17,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Args, Command};
+use crate::args::Args;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,12 +32,5 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return horizon_node::failure::exit(Err(error.into())),
     };
-    horizon_node::failure::exit(runtime.block_on(async {
-        match args.command {
-            Command::Join(join) => join::join(join).await,
-            Command::Run(run) => run::run(run).await,
-            Command::Status(status) => status::print(status).await,
-            Command::Uninstall(uninstall) => uninstall::uninstall(uninstall).await,
-        }
-    }))
+    horizon_node::failure::exit(runtime.block_on(args.command.run()))
 }

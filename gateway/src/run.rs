@@ -4,7 +4,7 @@ use std::{fs, io::ErrorKind, sync::Arc};
 
 use anyhow::Context;
 use horizon_host::{Host, Leftovers, Linux};
-use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random, secret_file};
+use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -17,6 +17,8 @@ use crate::{
     controller_link::{Complaint, ControllerLink, Report},
     disk::Enrolment,
     eventloop::{EventLoop, Inboxes, Parts, wanted_host},
+    identity::{self, Identity},
+    quoter::{Quoter, TpmChoice},
     running::Running,
     status,
 };
@@ -29,7 +31,9 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let data = DataFolder::open(&args.data.folder)?;
     let enrolment = enrolment(&data)?;
-    let key = Arc::new(secret_file::node_key(&data.file("node.key"))?);
+    let tpm = TpmChoice::path(args.tpm.choice.as_ref());
+    let Identity { key, is_sealed } = identity::load(&data, tpm.as_deref())?;
+    let key = Arc::new(key);
     let cache = Arc::new(Cache::open(&data)?);
     let cached = cache.load(&enrolment.pin, &key.public()).unwrap_or_else(|error| {
         warn!(reason = %format!("{error:#}"), "the cached configuration cannot be used; waiting for the controller's");
@@ -48,6 +52,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (link_events, link_inbox) = mpsc::channel(LINK_EVENTS_MAX);
     let (reports, reports_seen) = watch::channel(Report::default());
     let (statuses, statuses_seen) = watch::channel(status::Status::default());
+    let quoter = Quoter::new(tpm, &enrolment.pin.root, is_sealed);
     let pin = cached.as_ref().map_or(enrolment.pin, |(running, _)| running.trust.pin());
     let mut event_loop = EventLoop::new(Parts {
         key: Arc::clone(&key),
@@ -60,6 +65,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         reports,
         statuses,
         enrolment: enrolment.clone(),
+        quoter: quoter.clone(),
     });
     let mut tasks = JoinSet::new();
     let socket = match come_up(&mut event_loop, cached, &data, &mut tasks, statuses_seen).await {
@@ -78,6 +84,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         events,
         reports: reports_seen,
         complaint: Complaint::default(),
+        quoter,
     };
     tasks.spawn(async {
         link.run().await;

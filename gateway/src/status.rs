@@ -41,6 +41,9 @@ pub(crate) struct Status {
     pub(crate) links: Vec<LinkReport>,
     pub(crate) drops: BTreeMap<String, u64>,
     pub(crate) warnings: Vec<String>,
+    /// What this gateway shows of its host is worth this much.
+    #[serde(default)]
+    pub(crate) evidence: String,
 }
 
 /// The socket's file, removed with the value.
@@ -129,6 +132,9 @@ fn text(status: &Status) -> String {
         }
         (None, None) => "controller  connected".to_owned(),
     });
+    if !status.evidence.is_empty() {
+        lines.push(format!("evidence    {}", status.evidence));
+    }
     lines.extend(status.warnings.iter().map(|warning| format!("warning     {warning}")));
     lines.extend(status.sealed_networks.iter().map(|network| {
         format!("sealed      {network}: packets between two devices, from end to end; this gateway cannot read them")

@@ -6,4 +6,5 @@ mod attacks {
     mod revocation;
     mod servers;
     mod store;
+    mod tpm;
 }

@@ -60,7 +60,8 @@ fn the_recorded_quote_is_of_the_kind_that_a_tpm_makes() {
     let Some((_folder, software)) = software() else { return };
     let path =
         format!("{}/../controller/trust/src/quote/recorded.cbor", env::var("CARGO_MANIFEST_DIR").unwrap());
-    let attestation = Attestation { exporter: [1; 32], nonce: [2; 32], evidence: Evidence::default(), seal: None };
+    let attestation =
+        Attestation { exporter: [1; 32], nonce: [2; 32], evidence: Evidence::default(), seal: None };
     let signed = Signed::new(&attestation, &SecretKey::from_seed(&[3; 32]));
     let quote = software.open().unwrap().quote(&[4; 32], &tpm::qualify(&signed)).unwrap();
 

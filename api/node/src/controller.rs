@@ -43,6 +43,8 @@ pub struct Meeting {
     pub connection: Connection,
     /// Unix milliseconds by the controller's clock, when it was met.
     pub server_time_ms: i64,
+    /// Whether this node's key is kept so that only this host's TPM opens it: whoever knows says so.
+    pub is_key_sealed: bool,
     /// What the controller understands.
     features: Vec<String>,
     nonce: [u8; 32],
@@ -89,6 +91,7 @@ pub async fn meet<S: Serialize + Sync, R: DeserializeOwned>(
         trust,
         delegation: welcome.delegation,
         server_time_ms: welcome.server_time_ms,
+        is_key_sealed: false,
         features: welcome.features,
         nonce: welcome.nonce,
         evidence,
@@ -136,7 +139,8 @@ impl Meeting {
         seal: Option<Signed>,
     ) -> anyhow::Result<Signed> {
         let exporter = quic::exporter(&self.connection)?;
-        let evidence = Evidence { posture, ..self.evidence.clone() };
+        let is_key_sealed = self.is_key_sealed;
+        let evidence = Evidence { posture, is_key_sealed, ..self.evidence.clone() };
         Ok(Signed::new(&Attestation { exporter, nonce: self.nonce, evidence, seal }, key))
     }
 
@@ -145,7 +149,8 @@ impl Meeting {
     /// # Errors
     /// When the connection is gone.
     pub fn answerer(&self) -> anyhow::Result<Answerer> {
-        Ok(Answerer { exporter: quic::exporter(&self.connection)?, root: self.root })
+        let exporter = quic::exporter(&self.connection)?;
+        Ok(Answerer { exporter, root: self.root, is_key_sealed: self.is_key_sealed })
     }
 
     /// Has a person say on this link, with the key pair that they hold, that the device is theirs.
@@ -169,6 +174,7 @@ impl Meeting {
 pub struct Answerer {
     exporter: [u8; 32],
     root: RootFingerprint,
+    is_key_sealed: bool,
 }
 
 impl Answerer {
@@ -177,7 +183,8 @@ impl Answerer {
     /// # Errors
     /// When the process stops.
     pub async fn answer(&self, nonce: [u8; 32], key: &SecretKey) -> anyhow::Result<Signed> {
-        let evidence = look_at_host(self.root).await?;
+        let is_key_sealed = self.is_key_sealed;
+        let evidence = Evidence { is_key_sealed, ..look_at_host(self.root).await? };
         Ok(Signed::new(&Attestation { exporter: self.exporter, nonce, evidence, seal: None }, key))
     }
 }

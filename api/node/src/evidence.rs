@@ -15,6 +15,7 @@ pub fn collect(version: &str, root: &RootFingerprint) -> Evidence {
         machine: hashed("hz-machine-v1", root, &line("/etc/machine-id")),
         hardware: hashed("hz-hardware-v1", root, &hardware(Path::new("/"))),
         host_boot: line("/proc/sys/kernel/random/boot_id"),
+        is_key_sealed: false,
         posture: None,
     }
 }

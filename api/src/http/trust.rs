@@ -10,6 +10,10 @@ pub enum EvidenceLevel {
     /// The daemon says it, and signs it with its own key.
     #[default]
     SelfReported,
+    /// The daemon says that its key is sealed to a TPM.
+    SealedKey,
+    /// The TPM that was seen first signs what the host was started with, for each challenge.
+    TpmQuote,
 }
 
 impl EvidenceLevel {
@@ -18,6 +22,12 @@ impl EvidenceLevel {
         match self {
             Self::SelfReported => {
                 "self-reported: finds accidents and clones, proves nothing against root on the host"
+            }
+            Self::SealedKey => {
+                "key sealed to a TPM, says the host: a copied disk lacks it; proves nothing against root on the host"
+            }
+            Self::TpmQuote => {
+                "TPM quote: the TPM that was seen first signs how the host was started; its maker is not verified, and root on the host can have it sign"
             }
         }
     }
@@ -71,6 +81,19 @@ pub struct EvidenceView {
     pub host_boot: String,
 }
 
+/// The TPM of a server's host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmView {
+    /// The first digits of the name of its key.
+    pub key: String,
+    /// When it was seen first, and believed to be the server's.
+    pub since: u64,
+    /// Starts of the host, by its count.
+    pub resets: u32,
+    /// Whether it signed what came last.
+    pub is_shown: bool,
+}
+
 /// A challenge that was not answered well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureView {
@@ -102,4 +125,10 @@ pub struct ServerReport {
     pub trust: TrustView,
     /// The newest challenges, newest first.
     pub challenges: Vec<ChallengeView>,
+    /// Whether its host says that its key is sealed to a TPM.
+    #[serde(default)]
+    pub is_key_sealed: bool,
+    /// The TPM that it has shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<TpmView>,
 }

@@ -11,6 +11,7 @@ use crate::{
     section::{ContentHash, NetworkId},
     signed::{Document, Signed},
     token::TokenText,
+    tpm::Quote,
     traffic::PassedReport,
     wire::{Hello, Refusal, Welcome},
 };
@@ -38,6 +39,11 @@ pub enum ToController {
     Kept(Option<Kept>),
     /// A signed [`crate::wire::Attestation`] with the number of a challenge.
     Answer(Signed),
+    /// The same with what the host's TPM signed: only to a controller that says [`crate::wire::QUOTE`].
+    AnswerWith {
+        attestation: Signed,
+        quote: Quote,
+    },
 }
 
 /// What a controller says to a gateway.
@@ -94,6 +100,9 @@ pub struct Attach {
     /// BLAKE3 of the assignment that runs.
     pub assignment: Option<ContentHash>,
     pub attestation: Signed,
+    /// What the host's TPM signed about the attestation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<Quote>,
 }
 
 /// "I keep the old one, because …"

@@ -25,8 +25,17 @@ pub(super) fn word(text: &str) -> String {
 
 pub(super) fn evidence(evidence: &Evidence) -> Evidence {
     // Only devices have a posture.
-    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot, posture: _ } =
-        evidence;
+    let Evidence {
+        version,
+        hostname,
+        kernel,
+        binary_hash,
+        machine,
+        hardware,
+        host_boot,
+        is_key_sealed,
+        posture: _,
+    } = evidence;
     Evidence {
         version: word(version),
         hostname: word(hostname),
@@ -35,6 +44,7 @@ pub(super) fn evidence(evidence: &Evidence) -> Evidence {
         machine: word(machine),
         hardware: word(hardware),
         host_boot: word(host_boot),
+        is_key_sealed: *is_key_sealed,
         posture: None,
     }
 }

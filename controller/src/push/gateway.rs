@@ -7,6 +7,7 @@ use horizon_api::{
     assignment::Version,
     section::ContentHash,
     signed::Signed,
+    tpm::Quote,
     wire::{
         Attestation, Refusal, RefusalCode,
         cfg::{CHALLENGE, Heartbeat, SectionBytes, ToController, ToGateway},
@@ -16,7 +17,11 @@ use horizon_node::{
     clock,
     framed::{self, Receiver, Sender},
 };
-use horizon_trust::{challenge::Outcome, server::Arrival};
+use horizon_trust::{
+    challenge::Outcome,
+    quote::{self, Quoted},
+    server::Arrival,
+};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
@@ -89,7 +94,7 @@ async fn decide(
         Ok::<_, Refusal>(bounds::evidence(&evidence))
     };
     let (reply, answer) = oneshot::channel();
-    let (event, evidence, running) = match receiver.receive().await? {
+    let (event, evidence, quoted, running) = match receiver.receive().await? {
         ToController::Join(join) => match check(&join.attestation) {
             Ok(evidence) => {
                 let request = JoinRequest {
@@ -99,14 +104,16 @@ async fn decide(
                     remote: peer.address(),
                     evidence: evidence.clone(),
                 };
-                (Event::Join(request, reply), evidence, None)
+                // Joining makes no use of a TPM: it is seen first when the gateway runs.
+                (Event::Join(request, reply), evidence, Quoted::Absent, None)
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
         ToController::Attach(attach) => match check(&attach.attestation) {
             Ok(evidence) => {
                 let request = AttachRequest { gateway: peer.key, remote: peer.address() };
-                (Event::Attach(request, reply), evidence, attach.running.zip(attach.assignment))
+                let quoted = quote::check(attach.quote.as_ref(), &attach.attestation);
+                (Event::Attach(request, reply), evidence, quoted, attach.running.zip(attach.assignment))
             }
             Err(refusal) => return Ok(Err(refusal)),
         },
@@ -116,15 +123,16 @@ async fn decide(
         | ToController::Nack(_)
         | ToController::Heartbeat(_)
         | ToController::Kept(_)
-        | ToController::Answer(_) => {
+        | ToController::Answer(_)
+        | ToController::AnswerWith { .. } => {
             let message = "the second message is not Join or Attach";
             return Ok(Err(Refusal::new(RefusalCode::Protocol, message, "upgrade the gateway")));
         }
     };
     let answer = ask(context, event, answer).await?;
     let (version, assignment) = running.unzip();
-    let arrival =
-        Arrival { evidence, remote: peer.address(), running: version, answers: peer.knows(CHALLENGE) };
+    let (remote, answers) = (peer.address(), peer.knows(CHALLENGE));
+    let arrival = Arrival { evidence, quoted, remote, running: version, answers };
     Ok(answer.map(|server| (server, Offer::new(assignment), arrival)))
 }
 
@@ -256,7 +264,10 @@ impl Conversation<'_> {
                 self.offer.handle_nack(Instant::now());
                 ReportKind::Nack(nack)
             }
-            ToController::Answer(answer) => return self.take_answer(&answer).await,
+            ToController::Answer(answer) => return self.take_answer(&answer, None).await,
+            ToController::AnswerWith { attestation, quote } => {
+                return self.take_answer(&attestation, Some(&quote)).await;
+            }
             ToController::Heartbeat(signed) => {
                 let heartbeat: Heartbeat =
                     signed.verify(&self.reporter.peer.key).context("read a heartbeat")?;
@@ -274,11 +285,11 @@ impl Conversation<'_> {
     }
 
     /// Whoever answers wrongly must prove its key anew, in a session of its own.
-    async fn take_answer(&mut self, answer: &Signed) -> anyhow::Result<()> {
-        let Some(verification) = self.trial.handle_answer(answer) else { return Ok(()) };
+    async fn take_answer(&mut self, answer: &Signed, quote: Option<&Quote>) -> anyhow::Result<()> {
+        let Some(verification) = self.trial.handle_answer(answer, quote) else { return Ok(()) };
         let wrong = match &verification.outcome {
             Outcome::Wrong(reason) => Some(reason.clone()),
-            Outcome::Verified(_) | Outcome::Silent => None,
+            Outcome::Verified(..) | Outcome::Silent => None,
         };
         self.reporter.report(ReportKind::Challenged(verification)).await?;
         let Some(reason) = wrong else { return Ok(()) };

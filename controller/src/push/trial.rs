@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use horizon_api::{
     signed::Signed,
+    tpm::Quote,
     wire::cfg::{CHALLENGE, Challenge},
 };
 use horizon_node::random;
@@ -37,12 +38,15 @@ impl<'a> Trial<'a> {
     }
 
     /// What is kept and shown of an answer is cut to its bounds.
-    pub(super) fn handle_answer(&mut self, signed: &Signed) -> Option<Verification> {
+    pub(super) fn handle_answer(&mut self, signed: &Signed, quote: Option<&Quote>) -> Option<Verification> {
         let link = Link { peer: &self.peer.key, exporter: &self.peer.exporter };
         let challenger = self.challenger.as_mut()?;
-        let verification = challenger.handle_answer(signed, link, Instant::now(), random::bytes())?;
+        let verification =
+            challenger.handle_answer((signed, quote), link, Instant::now(), random::bytes())?;
         let outcome = match verification.outcome {
-            Outcome::Verified(evidence) => Outcome::Verified(Box::new(bounds::evidence(&evidence))),
+            Outcome::Verified(evidence, quoted) => {
+                Outcome::Verified(Box::new(bounds::evidence(&evidence)), quoted)
+            }
             outcome @ (Outcome::Silent | Outcome::Wrong(_)) => outcome,
         };
         Some(Verification { outcome, ..verification })

@@ -254,18 +254,24 @@ impl State {
 
     /// Returns the picture of how far a server is believed.
     pub(super) fn trust_view(&self, server: &ObjectKey) -> TrustView {
-        let hold = self.holds.get(server).filter(|hold| hold.is_quarantine());
-        let quarantine = hold.map(|hold| hold.reason.clone());
+        let quarantine = self.quarantined(server);
         match self.known(server) {
             Some(trust) => trust.view(quarantine),
             None => TrustView { quarantine, ..TrustView::default() },
         }
     }
 
+    /// Returns why the controller itself holds a server, if it does.
+    fn quarantined(&self, server: &ObjectKey) -> Option<String> {
+        let hold = self.holds.get(server).filter(|hold| hold.is_quarantine());
+        hold.map(|hold| hold.reason.clone())
+    }
+
     pub(super) fn server_report(&self, server: &ObjectKey) -> ServerReport {
-        let known = self.known(server);
-        let challenges = known.map(|trust| trust.challenges(CHALLENGES_SHOWN)).unwrap_or_default();
-        ServerReport { trust: self.trust_view(server), challenges }
+        match self.known(server) {
+            Some(trust) => trust.report(self.quarantined(server), CHALLENGES_SHOWN),
+            None => ServerReport { trust: self.trust_view(server), ..ServerReport::default() },
+        }
     }
 
     fn known(&self, server: &ObjectKey) -> Option<&ServerTrust> {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use horizon_api::{
-    http::{ServerReport, TrustView},
+    http::{ServerReport, TpmView, TrustView},
     problem::printable,
 };
 
@@ -14,13 +14,14 @@ const LISTED: usize = 5;
 
 /// Returns its lines.
 pub(super) fn text(report: &ServerReport) -> String {
-    let ServerReport { trust, challenges } = report;
+    let ServerReport { trust, challenges, .. } = report;
     let mut text = String::new();
     // Writing into a String cannot fail.
     if let Some(reason) = &trust.quarantine {
         let _ = writeln!(text, "quarantine  {}; `horizon-controller release` ends it", printable(reason));
     }
     let _ = writeln!(text, "evidence    {}", trust.level.sentence());
+    tpm(&mut text, report);
     evidence(&mut text, trust);
     let _ = writeln!(text, "verified    {}", verified(trust));
     for challenge in challenges.iter().take(LISTED) {
@@ -39,6 +40,18 @@ pub(super) fn text(report: &ServerReport) -> String {
         let _ = writeln!(text, "noticed     {kind} {count} times");
     }
     text
+}
+
+fn tpm(text: &mut String, report: &ServerReport) {
+    if report.is_key_sealed {
+        let _ = writeln!(text, "key         sealed to a TPM (stated by the host)");
+    }
+    let Some(TpmView { key, since, resets, is_shown }) = &report.tpm else { return };
+    let word = match is_shown {
+        true => format!("{resets} resets"),
+        false => "and what came last shows no quote of it".to_owned(),
+    };
+    let _ = writeln!(text, "tpm         {} since {}, {word}", printable(key), moment(*since));
 }
 
 fn evidence(text: &mut String, trust: &TrustView) {
@@ -102,13 +115,20 @@ mod tests {
         };
         let failed = ChallengeView { at: 0, latency_us: 10_000_000, failure: "silent".into() };
 
-        let said = text(&ServerReport { trust, challenges: vec![failed] });
+        let said = text(&ServerReport {
+            trust,
+            challenges: vec![failed],
+            is_key_sealed: true,
+            tpm: Some(TpmView { key: "0123".into(), since: 0, resets: 4, is_shown: true }),
+        });
 
         assert_eq!(
             said.lines().collect::<Vec<_>>(),
             [
                 "quarantine  a clone; `horizon-controller release` ends it",
                 "evidence    self-reported: finds accidents and clones, proves nothing against root on the host",
+                "key         sealed to a TPM (stated by the host)",
+                "tpm         0123 since 1970-01-01T00:00:00Z, 4 resets",
                 "  kernel: 6.1",
                 "  not as it was bound: another hardware",
                 "verified    last at 1970-01-01T00:00:00Z; 2 of 3 challenges answered, in 2.3 ms at the median and 9.0 ms at most",

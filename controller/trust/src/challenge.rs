@@ -5,10 +5,14 @@ use std::time::{Duration, Instant};
 use horizon_api::{
     key::PublicKey,
     signed::Signed,
+    tpm::Quote,
     wire::{Attestation, Evidence},
 };
 
-use crate::pace::Pace;
+use crate::{
+    pace::Pace,
+    quote::{self, Quoted},
+};
 
 /// The state of one session's challenges. One waits for its answer at a time.
 #[derive(Debug)]
@@ -36,8 +40,8 @@ pub struct Verification {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Signed by the session's key for this connection and this challenge, in time.
-    Verified(Box<Evidence>),
+    /// Signed by the session's key for this connection and this challenge, in time, and what a TPM signed beside it.
+    Verified(Box<Evidence>, Quoted),
     /// Nothing came in time.
     Silent,
     /// What came proves nothing.
@@ -74,7 +78,7 @@ impl Challenger {
     /// Takes an answer. One that comes too late for its challenge says nothing any more.
     pub fn handle_answer(
         &mut self,
-        answer: &Signed,
+        (answer, quote): (&Signed, Option<&Quote>),
         link: Link<'_>,
         now: Instant,
         seed: [u8; 4],
@@ -91,7 +95,8 @@ impl Challenger {
             return None;
         }
         self.go_on(now, seed);
-        let outcome = checked.map_or_else(Outcome::Wrong, |evidence| Outcome::Verified(Box::new(evidence)));
+        let verified = |evidence| Outcome::Verified(Box::new(evidence), quote::check(quote, answer));
+        let outcome = checked.map_or_else(Outcome::Wrong, verified);
         Some(Verification { outcome, latency: now - waiting.since })
     }
 
@@ -160,7 +165,7 @@ mod tests {
 
         fn take(&mut self, answer: &Signed, after: Duration) -> Option<Verification> {
             let (peer, exporter) = (&key(1).public(), &EXPORTER);
-            self.challenger.handle_answer(answer, Link { peer, exporter }, self.at + after, SEED)
+            self.challenger.handle_answer((answer, None), Link { peer, exporter }, self.at + after, SEED)
         }
 
         fn wrong(&mut self, answer: &Signed) -> String {
@@ -180,7 +185,7 @@ mod tests {
         let evidence = Evidence { version: "1".into(), ..Evidence::default() };
         assert_eq!(
             verification,
-            Verification { outcome: Outcome::Verified(Box::new(evidence)), latency: SECOND }
+            Verification { outcome: Outcome::Verified(Box::new(evidence), Quoted::Absent), latency: SECOND }
         );
         assert_eq!(asked.challenger.deadline(false), asked.at + 11 * SECOND);
     }
@@ -225,7 +230,7 @@ mod tests {
         let good = asked.take(&answer(1, EXPORTER, [8; 32]), 22 * SECOND);
 
         assert_eq!(late, None);
-        assert!(matches!(good.map(|good| good.outcome), Some(Outcome::Verified(_))));
+        assert!(matches!(good.map(|good| good.outcome), Some(Outcome::Verified(..))));
     }
 
     #[test]

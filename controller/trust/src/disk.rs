@@ -10,7 +10,7 @@ use horizon_api::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{address::Addresses, boot::Boots};
+use crate::{address::Addresses, boot::Boots, tpm::Tpm};
 
 /// The version that is written.
 const VERSION: u32 = 1;
@@ -34,6 +34,9 @@ pub(crate) struct Record {
     pub(crate) verified_at_ms: Option<i64>,
     /// How often what was noticed, by the kind of its event.
     pub(crate) noticed: BTreeMap<String, u64>,
+    /// The TPM that it has shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) tpm: Option<Tpm>,
 }
 
 /// Why what was kept cannot be used.
@@ -60,6 +63,7 @@ impl Record {
             failed_total: 0,
             verified_at_ms: None,
             noticed: BTreeMap::new(),
+            tpm: None,
         }
     }
 

@@ -52,6 +52,7 @@ mod tests {
             machine: "m".into(),
             hardware: "h".into(),
             host_boot: "1".into(),
+            is_key_sealed: false,
             posture: None,
         }
     }

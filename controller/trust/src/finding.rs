@@ -4,6 +4,8 @@ use std::{net::IpAddr, time::Duration};
 
 use horizon_api::{assignment::Version, http::EventSeverity};
 
+use crate::{quote::Clock, tpm};
+
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -25,6 +27,16 @@ pub enum Finding {
     HostChanged { what: String },
     /// The program is another one: an upgrade, or not.
     ProgramChanged { from: String, to: String },
+    /// Its TPM is known, and signed nothing.
+    QuoteMissing,
+    /// What a TPM is said to have signed proves nothing. `is_expected`: its TPM is known.
+    QuoteWrong { reason: String, is_expected: bool },
+    /// Another TPM signed than the one that is known, by the first digits of their keys.
+    AnotherTpm { known: String, found: String },
+    /// Its TPM counts less than it did: a virtual one was put back, or it was cleared.
+    TpmWentBack { from: Clock, to: Clock },
+    /// Its host was started with something else than before, by the registers of its TPM.
+    PlatformChanged { registers: Vec<usize> },
 }
 
 /// What a finding counts for.
@@ -51,6 +63,11 @@ impl Finding {
             Self::ClockSkewed { .. } => "ClockSkewed",
             Self::HostChanged { .. } => "HostChanged",
             Self::ProgramChanged { .. } => "ProgramChanged",
+            Self::QuoteMissing => "QuoteMissing",
+            Self::QuoteWrong { .. } => "QuoteWrong",
+            Self::AnotherTpm { .. } => "TpmReplaced",
+            Self::TpmWentBack { .. } => "TpmWentBack",
+            Self::PlatformChanged { .. } => "PlatformChanged",
         }
     }
 
@@ -59,24 +76,39 @@ impl Finding {
             Self::WrongAnswer { .. }
             | Self::Replayed { .. }
             | Self::Cloned { .. }
-            | Self::RolledBack { .. } => EventSeverity::High,
+            | Self::RolledBack { .. }
+            | Self::QuoteMissing
+            | Self::AnotherTpm { .. }
+            | Self::TpmWentBack { .. } => EventSeverity::High,
+            Self::QuoteWrong { is_expected, .. } if *is_expected => EventSeverity::High,
             Self::Silent { .. }
             | Self::AnswersNoMore
             | Self::ClockSkewed { .. }
-            | Self::HostChanged { .. } => EventSeverity::Medium,
+            | Self::HostChanged { .. }
+            | Self::QuoteWrong { .. }
+            | Self::PlatformChanged { .. } => EventSeverity::Medium,
             Self::ProgramChanged { from, to } if from == to => EventSeverity::Medium,
             Self::ProgramChanged { .. } => EventSeverity::Low,
         }
     }
 
-    /// Clocks and hosts go wrong or are changed by those who run them; a network loses a packet.
+    /// Clocks and hosts go wrong or are changed by those who run them; a network loses a packet, and a TPM may be busy.
     pub fn gravity(&self) -> Gravity {
         match self {
-            Self::Replayed { .. } | Self::Cloned { .. } | Self::RolledBack { .. } => Gravity::AtOnce,
-            Self::Silent { .. } | Self::WrongAnswer { .. } | Self::AnswersNoMore => Gravity::Repeated,
-            Self::ClockSkewed { .. } | Self::HostChanged { .. } | Self::ProgramChanged { .. } => {
-                Gravity::Notice
+            Self::Replayed { .. }
+            | Self::Cloned { .. }
+            | Self::RolledBack { .. }
+            | Self::AnotherTpm { .. }
+            | Self::TpmWentBack { .. }
+            | Self::PlatformChanged { .. } => Gravity::AtOnce,
+            Self::QuoteWrong { is_expected, .. } if *is_expected => Gravity::AtOnce,
+            Self::Silent { .. } | Self::WrongAnswer { .. } | Self::AnswersNoMore | Self::QuoteMissing => {
+                Gravity::Repeated
             }
+            Self::ClockSkewed { .. }
+            | Self::HostChanged { .. }
+            | Self::ProgramChanged { .. }
+            | Self::QuoteWrong { .. } => Gravity::Notice,
         }
     }
 
@@ -107,6 +139,19 @@ impl Finding {
                 format!("it runs another program than before, which says that it is {to} too")
             }
             Self::ProgramChanged { from, to } => format!("it runs {to}, and ran {from} before"),
+            Self::QuoteMissing => "its TPM is known, and it shows no quote of one".into(),
+            Self::QuoteWrong { reason, .. } => format!("the quote of its TPM is not believed: {reason}"),
+            Self::AnotherTpm { known, found } => format!(
+                "it shows a quote of another TPM ({found}) than its own ({known}): its disk or its key is elsewhere; a host whose TPM was replaced joins again"
+            ),
+            Self::TpmWentBack { from, to } => format!(
+                "its TPM counts {} resets where it counted {} before, or has an earlier clock: a virtual TPM was put back, or it was cleared",
+                to.resets, from.resets
+            ),
+            Self::PlatformChanged { registers } => format!(
+                "its host was started with something else than before ({}): firmware, its settings or the boot loader",
+                tpm::named(registers)
+            ),
         }
     }
 }

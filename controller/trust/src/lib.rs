@@ -1,8 +1,8 @@
 //! What the controller believes of its servers, and why: challenges, heartbeats, evidence, addresses.
 //!
-//! All of it rests on the key of the gateway's host. Whoever has root there has the key, and can answer as the server
-//! does: what is found here are accidents, copies and careless thieves. A proof by hardware is another
-//! [`horizon_api::http::EvidenceLevel`].
+//! Most of it rests on the key of the gateway's host. Whoever has root there has the key, and can answer as the server
+//! does: what is found here are accidents, copies and careless thieves. Where the host has a TPM, its quotes say more:
+//! which TPM it is, and what the host was started with. [`horizon_api::http::EvidenceLevel`] says what each proves.
 //!
 //! Pure: no I/O, no clock, no randomness. Time and seeds are arguments.
 
@@ -14,5 +14,7 @@ pub mod evidence;
 pub mod finding;
 pub mod log;
 pub mod pace;
+pub mod quote;
 pub mod server;
+mod tpm;
 pub mod traffic;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr};
 
 use horizon_api::{
     assignment::Version,
-    http::{AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, TrustView},
+    http::{
+        AddressView, ChallengeView, EvidenceLevel, EvidenceView, FailureView, ServerReport, TpmView,
+        TrustView,
+    },
     key::PublicKey,
     wire::{Evidence, cfg::Heartbeat},
 };
@@ -16,6 +19,8 @@ use crate::{
     evidence,
     finding::{Finding, Gravity},
     log::{Entry, Log},
+    quote::Quoted,
+    tpm::{self, Tpm},
 };
 
 /// What is known of the server that has one key.
@@ -36,6 +41,8 @@ pub struct ServerTrust {
 #[derive(Clone, Debug)]
 pub struct Arrival {
     pub evidence: Evidence,
+    /// What a TPM signed beside it.
+    pub quoted: Quoted,
     pub remote: IpAddr,
     /// What it says that it runs.
     pub running: Option<Version>,
@@ -96,18 +103,20 @@ impl ServerTrust {
         }
     }
 
-    /// The host joined again: what it says is what it is measured by from here on.
+    /// The host joined again: what it says is what it is measured by from here on, and so is the TPM that it shows next.
     pub fn handle_bound(&mut self, evidence: Evidence) {
         self.is_changed = true;
+        self.record.tpm = None;
         self.record.bound = Some(evidence.clone());
         self.record.newest = Some(evidence);
     }
 
     /// A gateway was let in.
     pub fn handle_arrival(&mut self, arrival: Arrival, now_ms: i64) -> Noticed {
-        let Arrival { evidence, remote, running, answers } = arrival;
+        let Arrival { evidence, quoted, remote, running, answers } = arrival;
         self.record.addresses.handle_seen(remote, now_ms);
         let mut findings = self.take_evidence(evidence);
+        findings.extend(tpm::handle_quoted(&mut self.record.tpm, quoted, now_ms));
         findings.extend(running.and_then(|running| self.rolled_back(running)));
         if !answers && self.record.answered_total > 0 {
             findings.push(Finding::AnswersNoMore);
@@ -147,12 +156,7 @@ impl ServerTrust {
     pub fn handle_verification(&mut self, verification: Verification, now_ms: i64) -> Noticed {
         let Verification { outcome, latency } = verification;
         let (findings, failure) = match outcome {
-            Outcome::Verified(evidence) => {
-                self.record.verified_at_ms = Some(now_ms);
-                self.record.answered_total += 1;
-                self.record.failures_in_a_row = 0;
-                (self.take_evidence(*evidence), None)
-            }
+            Outcome::Verified(evidence, quoted) => self.handle_answer(*evidence, quoted, now_ms),
             Outcome::Silent => failed(Finding::Silent { waited: latency }),
             Outcome::Wrong(reason) => failed(Finding::WrongAnswer { reason }),
         };
@@ -161,6 +165,26 @@ impl ServerTrust {
         self.unsaved.push(entry.clone());
         self.log.add(entry);
         self.notice(findings, now_ms)
+    }
+
+    /// An answer is good where the quote beside it is, too. What is found then, and why the answer is not good.
+    fn handle_answer(
+        &mut self,
+        evidence: Evidence,
+        quoted: Quoted,
+        now_ms: i64,
+    ) -> (Vec<Finding>, Option<String>) {
+        let mut findings = self.take_evidence(evidence);
+        let wrong = tpm::handle_quoted(&mut self.record.tpm, quoted, now_ms);
+        let failure =
+            wrong.as_ref().filter(|wrong| wrong.gravity() != Gravity::Notice).map(Finding::sentence);
+        if failure.is_none() {
+            self.record.verified_at_ms = Some(now_ms);
+            self.record.answered_total += 1;
+            self.record.failures_in_a_row = 0;
+        }
+        findings.extend(wrong);
+        (findings, failure)
     }
 
     /// It runs this configuration, and it was confirmed: it never runs an older one again.
@@ -175,6 +199,9 @@ impl ServerTrust {
     /// Somebody released it: what led to the quarantine is over, and what comes is told again.
     pub fn handle_released(&mut self) {
         self.record.failures_in_a_row = 0;
+        if let Some(tpm) = &mut self.record.tpm {
+            tpm.handle_released();
+        }
         self.told.clear();
         self.is_changed = true;
     }
@@ -202,13 +229,23 @@ impl ServerTrust {
     }
 
     /// Returns the newest challenges, newest first.
-    pub fn challenges(&self, count: usize) -> Vec<ChallengeView> {
+    fn challenges(&self, count: usize) -> Vec<ChallengeView> {
         let views = self.log.newest().take(count).map(|entry| ChallengeView {
             at: millis(entry.at_ms),
             latency_us: micros(entry.latency),
             failure: entry.failure.clone().unwrap_or_default(),
         });
         views.collect()
+    }
+
+    /// Returns all that a person may want to know of it.
+    pub fn report(&self, quarantine: Option<String>, challenges: usize) -> ServerReport {
+        ServerReport {
+            trust: self.view(quarantine),
+            challenges: self.challenges(challenges),
+            is_key_sealed: self.record.newest.as_ref().is_some_and(|evidence| evidence.is_key_sealed),
+            tpm: self.record.tpm.as_ref().map(tpm_view),
+        }
     }
 
     /// Returns the picture of it.
@@ -225,10 +262,11 @@ impl ServerTrust {
             last_seen: millis(address.last_seen_ms),
         });
         let both = record.bound.as_ref().zip(record.newest.as_ref());
+        let differs = both.map(|(bound, newest)| evidence::differences(bound, newest)).into_iter().flatten();
         TrustView {
-            level: EvidenceLevel::SelfReported,
+            level: self.level(),
             evidence: record.newest.as_ref().or(record.bound.as_ref()).map(evidence_view),
-            differs: both.map(|(bound, newest)| evidence::differences(bound, newest)).unwrap_or_default(),
+            differs: differs.chain(record.tpm.as_ref().and_then(Tpm::difference)).collect(),
             verified_at: record.verified_at_ms.map(millis),
             challenges: count(figures.challenges),
             answered: count(figures.answered),
@@ -240,6 +278,17 @@ impl ServerTrust {
             addresses: addresses.collect(),
             noticed: record.noticed.clone(),
             quarantine,
+        }
+    }
+
+    fn level(&self) -> EvidenceLevel {
+        let newest = self.record.newest.as_ref();
+        if self.record.tpm.as_ref().is_some_and(|tpm| tpm.is_shown) {
+            EvidenceLevel::TpmQuote
+        } else if newest.is_some_and(|evidence| evidence.is_key_sealed) {
+            EvidenceLevel::SealedKey
+        } else {
+            EvidenceLevel::SelfReported
         }
     }
 
@@ -296,9 +345,27 @@ fn failed(finding: Finding) -> (Vec<Finding>, Option<String>) {
 }
 
 fn evidence_view(evidence: &Evidence) -> EvidenceView {
-    let Evidence { version, hostname, kernel, binary_hash, machine, hardware, host_boot, posture: _ } =
-        evidence.clone();
+    let Evidence {
+        version,
+        hostname,
+        kernel,
+        binary_hash,
+        machine,
+        hardware,
+        host_boot,
+        is_key_sealed: _,
+        posture: _,
+    } = evidence.clone();
     EvidenceView { version, hostname, kernel, binary_hash, machine, hardware, host_boot }
+}
+
+fn tpm_view(tpm: &Tpm) -> TpmView {
+    TpmView {
+        key: tpm.key.short(),
+        since: millis(tpm.since_ms),
+        resets: tpm.resets(),
+        is_shown: tpm.is_shown,
+    }
 }
 
 fn millis(unix_ms: i64) -> u64 {

@@ -36,6 +36,7 @@ impl EventLoop {
             links: heartbeat.links.clone(),
             drops: heartbeat.drops.clone(),
             warnings,
+            evidence: self.parts.quoter.sentence(),
         };
         self.parts.statuses.send_replace(status);
         self.parts.reports.send_replace(Report { running, assignment, heartbeat });

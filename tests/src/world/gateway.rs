@@ -21,6 +21,8 @@ use crate::{
 pub struct Gateway {
     namespace: Namespace,
     data: PathBuf,
+    /// What `run` is told beside what it is always told.
+    words: Vec<String>,
     daemon: Option<Daemon>,
 }
 
@@ -32,6 +34,8 @@ pub struct GatewayStatus {
     pub standby_since_ms: Option<i64>,
     #[serde(default)]
     pub warnings: Vec<String>,
+    #[serde(default)]
+    pub evidence: String,
     pub links: Vec<LinkStatus>,
     pub drops: BTreeMap<String, u64>,
 }
@@ -47,7 +51,12 @@ pub struct LinkStatus {
 
 impl Gateway {
     pub fn new(namespace: Namespace, data: PathBuf) -> Self {
-        Self { namespace, data, daemon: None }
+        Self { namespace, data, words: Vec::new(), daemon: None }
+    }
+
+    /// Adds words to its command line, from its next start on.
+    pub fn tell(&mut self, words: &[&str]) {
+        self.words.extend(words.iter().map(|word| (*word).to_owned()));
     }
 
     /// Returns a command with the program's verb and this data folder.
@@ -72,7 +81,9 @@ impl Gateway {
     /// When it does not come up.
     pub fn start(&mut self) -> anyhow::Result<()> {
         ensure!(self.daemon.is_none(), "the gateway runs already");
-        let daemon = Daemon::start("horizon-gateway", self.command(&["run"])?, &self.log_path())?;
+        let mut command = self.command(&["run"])?;
+        command.args(&self.words);
+        let daemon = Daemon::start("horizon-gateway", command, &self.log_path())?;
         self.daemon = Some(daemon);
         let up = wait_until("the gateway answers", PATIENCE, || self.status().map(Some));
         self.daemon()?;

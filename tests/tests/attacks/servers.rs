@@ -18,11 +18,11 @@ use horizon_tests::{
     world::{Gateway, World},
 };
 
-const QUARANTINE: &str =
+pub(super) const QUARANTINE: &str =
     "identity: {registrationKeyRef: {name: gw-1}}\n  verification: {onFailure: Quarantine}";
 
 /// Declares the server with another identity.
-fn declare(world: &World, identity: &str) -> anyhow::Result<()> {
+pub(super) fn declare(world: &World, identity: &str) -> anyhow::Result<()> {
     let server = SERVER.replace("identity: {registrationKeyRef: {name: gw-1}}", identity);
     ensure!(server != SERVER, "nothing was replaced");
     world.manifests.write("server.yaml", &server)
@@ -39,7 +39,7 @@ fn has_event(world: &World, kind: &str) -> anyhow::Result<bool> {
 }
 
 /// Copies what a thief of the disk has.
-fn copy_data(from: &Path, to: &Path) -> anyhow::Result<()> {
+pub(super) fn copy_data(from: &Path, to: &Path) -> anyhow::Result<()> {
     for folder in [to.to_owned(), to.join("config")] {
         fs::create_dir_all(&folder)?;
         fs::set_permissions(&folder, Permissions::from_mode(0o700))?;

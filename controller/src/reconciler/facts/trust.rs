@@ -24,7 +24,8 @@ use horizon_api::{resource::ObjectKey, wire::RefusalCode};
 const NOW: i64 = 1_800_000_000_000;
 
 pub(super) fn arrival() -> Arrival {
-    Arrival { evidence: Default::default(), remote: REMOTE, running: None, answers: true }
+    let (evidence, quoted) = Default::default();
+    Arrival { evidence, quoted, remote: REMOTE, running: None, answers: true }
 }
 
 fn quarantines() -> String {

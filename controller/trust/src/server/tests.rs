@@ -32,11 +32,22 @@ fn beat(boot: u8, counter: u64) -> Heartbeat {
 }
 
 fn arrival(running: Option<u64>) -> Arrival {
-    Arrival { evidence: evidence("a"), remote: HERE, running: running.map(revision), answers: true }
+    Arrival {
+        evidence: evidence("a"),
+        quoted: Quoted::Absent,
+        remote: HERE,
+        running: running.map(revision),
+        answers: true,
+    }
 }
 
 fn verified() -> Verification {
-    Verification { outcome: Outcome::Verified(Box::new(evidence("a"))), latency: Duration::from_millis(3) }
+    answered(Quoted::Absent)
+}
+
+fn answered(quoted: Quoted) -> Verification {
+    let outcome = Outcome::Verified(Box::new(evidence("a")), quoted);
+    Verification { outcome, latency: Duration::from_millis(3) }
 }
 
 fn silent() -> Verification {
@@ -239,4 +250,153 @@ fn what_the_store_refused_is_kept_for_the_next_time() {
     let entries = server.poll_save().expect("to be kept").entries;
 
     assert_eq!(entries.iter().map(|entry| entry.at_ms).collect::<Vec<_>>(), [NOW, NOW + 1]);
+}
+
+mod tpm {
+    //! The TPM of a server's host.
+
+    use horizon_api::tpm::AttestationKey;
+
+    use super::*;
+    use crate::quote::{QuoteError, tests::facts};
+
+    fn genuine(change: impl FnOnce(&mut crate::quote::Facts)) -> Quoted {
+        let mut facts = facts();
+        change(&mut facts);
+        Quoted::Genuine(Box::new(facts))
+    }
+
+    fn another_key() -> Quoted {
+        genuine(|facts| {
+            facts.key = AttestationKey::from_public(&AttestationKey::template(&[9; 32])).expect("a key");
+        })
+    }
+
+    /// A server whose TPM was seen.
+    fn pinned() -> ServerTrust {
+        let mut server = server();
+        let arrival = Arrival { quoted: genuine(|_| ()), ..arrival(None) };
+        assert_eq!(server.handle_arrival(arrival, NOW), Noticed::default());
+        server
+    }
+
+    fn level(server: &ServerTrust) -> EvidenceLevel {
+        server.view(None).level
+    }
+
+    #[test]
+    fn a_level_is_what_was_shown_last() {
+        let mut server = server();
+        assert_eq!(level(&server), EvidenceLevel::SelfReported);
+        let sealed = Evidence { is_key_sealed: true, ..evidence("a") };
+        server.handle_arrival(Arrival { evidence: sealed, ..arrival(None) }, NOW);
+        assert_eq!(level(&server), EvidenceLevel::SealedKey);
+
+        server.handle_verification(answered(genuine(|_| ())), NOW);
+        assert_eq!(level(&server), EvidenceLevel::TpmQuote);
+        assert_eq!(level(&restarted(server.clone())), EvidenceLevel::TpmQuote);
+        server.handle_verification(answered(Quoted::Absent), NOW);
+
+        assert_eq!(level(&server), EvidenceLevel::SelfReported);
+        let tpm = server.report(None, 1).tpm.expect("it is known all the same");
+        assert!(!tpm.is_shown && tpm.resets == 1 && tpm.since == 1_800_000_000_000, "{tpm:?}");
+    }
+
+    #[test]
+    fn a_quote_that_is_missing_where_there_was_one_is_no_good_answer() {
+        let mut server = restarted(pinned());
+        let mut noticed = Vec::new();
+        for _ in 0..3 {
+            noticed.push(server.handle_verification(answered(Quoted::Absent), NOW));
+        }
+
+        assert_eq!(noticed.iter().map(kinds).collect::<Vec<_>>(), [vec!["QuoteMissing"], vec![], vec![]]);
+        let failed: Vec<_> = noticed.iter().map(|noticed| noticed.failure.is_some()).collect();
+        assert_eq!(failed, [false, false, true]);
+        let report = server.report(None, 1);
+        assert_eq!((report.trust.answered, report.trust.failed_total), (0, 3));
+        assert!(report.challenges[0].failure.contains("shows no quote"), "{report:?}");
+    }
+
+    #[test]
+    fn another_tpm_fails_at_once_and_never_becomes_the_servers_own() {
+        let mut server = pinned();
+
+        let noticed = server.handle_arrival(Arrival { quoted: another_key(), ..arrival(None) }, NOW);
+        assert_eq!(kinds(&noticed), ["TpmReplaced"]);
+        assert!(noticed.failure.is_some_and(|reason| reason.contains("another TPM")));
+        server.handle_released();
+        let again = server.handle_verification(answered(another_key()), NOW);
+
+        assert!(again.failure.is_some());
+        assert_eq!(server.handle_verification(answered(genuine(|_| ())), NOW), Noticed::default());
+        assert_eq!(level(&server), EvidenceLevel::TpmQuote);
+    }
+
+    #[test]
+    fn a_host_that_joins_again_may_have_another_tpm_or_none() {
+        for quoted in [another_key(), Quoted::Absent] {
+            let mut server = pinned();
+            server.handle_bound(evidence("a"));
+
+            assert_eq!(server.handle_verification(answered(quoted), NOW), Noticed::default());
+        }
+    }
+
+    #[test]
+    fn a_host_that_was_started_with_something_else_is_noticed_once_and_accepted_by_a_release() {
+        let mut server = pinned();
+        let updated = || {
+            answered(genuine(|facts| {
+                facts.state.clock.resets += 1;
+                facts.state.pcrs[0] = [1; 32];
+                facts.state.pcrs[4] = [1; 32];
+            }))
+        };
+
+        let noticed = server.handle_verification(updated(), NOW);
+
+        assert_eq!(kinds(&noticed), ["PlatformChanged"]);
+        assert!(noticed.failure.is_some_and(|reason| reason.contains("PCR 0, 4")));
+        let mut server = restarted(server);
+        assert_eq!(server.handle_verification(updated(), NOW), Noticed::default());
+        assert_eq!(server.view(None).differs, ["another state of the host by PCR 0, 4"]);
+        server.handle_released();
+        assert_eq!(server.view(None).differs, [] as [&str; 0]);
+    }
+
+    #[test]
+    fn a_tpm_that_counts_less_than_before_was_put_back() {
+        let later = |resets, restarts, on_ms| {
+            genuine(|facts| {
+                let clock = &mut facts.state.clock;
+                (clock.resets, clock.restarts, clock.on_ms) = (resets, restarts, on_ms);
+            })
+        };
+        let mut server = pinned();
+        let mut is_put_back =
+            |quoted| kinds(&server.handle_verification(answered(quoted), NOW)) == ["TpmWentBack"];
+
+        assert!(!is_put_back(later(5, 2, 1000)));
+        assert!(!is_put_back(later(5, 2, 1000)), "two quotes of one moment");
+        assert!(!is_put_back(later(6, 0, 900)), "the power went");
+        assert!(!is_put_back(later(6, 1, 950)));
+        assert!(is_put_back(later(6, 1, 940)));
+        server.handle_released();
+        let mut is_put_back =
+            |quoted| kinds(&server.handle_verification(answered(quoted), NOW)) == ["TpmWentBack"];
+        assert!(is_put_back(later(5, 7, 2000)));
+    }
+
+    #[test]
+    fn a_quote_that_was_never_good_is_told_and_holds_nobody() {
+        let wrong = || Quoted::Wrong(QuoteError::Signature);
+        let mut first = server();
+        let noticed = first.handle_verification(answered(wrong()), NOW);
+
+        assert_eq!((kinds(&noticed), noticed.failure), (vec!["QuoteWrong"], None));
+        assert_eq!(first.view(None).answered, 1);
+        let noticed = pinned().handle_verification(answered(wrong()), NOW);
+        assert!(noticed.failure.is_some_and(|reason| reason.contains("not signed by its key")));
+    }
 }
