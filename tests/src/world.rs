@@ -16,7 +16,7 @@ use std::{net::Ipv4Addr, path::Path, process};
 
 use tempfile::TempDir;
 
-pub use agent::{Agent, AgentStatus};
+pub use agent::{Agent, AgentStatus, SealedPeer, Sealing};
 pub use controller::Controller;
 pub use gateway::{Gateway, GatewayStatus, LinkStatus};
 pub use net::Net;

@@ -2,6 +2,7 @@
 
 mod attacks {
     mod devices;
+    mod e2e;
     mod links;
     mod revocation;
     mod servers;

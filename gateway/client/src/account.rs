@@ -1,5 +1,7 @@
 //! The sign-in of this device at its controller: what was given, checked, and when to ask for more.
 
+pub(crate) mod sealing;
+
 use anyhow::Context;
 use horizon_api::{
     cbor,

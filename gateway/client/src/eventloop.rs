@@ -27,12 +27,11 @@ use tracing::{info, warn};
 use self::{grants::Grants, link::RunningLink, lookup::Found, news::News};
 pub(crate) use self::{link::remembered_host, report::Snapshot};
 use crate::{
-    account::Account,
+    account::{Account, sealing::SealIdentity},
     api::{ConnectRequest, StateName},
     controller::{Credential, SignedIn},
     disk,
     files::Files,
-    sealing::SealIdentity,
     state::{Machine, Moment, Order, State, Target},
 };
 

@@ -10,7 +10,6 @@ mod disk;
 mod eventloop;
 mod files;
 mod run;
-mod sealing;
 mod socket;
 mod state;
 mod terms;

@@ -9,11 +9,10 @@ use tokio::sync::{mpsc, watch};
 use tracing::info;
 
 use crate::{
-    account::Account,
+    account::{Account, sealing::SealIdentity},
     args::RunArgs,
     eventloop::{EventLoop, Parts, remembered_host},
     files::Files,
-    sealing::SealIdentity,
     socket,
 };
 

@@ -38,11 +38,43 @@ pub struct AgentStatus {
     pub key_exchange: Option<String>,
     pub is_in_grace: bool,
     pub key: String,
+    #[serde(default)]
+    pub sealing: Option<Sealing>,
+}
+
+/// How packets for other devices are sealed, as `status --json` shows it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Sealing {
+    pub has_card: bool,
+    pub dropped_unsealed: u64,
+    pub peers: Vec<SealedPeer>,
+}
+
+/// A device that packets are sealed for.
+#[derive(Clone, Debug, Deserialize)]
+pub struct SealedPeer {
+    pub device: String,
+    pub address: IpAddr,
+    pub suite: Option<String>,
+    pub age_s: Option<u64>,
+    pub handshakes: u64,
+    pub sealed: u64,
+    pub opened: u64,
+    pub replayed: u64,
+    pub broken: u64,
+    pub refused: u64,
+    pub refusal: Option<String>,
 }
 
 impl AgentStatus {
     pub fn is_connected(&self) -> bool {
         self.state == "Connected"
+    }
+
+    /// Returns what is said of the sealed conversation with the device that has this address.
+    pub fn sealed_with(&self, address: Ipv4Addr) -> Option<&SealedPeer> {
+        let peers = self.sealing.iter().flat_map(|sealing| &sealing.peers);
+        peers.into_iter().find(|peer| peer.address == IpAddr::V4(address))
     }
 
     /// Returns the device's first IPv4 address in the network.

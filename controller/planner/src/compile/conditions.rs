@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use horizon_api::{condition::Condition, problem::Problem, resource::ObjectKey};
+use horizon_api::{
+    condition::Condition,
+    problem::Problem,
+    resource::{EndToEnd, ObjectKey, ResourceSpec},
+};
 use smol_str::SmolStr;
 
 use super::{Committed, Effective, StaleReason, Standing};
@@ -111,12 +115,14 @@ fn accepted(member: &Member<'_>, failing: Option<&Failure>, now: i64) -> Conditi
 /// Says where, and what of it nothing enforces yet.
 fn declared(member: &Member<'_>, now: i64) -> Condition {
     let origin = member.owner.origin;
+    let is_sealed = matches!(member.spec, ResourceSpec::Network(spec) if spec.e2e == EndToEnd::Required);
+    let demand = if is_sealed { "; packets between two devices are sealed from end to end" } else { "" };
     let not_yet = not_yet_effective(member.spec);
     if not_yet.is_empty() {
-        return Condition::holds("Accepted", "Accepted", format!("declared in {origin}"), now);
+        return Condition::holds("Accepted", "Accepted", format!("declared in {origin}{demand}"), now);
     }
     let list: Vec<_> = not_yet.iter().map(|(path, sentence)| format!("{path}: {sentence}")).collect();
-    let message = format!("declared in {origin}, and without effect so far: {}", list.join("; "));
+    let message = format!("declared in {origin}{demand}, and without effect so far: {}", list.join("; "));
     Condition::holds("Accepted", "NotYetEffective", message, now)
 }
 

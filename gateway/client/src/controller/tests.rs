@@ -10,12 +10,10 @@ use horizon_node::{framed, quic};
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::{
-    account::{
-        Account,
-        tests::{delegation, granted, key},
-    },
+use crate::account::{
+    Account,
     sealing::SealIdentity,
+    tests::{delegation, granted, key},
 };
 
 /// Answers one device, and remembers all that it said.

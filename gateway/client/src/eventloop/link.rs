@@ -26,10 +26,10 @@ use super::{
     moment,
 };
 use crate::{
+    account::sealing,
     api::ConnectRequest,
     choice::{self, Candidate},
     disk::Wish,
-    sealing,
     socket::not_signed_in,
     state::{Problem, Target},
     terms::{self, TermsError},

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::EventLoop;
 use crate::{
-    account::Account,
+    account::{Account, sealing},
     api::{ControllerStatus, KeyStorage, LastError, SealedPeer, SealingStatus, Server, Servers, Status},
-    choice, sealing,
+    choice,
     state::Problem,
 };
 

@@ -1,3 +1,5 @@
+//! Facts about two devices and what is between them: a wire that loses, repeats and alters, and cards that somebody swaps.
+
 use std::collections::BTreeSet;
 
 use horizon_api::{

@@ -4,7 +4,7 @@ use horizon_api::{card::SealWord, grant::SealScope, key::SecretKey, section::Net
 use horizon_seal::{Limits, Suite, Terms};
 use zeroize::Zeroizing;
 
-use crate::account::Account;
+use super::Account;
 
 /// The X25519 key, which never leaves this host, and the device's word for its public half.
 pub(crate) struct SealIdentity {
