@@ -109,6 +109,7 @@ impl AssignmentError {
 pub struct VerifiedAssignment {
     assignment: Assignment,
     hash: ContentHash,
+    signer: PublicKey,
 }
 
 impl Assignment {
@@ -127,7 +128,8 @@ impl Assignment {
         gateway: &PublicKey,
         running: Option<Version>,
     ) -> Result<VerifiedAssignment, AssignmentError> {
-        let assignment: Self = signed.verify(&trust.key_for(Role::Config)?)?;
+        let signer = trust.signer::<Self>(Role::Config, signed)?;
+        let assignment: Self = signed.verify(&signer)?;
         if assignment.gateway != *gateway {
             return Err(AssignmentError::ForeignGateway(assignment.gateway));
         }
@@ -138,7 +140,7 @@ impl Assignment {
                 return Err(AssignmentError::MissingFeature { section, feature });
             }
         }
-        Ok(VerifiedAssignment { assignment, hash: ContentHash::from_bytes(signed.hash()) })
+        Ok(VerifiedAssignment { assignment, hash: ContentHash::from_bytes(signed.hash()), signer })
     }
 
     fn check_age(&self, trust: &Trust, running: Option<Version>) -> Result<(), AssignmentError> {
@@ -165,6 +167,11 @@ impl VerifiedAssignment {
     /// Returns what acks and heartbeats name it by.
     pub fn hash(&self) -> ContentHash {
         self.hash
+    }
+
+    /// Returns the online key that signed it.
+    pub fn signer(&self) -> &PublicKey {
+        &self.signer
     }
 
     /// Returns until when it holds unless it is confirmed.
@@ -258,9 +265,11 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Config],
             epoch: 2,
+            serial: 0,
+            floor: 0,
             not_after: i64::MAX,
         };
-        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1 };
+        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1, floor: 0 };
         Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid")
     }
 

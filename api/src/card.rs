@@ -140,7 +140,7 @@ impl Card {
             return Err(CardError::TooLong);
         }
         let signed: Signed = cbor::decode(bytes)?;
-        let signer = check.trust.key_for(Role::Grant).map_err(CardError::NoSigner)?;
+        let signer = check.trust.signer::<Self>(Role::Grant, &signed).map_err(CardError::NoSigner)?;
         let card: Self = signed.verify(&signer).map_err(CardError::Forged)?;
         if card.network != *check.network {
             return Err(CardError::ForeignNetwork(card.network));
@@ -182,8 +182,16 @@ mod tests {
 
     fn trust() -> Trust {
         let (root, online) = (key(1).public(), key(2).public());
-        let delegation = Delegation { root, online, roles: vec![Role::Grant], epoch: 5, not_after: i64::MAX };
-        let pin = Pin { root: RootFingerprint::of(&root), epoch: 5 };
+        let delegation = Delegation {
+            root,
+            online,
+            roles: vec![Role::Grant],
+            epoch: 5,
+            serial: 0,
+            floor: 0,
+            not_after: i64::MAX,
+        };
+        let pin = Pin { root: RootFingerprint::of(&root), epoch: 5, floor: 0 };
         Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid")
     }
 

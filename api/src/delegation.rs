@@ -1,4 +1,9 @@
 //! The root key's word for an online key: what a node checks before it believes anything else.
+//!
+//! Online keys are numbered. While one follows another both are believed; then the newer one's delegation says from
+//! which number on keys are believed, and a node that has heard so believes none before it again.
+
+mod trust;
 
 use serde::{Deserialize, Serialize};
 
@@ -6,6 +11,8 @@ use crate::{
     key::{PublicKey, RootFingerprint, SecretKey},
     signed::{Document, Signed, SignedError},
 };
+
+pub use trust::Trust;
 
 /// What an online key may do in the name of the root.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -26,6 +33,12 @@ pub struct Delegation {
     pub roles: Vec<Role>,
     /// The store's epoch. A host without a clock battery can still compare epochs.
     pub epoch: u64,
+    /// Which of the root's online keys it is: each rotation makes the next one.
+    #[serde(default)]
+    pub serial: u64,
+    /// Keys with a smaller number are withdrawn.
+    #[serde(default)]
+    pub floor: u64,
     /// Unix seconds.
     pub not_after: i64,
 }
@@ -34,11 +47,15 @@ impl Document for Delegation {
     const DOMAIN: &'static [u8] = b"hz-delegation-v1\0";
 }
 
-/// What a node remembers of its controller: the root it joined and the highest epoch it saw.
+/// What a node remembers of its controller: the root it joined, the highest epoch it saw, and which of its online keys
+/// are withdrawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pin {
     pub root: RootFingerprint,
     pub epoch: u64,
+    /// The least number of an online key that is believed.
+    #[serde(default)]
+    pub floor: u64,
 }
 
 /// Why a delegation is not believed.
@@ -59,15 +76,32 @@ pub enum DelegationError {
     )]
     Expired { not_after: i64, now: i64 },
     #[error(
+        "the controller speaks with its online key {serial}, and those before {floor} are withdrawn: whoever speaks has a key that was rotated away"
+    )]
+    Withdrawn { serial: u64, floor: u64 },
+    #[error(
         "the controller is in epoch {found}, this node has already seen {pinned}: its store was rolled back"
     )]
     OlderEpoch { found: u64, pinned: u64 },
 }
 
-/// A delegation that was checked against a pin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trust {
-    delegation: Delegation,
+impl Pin {
+    /// Pins a root of which nothing else is known.
+    pub fn new(root: RootFingerprint) -> Self {
+        Self { root, epoch: 0, floor: 0 }
+    }
+
+    /// Returns what both pins of one root say.
+    #[must_use]
+    pub fn later(self, other: Self) -> Self {
+        Self { epoch: self.epoch.max(other.epoch), floor: self.floor.max(other.floor), ..self }
+    }
+
+    /// Returns the pin for what was believed when it came: a key that was withdrawn since signed it all the same.
+    #[must_use]
+    pub fn of_then(self) -> Self {
+        Self { floor: 0, ..self }
+    }
 }
 
 impl Delegation {
@@ -77,65 +111,10 @@ impl Delegation {
     }
 }
 
-impl Trust {
-    /// Checks a stored delegation against what this node pinned. `now` is unix seconds.
-    ///
-    /// # Errors
-    /// Every way in which it must not be believed is a variant of [`DelegationError`].
-    pub fn establish(signed: &Signed, pin: &Pin, now: i64) -> Result<Self, DelegationError> {
-        let claimed: Delegation =
-            signed.peek().map_err(|e| DelegationError::Unsigned(SignedError::Decode(e)))?;
-        let found = RootFingerprint::of(&claimed.root);
-        if found != pin.root {
-            return Err(DelegationError::ForeignRoot { found, pinned: pin.root });
-        }
-        let delegation: Delegation = signed.verify(&claimed.root).map_err(DelegationError::Unsigned)?;
-        if delegation.epoch < pin.epoch {
-            return Err(DelegationError::OlderEpoch { found: delegation.epoch, pinned: pin.epoch });
-        }
-        if delegation.not_after < now {
-            return Err(DelegationError::Expired { not_after: delegation.not_after, now });
-        }
-        Ok(Self { delegation })
-    }
-
-    /// Checks that the peer of a link is the key that the delegation names for links.
-    ///
-    /// # Errors
-    /// [`DelegationError::ForeignPeer`] or [`DelegationError::MissingRole`].
-    pub fn check_peer(&self, peer: &PublicKey) -> Result<(), DelegationError> {
-        if self.delegation.online != *peer {
-            return Err(DelegationError::ForeignPeer { delegated: self.delegation.online, peer: *peer });
-        }
-        self.key_for(Role::Link).map(|_| ())
-    }
-
-    /// Returns the key that may sign in this role.
-    ///
-    /// # Errors
-    /// [`DelegationError::MissingRole`] when the delegation does not give it.
-    pub fn key_for(&self, role: Role) -> Result<PublicKey, DelegationError> {
-        if self.delegation.roles.contains(&role) {
-            Ok(self.delegation.online)
-        } else {
-            Err(DelegationError::MissingRole(role))
-        }
-    }
-
-    /// Returns the epoch that the delegation was made in.
-    pub fn epoch(&self) -> u64 {
-        self.delegation.epoch
-    }
-
-    /// Returns the pin that remembers this epoch.
-    pub fn pin(&self) -> Pin {
-        Pin { root: RootFingerprint::of(&self.delegation.root), epoch: self.delegation.epoch }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assignment::Assignment;
 
     fn key(seed: u8) -> SecretKey {
         SecretKey::from_seed(&[seed; 32])
@@ -147,12 +126,14 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Link, Role::Config],
             epoch: 3,
+            serial: 0,
+            floor: 0,
             not_after: 1_000,
         }
     }
 
     fn pin() -> Pin {
-        Pin { root: RootFingerprint::of(&key(1).public()), epoch: 3 }
+        Pin { root: RootFingerprint::of(&key(1).public()), epoch: 3, floor: 0 }
     }
 
     #[test]
@@ -161,7 +142,10 @@ mod tests {
 
         assert!(trust.check_peer(&key(2).public()).is_ok());
         assert!(matches!(trust.check_peer(&key(3).public()), Err(DelegationError::ForeignPeer { .. })));
-        assert!(matches!(trust.key_for(Role::Grant), Err(DelegationError::MissingRole(Role::Grant))));
+        let signed = assignment(2);
+        assert_eq!(trust.signer::<Assignment>(Role::Config, &signed).expect("a signer"), key(2).public());
+        let none = trust.signer::<Assignment>(Role::Grant, &signed);
+        assert!(matches!(none, Err(DelegationError::MissingRole(Role::Grant))));
     }
 
     #[test]
@@ -181,5 +165,78 @@ mod tests {
 
             assert!(is_right(&error), "{error}");
         }
+    }
+    fn assignment(signer: u8) -> Signed {
+        let gateway = key(4).public();
+        Assignment { epoch: 3, revision: 1, gateway, sections: vec![], provisional: None }.sign(&key(signer))
+    }
+
+    /// The word for the key with a number, which is also its seed, and the numbers before `floor` withdrawn.
+    fn numbered(serial: u8, floor: u64) -> Signed {
+        let online = key(10 + serial).public();
+        Delegation { online, serial: u64::from(serial), floor, ..delegation() }.sign(&key(1))
+    }
+
+    #[test]
+    fn while_one_key_follows_another_both_are_believed() {
+        let trust = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid");
+        let both = trust.also(&[numbered(1, 0)], 0);
+
+        for seed in [10, 11] {
+            let signer = both.signer::<Assignment>(Role::Config, &assignment(seed)).expect("a signer");
+            assert_eq!(signer, key(seed).public());
+            assert!(both.check_peer(&signer).is_ok());
+        }
+        assert!(both.check_peer(&key(12).public()).is_err());
+        assert_eq!(both.pin(), pin());
+    }
+
+    #[test]
+    fn a_key_that_is_withdrawn_is_never_believed_again() {
+        let both = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid").also(&[numbered(1, 0)], 0);
+
+        let closed = both.also(&[numbered(1, 1)], 0);
+
+        assert!(closed.check_peer(&key(11).public()).is_ok());
+        assert!(closed.check_peer(&key(10).public()).is_err());
+        assert_eq!(closed.pin(), Pin { floor: 1, ..pin() });
+        let back = Trust::establish(&numbered(0, 0), &closed.pin(), 0);
+        assert!(matches!(back, Err(DelegationError::Withdrawn { serial: 0, floor: 1 })));
+        let smuggled = closed.also(&[numbered(0, 0)], 0);
+        assert!(smuggled.check_peer(&key(10).public()).is_err());
+    }
+
+    #[test]
+    fn who_was_away_during_the_whole_overlap_believes_the_newest_at_first_contact() {
+        let trust = Trust::establish(&numbered(3, 3), &pin(), 0).expect("valid");
+
+        assert!(trust.check_peer(&key(13).public()).is_ok());
+        assert_eq!(trust.pin().floor, 3);
+    }
+
+    #[test]
+    fn a_word_that_does_not_hold_adds_nobody() {
+        let trust = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid");
+        let forged = Delegation { online: key(20).public(), serial: 1, floor: 1, ..delegation() };
+        let older = Delegation { epoch: 2, ..forged.clone() };
+        let ended = Delegation { not_after: 5, ..forged.clone() };
+
+        for word in [forged.sign(&key(9)), older.sign(&key(1)), ended.sign(&key(1))] {
+            assert_eq!(trust.also(&[word], 10), trust);
+        }
+    }
+
+    #[test]
+    fn what_runs_keeps_its_epoch_and_learns_of_withdrawn_keys() {
+        let running = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid");
+        let newer = Delegation { epoch: 4, online: key(11).public(), serial: 1, floor: 1, ..delegation() };
+        let heard = Trust::establish(&newer.sign(&key(1)), &pin(), 0).expect("valid");
+
+        let merged = running.merged(&heard);
+
+        assert_eq!((merged.epoch(), merged.pin().floor), (3, 1));
+        assert!(
+            merged.check_peer(&key(10).public()).is_err() && merged.check_peer(&key(11).public()).is_ok()
+        );
     }
 }

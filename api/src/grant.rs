@@ -141,7 +141,7 @@ impl UnverifiedGrant {
     /// # Errors
     /// The first reason to refuse; see [`GrantError`].
     pub fn verify(&self, check: &GrantCheck<'_>) -> Result<VerifiedGrant, GrantError> {
-        let signer = check.trust.key_for(Role::Grant).map_err(GrantError::NoSigner)?;
+        let signer = check.trust.signer::<Grant>(Role::Grant, &self.0).map_err(GrantError::NoSigner)?;
         let grant: Grant = self.0.verify(&signer).map_err(GrantError::Forged)?;
         if grant.device != *check.peer {
             return Err(GrantError::ForeignDevice);
@@ -221,9 +221,11 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Grant],
             epoch: 5,
+            serial: 0,
+            floor: 0,
             not_after: i64::MAX,
         };
-        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 5 };
+        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 5, floor: 0 };
         Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid")
     }
 

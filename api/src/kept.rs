@@ -45,7 +45,7 @@ impl Kept {
         root: RootFingerprint,
         gateway: &PublicKey,
     ) -> Result<(Version, BTreeSet<PublicKey>), KeptError> {
-        let trust = Trust::establish(&self.delegation, &Pin { root, epoch: 0 }, i64::MIN)?;
+        let trust = Trust::establish(&self.delegation, &Pin::new(root), i64::MIN)?;
         let verified = Assignment::verify(&self.assignment, &trust, gateway, None)?;
         let hash = ContentHash::of(&self.revocations);
         let is_named = verified.sections().iter().any(|header| header.hash == hash);
@@ -80,6 +80,8 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Config],
             epoch: 2,
+            serial: 0,
+            floor: 0,
             not_after: 0,
         };
         let section = Section::Revocations(vec![key(8).public()]).encode();

@@ -20,6 +20,7 @@ pub mod redact;
 pub mod resource;
 pub mod section;
 pub mod signed;
+pub mod signing;
 pub mod token;
 pub mod tpm;
 pub mod traffic;

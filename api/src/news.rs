@@ -62,7 +62,8 @@ impl CarriedNews {
     /// When it is signed by nobody whom the pinned root delegated, in an epoch before the pinned one, or too late.
     pub fn verify(&self, pin: &Pin, now: i64) -> Result<RevocationNews, NewsError> {
         let trust = Trust::establish(&self.delegation, pin, now)?;
-        Ok(self.news.verify(&trust.key_for(Role::Config)?)?)
+        let signer = trust.signer::<RevocationNews>(Role::Config, &self.news)?;
+        Ok(self.news.verify(&signer)?)
     }
 }
 
@@ -84,6 +85,8 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Config],
             epoch,
+            serial: 0,
+            floor: 0,
             not_after: 1_000,
         };
         let news = RevocationNews { version: Version { epoch, revision: 7 }, revoked: vec![key(8).public()] };
@@ -91,7 +94,7 @@ mod tests {
     }
 
     fn is_believed(carried: &CarriedNews, now: i64) -> bool {
-        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 2 };
+        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 2, floor: 0 };
         carried.verify(&pin, now).is_ok_and(|news| news.revoked == [key(8).public()])
     }
 

@@ -49,6 +49,9 @@ pub struct Hello {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Welcome {
     pub delegation: Signed,
+    /// The root's words for other online keys that are believed as well: one follows another.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Signed>,
     #[serde(with = "serde_bytes")]
     pub nonce: [u8; 32],
     /// Unix milliseconds by the controller's clock.

@@ -135,7 +135,7 @@ impl Broker {
             ControllerIdentity::load(data.path(), store.start(), clock::unix_s()).expect("an identity");
         let advertised = Advertised { host: "controller.example".into(), port: 7443 };
         let sources = vec![SOURCE.into()];
-        let parts = Parts { store, identity, sources, cluster: None, advertised };
+        let parts = Parts { store, identity, endpoint: None, sources, cluster: None, advertised };
         let (reconciler, published) = runtime.block_on(Reconciler::new(parts)).expect("a reconciler");
         let (events, inbox) = mpsc::channel(16);
         runtime.spawn(reconciler.run(inbox));

@@ -195,6 +195,90 @@ pub enum KeysCommand {
     List(KeysListArgs),
     /// Take another key in the place of one, while everything goes on.
     Rotate(KeysRotateArgs),
+    /// Make the next online key, and a file that asks for it at a root key that is kept elsewhere.
+    Request(KeysRequestArgs),
+    /// Sign what such a file asks for: run it where the root key is. It needs no controller.
+    Sign(KeysSignArgs),
+    /// Take in what the root key signed: the next online key follows the one that signs.
+    Install(KeysInstallArgs),
+    /// End the time at once in which the online key before is still believed.
+    Withdraw(KeysWithdrawArgs),
+    /// Carry the root key away.
+    Root(KeysRootArgs),
+}
+
+#[derive(clap::Args)]
+pub struct KeysRequestArgs {
+    /// The file that is made; nothing may be there yet.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KeysSignArgs {
+    /// A file that `keys request` made.
+    pub request: PathBuf,
+    /// The root key's file.
+    #[arg(long)]
+    pub root: PathBuf,
+    /// The file that is made; REQUEST with `.signed` behind it when left out.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub struct KeysInstallArgs {
+    /// A file that `keys sign` made.
+    pub signed: PathBuf,
+    #[command(flatten)]
+    pub overlap: OverlapArgs,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KeysWithdrawArgs {
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct OverlapArgs {
+    /// How long the online key before is believed after the next one signs: as long as grants that it signed live.
+    #[arg(long, default_value = "65m")]
+    pub overlap: Period,
+}
+
+#[derive(clap::Args)]
+pub struct KeysRootArgs {
+    #[command(subcommand)]
+    pub command: KeysRootCommand,
+}
+
+#[derive(Subcommand)]
+pub enum KeysRootCommand {
+    /// Copy the root key into a file that only its owner can read.
+    Export(KeysRootExportArgs),
+    /// Take the root key out of the data folder, once a copy of it is shown.
+    Remove(KeysRootRemoveArgs),
+}
+
+#[derive(clap::Args)]
+pub struct KeysRootExportArgs {
+    /// The file that is made; nothing may be there yet.
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
+}
+
+#[derive(clap::Args)]
+pub struct KeysRootRemoveArgs {
+    /// The copy that stays.
+    #[arg(long)]
+    pub copy: PathBuf,
+    #[command(flatten)]
+    pub data: DataArgs,
 }
 
 #[derive(clap::Args)]
@@ -211,6 +295,8 @@ pub struct KeysRotateArgs {
     /// Which key.
     pub key: Rotated,
     #[command(flatten)]
+    pub overlap: OverlapArgs,
+    #[command(flatten)]
     pub data: DataArgs,
 }
 
@@ -218,6 +304,8 @@ pub struct KeysRotateArgs {
 pub enum Rotated {
     /// What digests of tokens are kept under; tokens that people hold go on working.
     Pepper,
+    /// What links are answered with, and configuration and grants are signed with.
+    Online,
 }
 
 #[derive(clap::Args)]

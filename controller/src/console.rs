@@ -65,7 +65,7 @@ impl Console {
             Command::Confirm { reply } => self.pass(Event::Confirm, reply),
             Command::Settle { reply } => self.pass(Event::Settle, reply),
             Command::OwnKeys { reply } => self.pass(Event::OwnKeys, reply),
-            Command::Rotate { request, reply } => self.pass(|to| Event::Rotate(request, to), reply),
+            Command::Keys { request, reply } => self.pass(|to| Event::Keys(request, to), reply),
             Command::Object { request, reply } => self.pass(|to| Event::Object(request, to), reply),
             Command::Policy { question, reply } => self.pass(|to| Event::Policy(question, to), reply),
             Command::MintSignIn { code, holder, reply } => {

@@ -92,7 +92,8 @@ pub enum Event {
     Settle(Answer<()>),
     /// An operator asks about one object.
     OwnKeys(Answer<http::OwnKeys>),
-    Rotate(http::RotateRequest, Answer<http::Done>),
+    /// An operator does something about the controller's own keys.
+    Keys(http::KeysRequest, Answer<http::KeysAnswer>),
     Object(http::ObjectRequest, Answer<http::ObjectReport>),
     /// An operator asks who may reach what.
     Policy(http::PolicyQuestion, Answer<http::PolicyAnswer>),
@@ -183,5 +184,7 @@ pub enum ReportKind {
         assignment: ContentHash,
     },
     Nack(Nack),
+    /// It has what it was told of the controller's keys on disk.
+    Believes(ContentHash),
     Heartbeat(Heartbeat),
 }

@@ -5,6 +5,7 @@
 
 mod delegation;
 pub mod pepper;
+pub mod ring;
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +14,13 @@ use horizon_api::key::{RootFingerprint, SecretKey};
 use horizon_node::{failure::Failure, secret_file};
 use zeroize::Zeroizing;
 
-pub use delegation::{DelegationFile, StoredDelegation};
+pub use delegation::{LIFE_S, RingFile, StoredRing};
 pub use pepper::Pepper;
 
 use crate::store::Start;
 
-const ROOT: &str = "root.key";
+/// The root key's file.
+pub const ROOT: &str = "root.key";
 
 /// Says whether a delegation of another epoch can be signed: the root key is there.
 pub fn can_sign_epochs(data: &Path) -> bool {
@@ -30,8 +32,8 @@ pub struct ControllerIdentity {
     data: PathBuf,
     online: SecretKey,
     pepper: Pepper,
-    delegations: DelegationFile,
-    delegation: StoredDelegation,
+    file: RingFile,
+    ring: StoredRing,
 }
 
 impl ControllerIdentity {
@@ -42,23 +44,32 @@ impl ControllerIdentity {
     /// when there is neither a delegation that holds nor a root key to sign one.
     pub fn load(data: &Path, store: &Start, now_s: i64) -> anyhow::Result<Self> {
         let epoch = u64::try_from(store.epoch).context("the store's epoch is negative")?;
-        let online = secret(&data.join("online.key"), store).context("load the online key")?;
+        let file = RingFile::new(data, epoch);
+        let stored = file.read().context("load the delegation")?;
+        let serial = stored.as_ref().map_or(0, |ring| ring.current().serial);
+        let online = secret(&online_path(data, serial), store).context("load the online key")?;
         let online = SecretKey::from_seed(&online);
         let pepper = secret(&data.join("pepper"), store).context("load the pepper")?;
         let pepper = Pepper::load(data, pepper, store.peppers)?;
-        let delegations = DelegationFile::new(data, online.public(), epoch);
-        if store.is_fresh && !delegations.is_there() {
+        if store.is_fresh && stored.is_none() {
             secret_file::load_or_create(&data.join(ROOT)).context("load the root key")?;
         }
-        let delegation = delegations.current(now_s).context("load the delegation")?;
-        Ok(Self { data: data.to_owned(), online, pepper, delegations, delegation })
+        let ring = file.current(stored, online.public(), now_s).context("load the delegation")?;
+        Ok(Self { data: data.to_owned(), online, pepper, file, ring })
     }
 
-    /// Takes in a delegation that was renewed.
-    pub fn adopt(&mut self, delegation: StoredDelegation) {
-        self.delegation = delegation;
+    /// Takes in a ring whose words were renewed, or that has another key announced or withdrawn.
+    pub fn adopt(&mut self, ring: StoredRing) {
+        self.ring = ring;
     }
 
+    /// Takes in a ring in which another key signs.
+    pub fn adopt_online(&mut self, ring: StoredRing, online: SecretKey) {
+        self.ring = ring;
+        self.online = online;
+    }
+
+    /// Returns the key that signs.
     pub fn online(&self) -> &SecretKey {
         &self.online
     }
@@ -72,19 +83,24 @@ impl ControllerIdentity {
         &self.pepper
     }
 
-    /// Returns the root's word for the online key.
-    pub fn delegation(&self) -> &StoredDelegation {
-        &self.delegation
+    /// Returns the online keys, with what the root says of them.
+    pub fn ring(&self) -> &StoredRing {
+        &self.ring
     }
 
-    /// Returns where the delegation is kept and renewed.
-    pub fn delegations(&self) -> &DelegationFile {
-        &self.delegations
+    /// Returns where they are kept and renewed.
+    pub fn ring_file(&self) -> &RingFile {
+        &self.file
     }
 
     pub fn root_fingerprint(&self) -> RootFingerprint {
-        RootFingerprint::of(&self.delegation.document.root)
+        RootFingerprint::of(&self.ring.document.root)
     }
+}
+
+/// Returns the file of an online key by its number: `online.key`, `online.key.2`, …
+pub fn online_path(data: &Path, serial: u64) -> PathBuf {
+    if serial == 0 { data.join("online.key") } else { data.join(format!("online.key.{}", serial + 1)) }
 }
 
 /// Reads a secret. It is made only where nothing depends on the one that is missing.
@@ -124,7 +140,7 @@ mod tests {
         assert_eq!(first.root_fingerprint(), second.root_fingerprint());
         assert_eq!(first.online().public(), second.online().public());
         assert!(first.pepper().keyed_api(&[1; 32]).matches(&second.pepper().keyed_api(&[1; 32])));
-        assert_eq!(first.delegation().signed, second.delegation().signed);
+        assert_eq!(first.ring(), second.ring());
     }
 
     #[test]
@@ -152,7 +168,7 @@ mod tests {
         let too_late = ControllerIdentity::load(folder.path(), &store(false), NOW + 91 * DAY).err().unwrap();
 
         assert_eq!(later.root_fingerprint(), first.root_fingerprint());
-        assert!(later.delegation().warning(NOW + 80 * DAY).is_some());
+        assert!(later.ring().warning(NOW + 80 * DAY).is_some());
         let text = format!("{too_late:#}");
         assert!(text.contains("root.key") && !folder.path().join(ROOT).exists(), "{text}");
     }

@@ -138,9 +138,11 @@ async fn meet(incoming: Incoming, context: &PushContext) -> anyhow::Result<Meeti
     let (mut sender, mut receiver) = framed::accept(&connection, MEETING).await?;
     let hello = first_words(is_gateway, &mut receiver).await?;
     let nonce = random::bytes();
-    let delegation = context.snapshots.borrow().delegation.clone();
+    let delegations = Arc::clone(&context.snapshots.borrow().delegations);
+    let (delegation, others) = delegations.words.split_first().context("no key is delegated")?;
+    let (delegation, others) = (delegation.clone(), others.to_vec());
     let features = [wire::POSTURE, wire::QUOTE].map(str::to_owned).to_vec();
-    let welcome = Welcome { delegation, nonce, server_time_ms: clock::unix_ms(), features };
+    let welcome = Welcome { delegation, others, nonce, server_time_ms: clock::unix_ms(), features };
     if is_gateway {
         sender.send(&wire::cfg::ToGateway::Welcome(welcome)).await?;
     } else {

@@ -32,6 +32,7 @@ mod refusal;
 mod refusal_limit;
 mod retry;
 mod revocation;
+mod rotation;
 mod state;
 mod statement;
 mod traffic;
@@ -47,7 +48,7 @@ mod facts;
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use horizon_api::{assignment::Version, http::View, signed::Signed};
+use horizon_api::{assignment::Version, http::View};
 use horizon_api_server::{Admins, Counts, Refusal};
 use horizon_node::clock;
 use tokio::sync::{mpsc, watch};
@@ -63,7 +64,7 @@ use crate::{
     event::{Answer, Event},
     fate::{Fates, Words},
     identity::ControllerIdentity,
-    snapshot::Snapshot,
+    snapshot::{Delegations, Snapshot},
     store::Store,
 };
 
@@ -71,6 +72,8 @@ use crate::{
 pub struct Parts {
     pub store: Store,
     pub identity: ControllerIdentity,
+    /// Where nodes are answered: with another key once that signs. Nowhere in tests.
+    pub endpoint: Option<quinn::Endpoint>,
     /// Names of the sources that will be scanned: until each was, nothing is pruned.
     pub sources: Vec<String>,
     /// A cluster is among them, and hears what becomes of objects.
@@ -97,6 +100,9 @@ pub struct Published {
 pub struct Reconciler {
     store: Store,
     identity: ControllerIdentity,
+    /// The root's words, as nodes are told.
+    delegations: Arc<Delegations>,
+    endpoint: Option<quinn::Endpoint>,
     advertised: Advertised,
     state: State,
     refusals: RefusalLimit,
@@ -123,14 +129,15 @@ impl Reconciler {
     /// # Errors
     /// When the store cannot be read or holds what this version does not know.
     pub async fn new(parts: Parts) -> anyhow::Result<(Self, Published)> {
-        let Parts { store, identity, sources, cluster, advertised } = parts;
+        let Parts { store, identity, endpoint, sources, cluster, advertised } = parts;
         let stored = store.load().await.context("read the store")?;
         let mut state = State::from_stored(stored, sources, clock::unix_ms())?;
         if let Some(scope) = cluster {
             state.untold.tell_cluster();
             state.cluster.scope = scope;
         }
-        let snapshot = state.snapshot(identity.delegation().signed.clone());
+        let delegations = Arc::new(Delegations::new(identity.ring().words()));
+        let snapshot = state.snapshot(Arc::clone(&delegations));
         let (snapshots, snapshots_seen) = watch::channel(Arc::new(snapshot));
         let (views, views_seen) = watch::channel(Arc::new(View::default()));
         // One word waits at most: while it does, the next one grows.
@@ -141,6 +148,8 @@ impl Reconciler {
         let mut reconciler = Self {
             store,
             identity,
+            delegations,
+            endpoint,
             advertised,
             state,
             refusals: RefusalLimit::default(),
@@ -234,8 +243,8 @@ impl Reconciler {
             }
             Event::Plan(folders, reply) => self.begin_plan(folders, reply),
             Event::OwnKeys(reply) => drop(reply.send(Ok(self.own_keys()))),
-            Event::Rotate(request, reply) => {
-                let done = self.rotate(request).await;
+            Event::Keys(request, reply) => {
+                let done = self.keys(request).await;
                 self.answer(reply, done);
             }
             Event::Object(request, reply) => drop(reply.send(self.object(&request.object))),
@@ -289,6 +298,7 @@ impl Reconciler {
         self.save_trust().await;
         self.quarantine_due().await;
         self.revert_if_due().await;
+        self.rotate_on().await;
         let now = clock::unix_s();
         let is_time = self.state.next_wake.is_some_and(|at| at <= now);
         if (is_time || self.state.stalled.is_some()) && self.retry.is_due(now) {
@@ -322,8 +332,8 @@ impl Reconciler {
     }
 
     fn publish_snapshot(&self) {
-        let delegation = self.identity.delegation().signed.clone();
-        self.snapshots.send_replace(Arc::new(self.state.snapshot(delegation)));
+        let delegations = Arc::clone(&self.delegations);
+        self.snapshots.send_replace(Arc::new(self.state.snapshot(delegations)));
     }
 
     fn publish_view(&mut self) {
@@ -347,12 +357,12 @@ impl Reconciler {
 }
 
 impl State {
-    fn snapshot(&self, delegation: Signed) -> Snapshot {
+    fn snapshot(&self, delegations: Arc<Delegations>) -> Snapshot {
         let assignments = self.assignments.values();
         let gateways = assignments.map(|assigned| (assigned.gateway, Arc::clone(&assigned.snapshot)));
         let (epoch, restored_from) = (self.version.epoch, self.restored_from);
         let sources = self.sources_of_gateways();
-        Snapshot { delegation, epoch, restored_from, gateways: gateways.collect(), sources }
+        Snapshot { delegations, epoch, restored_from, gateways: gateways.collect(), sources }
     }
 }
 

@@ -111,9 +111,15 @@ async fn serve(
     let has_cluster = scope.is_some();
     let pepper = identity.pepper().clone();
     key_api_tokens(&store, &pepper).await?;
-    let (reconciler, published) =
-        Reconciler::new(Parts { store: store.clone(), identity, sources, cluster: scope, advertised })
-            .await?;
+    let parts = Parts {
+        store: store.clone(),
+        identity,
+        endpoint: Some(listening.endpoint.clone()),
+        sources,
+        cluster: scope,
+        advertised,
+    };
+    let (reconciler, published) = Reconciler::new(parts).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let mut tasks = Tasks::default();
     let Published { snapshots, views, fates, words, admins, counts } = published;

@@ -2,20 +2,43 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use horizon_api::{assignment::Version, key::PublicKey, section::ContentHash, signed::Signed};
+use horizon_api::{
+    assignment::Version, delegation::Delegation, key::PublicKey, section::ContentHash, signed::Signed,
+    wire::cfg::name_of,
+};
 use ipnet::IpNet;
 
 /// One committed revision, as sessions see it.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    /// The root's word for the controller's online key.
-    pub delegation: Signed,
+    /// The root's words for the controller's online keys.
+    pub delegations: Arc<Delegations>,
     pub epoch: u64,
     /// What the backup held that the store was made from, if it was.
     pub restored_from: Option<Version>,
     pub gateways: BTreeMap<PublicKey, Arc<GatewaySnapshot>>,
     /// From where gateways may connect, where that is not everywhere.
     pub sources: BTreeMap<PublicKey, Vec<IpNet>>,
+}
+
+/// The root's words for every online key that is believed, the one that signs first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delegations {
+    pub words: Vec<Signed>,
+    /// What a gateway names them by that has them on disk.
+    pub name: ContentHash,
+}
+
+impl Delegations {
+    pub fn new(words: Vec<Signed>) -> Self {
+        let name = name_of(&words);
+        Self { words, name }
+    }
+
+    /// Returns the key that signs.
+    pub fn signer(&self) -> Option<PublicKey> {
+        self.words.first()?.read_own::<Delegation>().ok().map(|word| word.online)
+    }
 }
 
 impl Snapshot {

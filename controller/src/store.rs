@@ -362,6 +362,11 @@ impl Store {
         self.parts.writer.write(move |statements| api_token::key_earlier(statements, keyed)).await
     }
 
+    /// Adds an entry to the audit log for what is kept elsewhere.
+    pub async fn note(&self, audit: AuditEntry) -> Result<()> {
+        self.parts.writer.write(move |statements| audit::append(statements, &audit)).await
+    }
+
     /// Lays another pepper over every digest of a token, if so many lay there before.
     pub async fn lay_pepper(
         &self,

@@ -43,7 +43,7 @@ impl Cache {
         gateway: &PublicKey,
         running: &Running,
     ) -> anyhow::Result<(Running, Sections)> {
-        let loaded = self.load_file(PREVIOUS, &running.trust.pin(), gateway)?;
+        let loaded = self.load_file(PREVIOUS, &running.trust.pin().of_then(), gateway)?;
         let (mut previous, _) = loaded.context("nothing ran before that was confirmed")?;
         previous.revoke_later(&running.config.revoked);
         let named = previous.verified.sections().iter().map(|section| section.hash);

@@ -8,20 +8,21 @@ use std::{sync::Arc, time::Duration};
 use anyhow::Context;
 use horizon_api::{
     assignment::{Assignment, Version},
-    delegation::Pin,
+    delegation::{Pin, Trust},
     key::SecretKey,
     section::ContentHash,
     signed::Signed,
     wire::{
         ALPN_CFG, Hello, QUOTE, Refusal, RefusalCode,
-        cfg::{Attach, CHALLENGE, Challenge, Heartbeat, Nack, ToController, ToGateway},
+        cfg::{self, Attach, CHALLENGE, Challenge, Heartbeat, Nack, ROTATION, ToController, ToGateway},
     },
 };
 use horizon_node::{
     backoff::Backoff,
+    clock,
     controller::{self, Meeting},
     framed::{self, Inbox, Sender},
-    random,
+    quic, random,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info, warn};
@@ -46,6 +47,8 @@ pub(crate) enum LinkToController {
     Candidate { running: Box<Running>, sections: Sections, answer: oneshot::Sender<Result<(), String>> },
     /// The controller does not want this gateway.
     Dismissed(Refusal),
+    /// Its root said which online keys are believed. The answer goes to the controller once it is on disk.
+    Believed { trust: Trust, answer: oneshot::Sender<anyhow::Result<()>> },
 }
 
 /// What the event loop says of the state that it owns.
@@ -67,6 +70,8 @@ pub(crate) struct ControllerLink {
     pub(crate) reports: watch::Receiver<Report>,
     pub(crate) complaint: Complaint,
     pub(crate) quoter: Quoter,
+    /// What the controller said of its keys while sections were fetched: heeded before anything else is.
+    pub(crate) heard: Vec<Vec<Signed>>,
 }
 
 /// What was said last about a controller that cannot be reached: the same is not said twice.
@@ -133,6 +138,7 @@ impl ControllerLink {
             | ToGateway::Assignment(_)
             | ToGateway::Section(_)
             | ToGateway::Recall
+            | ToGateway::Delegations(_)
             | ToGateway::Challenge(_) => {
                 anyhow::bail!("the controller did not answer the attach")
             }
@@ -159,8 +165,8 @@ impl ControllerLink {
             answerer: meeting.answerer()?,
             quoter: meeting.knows(QUOTE).then(|| self.quoter.clone()),
         };
-        let Meeting { mut sender, receiver, trust, delegation, connection, endpoint: _endpoint, .. } =
-            meeting;
+        let Meeting { mut sender, receiver, mut trust, connection, endpoint: _endpoint, .. } = meeting;
+        let peer = quic::peer_key(&connection)?;
         let mut inbox = framed::read_ahead(receiver);
         loop {
             tokio::select! {
@@ -172,12 +178,22 @@ impl ControllerLink {
                 message = inbox.recv() => match message {
                     Some(Ok(ToGateway::Assignment(mut signed))) => {
                         let answer = loop {
-                            match self.take(&trust, &delegation, &answers, signed, &mut sender, &mut inbox).await? {
+                            let taken = self.take(&trust, &answers, signed, &mut sender, &mut inbox).await?;
+                            for words in self.heard.drain(..).collect::<Vec<_>>() {
+                                self.believe(&mut trust, words, &mut sender).await?;
+                            }
+                            match taken {
                                 Taken::Answered(answer) => break answer,
                                 Taken::Overtaken(newer) => signed = newer,
                             }
                         };
                         sender.send(&answer).await?;
+                        trust.check_peer(&peer)?;
+                    }
+                    Some(Ok(ToGateway::Delegations(words))) => {
+                        self.believe(&mut trust, words, &mut sender).await?;
+                        // A key that is withdrawn is the controller's no more: its link is made anew.
+                        trust.check_peer(&peer)?;
                     }
                     Some(Ok(ToGateway::Recall)) => {
                         sender.send(&ToController::Kept(self.cache.kept())).await?;
@@ -199,12 +215,29 @@ impl ControllerLink {
         }
     }
 
+    /// Believes what the root says by now of the controller's keys, once that is on disk.
+    async fn believe(
+        &mut self,
+        trust: &mut Trust,
+        words: Vec<Signed>,
+        sender: &mut Sender,
+    ) -> anyhow::Result<()> {
+        let renewed =
+            trust.renewed(&words, clock::unix_s()).context("believe what the controller says of its keys")?;
+        let (answer, kept) = oneshot::channel();
+        let message = LinkToController::Believed { trust: renewed.clone(), answer };
+        self.events.send(message).await.ok().context("the gateway stops")?;
+        kept.await.context("the gateway stops")??;
+        self.pin = renewed.pin();
+        *trust = renewed;
+        Ok(sender.send(&ToController::Believes(cfg::name_of(&words))).await?)
+    }
+
     /// Checks an assignment, fetches what is lacking, and has it applied. A refusal keeps the old one;
     /// a newer assignment that comes meanwhile ends it without an answer.
     async fn take(
-        &self,
-        trust: &horizon_api::delegation::Trust,
-        delegation: &Signed,
+        &mut self,
+        trust: &Trust,
         answers: &Answers,
         signed: Signed,
         sender: &mut Sender,
@@ -237,7 +270,8 @@ impl ControllerLink {
             }
         };
         let hash = verified.hash();
-        let running_new = Running::new(trust.clone(), delegation.clone(), signed, verified, config);
+        let word = trust.word_for(verified.signer()).context("nothing proves who signed the assignment")?;
+        let running_new = Running::new(trust.clone(), word.clone(), signed, verified, config);
         let (answer, applied) = oneshot::channel();
         self.events
             .send(LinkToController::Candidate { running: Box::new(running_new), sections, answer })
@@ -252,7 +286,7 @@ impl ControllerLink {
 
     /// Asks for what is lacking and takes it in. A challenge is answered meanwhile.
     async fn fetch(
-        &self,
+        &mut self,
         mut fetch: Fetch,
         answers: &Answers,
         sender: &mut Sender,
@@ -268,6 +302,7 @@ impl ControllerLink {
             match fetch.handle_message(message)? {
                 Step::Went => {}
                 Step::Overtaken(newer) => return Ok(Fetched::Overtaken(newer)),
+                Step::Heard(words) => self.heard.push(words),
                 Step::Challenged(nonce) => {
                     sender.send(&answers.answer(nonce).await?).await?;
                 }
@@ -317,7 +352,7 @@ fn nack(
 
 /// Says what this gateway can do.
 pub(crate) fn hello(hello: Hello) -> ToController {
-    ToController::Hello(Hello { features: vec![CHALLENGE.to_owned()], ..hello })
+    ToController::Hello(Hello { features: vec![CHALLENGE.to_owned(), ROTATION.to_owned()], ..hello })
 }
 
 #[cfg(test)]

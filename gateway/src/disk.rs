@@ -3,7 +3,12 @@
 use std::collections::BTreeSet;
 
 use horizon_api::{
-    assignment::Version, cbor, delegation::Pin, key::PublicKey, section::ContentHash, signed::Signed,
+    assignment::Version,
+    cbor,
+    delegation::{Pin, Trust},
+    key::PublicKey,
+    section::ContentHash,
+    signed::Signed,
 };
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +41,14 @@ pub(crate) struct Current {
     pub(crate) revoked_later: BTreeSet<PublicKey>,
 }
 
+/// `delegations`: what the controller's root said of its online keys, and from which on they are believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Delegations {
+    version: u32,
+    pin: Pin,
+    words: Vec<Signed>,
+}
+
 /// Why a file of ours cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiskError {
@@ -57,6 +70,31 @@ impl Enrolment {
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         cbor::encode(self)
+    }
+}
+
+impl Delegations {
+    pub(crate) fn new(trust: &Trust) -> Self {
+        Self { version: VERSION, pin: trust.pin(), words: trust.words().cloned().collect() }
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
+        let read: Self = cbor::decode(bytes)?;
+        check(read.version).map(|()| read)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+
+    pub(crate) fn pin(&self) -> Pin {
+        self.pin
+    }
+
+    /// Returns what is believed by them, whatever the time: what a delegation signed stays good beyond its end.
+    pub(crate) fn trust(&self) -> Option<Trust> {
+        let (first, others) = self.words.split_first()?;
+        Some(Trust::establish(first, &self.pin, i64::MIN).ok()?.also(others, i64::MIN))
     }
 }
 

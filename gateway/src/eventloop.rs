@@ -1,5 +1,6 @@
 //! The one owner of the gateway's state: configuration, host, shard. One loop, one event at a time.
 
+mod believe;
 mod heartbeat;
 mod news;
 mod revert;
@@ -8,12 +9,14 @@ mod serving;
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use horizon_api::{
     assignment::GatewayConfig,
+    delegation::Trust,
     key::{PublicKey, SecretKey},
     wire::Refusal,
 };
@@ -59,6 +62,10 @@ pub(crate) struct Parts {
     pub(crate) statuses: watch::Sender<Status>,
     pub(crate) enrolment: Enrolment,
     pub(crate) quoter: Quoter,
+    /// Which of the controller's online keys are believed, beside the one that signed what runs.
+    pub(crate) believed: Option<Trust>,
+    /// The file that remembers it.
+    pub(crate) delegations: PathBuf,
 }
 
 /// What wakes the loop, beside signals and timers.
@@ -190,6 +197,10 @@ impl EventLoop {
                 }
             }
             LinkToController::Dismissed(refusal) => self.dismiss(refusal),
+            LinkToController::Believed { trust, answer } => {
+                // The session may be gone by now: the next one hears it again.
+                drop(answer.send(self.believe(trust)));
+            }
             LinkToController::Candidate { running, sections, answer } => {
                 let revision = running.verified.version().revision;
                 if let Some(old) = &mut self.running {

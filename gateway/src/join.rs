@@ -47,7 +47,7 @@ async fn enrol(
     name: Option<String>,
 ) -> anyhow::Result<(Pin, String, String)> {
     let key = &identity.key;
-    let pin = Pin { root: join.root, epoch: 0 };
+    let pin = Pin::new(join.root);
     let address = controller::Address { host: &join.host, port: join.port };
     let mut meeting = controller::meet(key, ALPN_CFG, address, &pin, hello, |answer| match answer {
         ToGateway::Welcome(welcome) => Some(welcome),
@@ -56,6 +56,7 @@ async fn enrol(
         | ToGateway::Assignment(_)
         | ToGateway::Section(_)
         | ToGateway::Recall
+        | ToGateway::Delegations(_)
         | ToGateway::Challenge(_) => None,
     })
     .await?;
@@ -76,6 +77,7 @@ async fn enrol(
         | ToGateway::Assignment(_)
         | ToGateway::Section(_)
         | ToGateway::Recall
+        | ToGateway::Delegations(_)
         | ToGateway::Challenge(_) => {
             anyhow::bail!("the controller did not answer the join; upgrade this gateway")
         }

@@ -3,6 +3,7 @@
 use std::{fs, io::ErrorKind, sync::Arc};
 
 use anyhow::Context;
+use horizon_api::delegation::{Pin, Trust};
 use horizon_host::{Host, Leftovers, Linux};
 use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random};
 use tokio::{
@@ -15,7 +16,7 @@ use crate::{
     args::RunArgs,
     cache::Cache,
     controller_link::{Complaint, ControllerLink, Report},
-    disk::Enrolment,
+    disk::{Delegations, Enrolment},
     eventloop::{EventLoop, Inboxes, Parts, wanted_host},
     identity::{self, Identity},
     quoter::{Quoter, TpmChoice},
@@ -39,6 +40,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         warn!(reason = %format!("{error:#}"), "the cached configuration cannot be used; waiting for the controller's");
         None
     });
+    let believed = believed(&data, &enrolment.pin);
     let mut host = Host::open(data.path(), Linux::connect().context("talk to the kernel")?)?;
     let leftovers = cached.as_ref().map(|(running, _)| wanted_host(&running.config, &args.tun));
     let undone = match &leftovers {
@@ -53,7 +55,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let (reports, reports_seen) = watch::channel(Report::default());
     let (statuses, statuses_seen) = watch::channel(status::Status::default());
     let quoter = Quoter::new(tpm, &enrolment.pin.root, is_sealed);
-    let pin = cached.as_ref().map_or(enrolment.pin, |(running, _)| running.trust.pin());
+    let pin = cached.as_ref().map_or(enrolment.pin, |(running, _)| running.trust.pin()).later(enrolment.pin);
+    let pin = believed.as_ref().map_or(pin, |trust| pin.later(trust.pin()));
     let mut event_loop = EventLoop::new(Parts {
         key: Arc::clone(&key),
         cache: Arc::clone(&cache),
@@ -66,6 +69,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         statuses,
         enrolment: enrolment.clone(),
         quoter: quoter.clone(),
+        believed,
+        delegations: data.file(DELEGATIONS),
     });
     let mut tasks = JoinSet::new();
     let socket = match come_up(&mut event_loop, cached, &data, &mut tasks, statuses_seen).await {
@@ -85,6 +90,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         reports: reports_seen,
         complaint: Complaint::default(),
         quoter,
+        heard: Vec::new(),
     };
     tasks.spawn(async {
         link.run().await;
@@ -113,6 +119,25 @@ async fn come_up(
         "status socket"
     });
     Ok(socket)
+}
+
+/// What the root said of the controller's online keys, beside the one that signed what runs.
+const DELEGATIONS: &str = "delegations";
+
+/// Reads whom this gateway believes. A file that cannot be read is as good as absent: the controller shows all of it
+/// at the next contact.
+fn believed(data: &DataFolder, pin: &Pin) -> Option<Trust> {
+    let path = data.file(DELEGATIONS);
+    let bytes = fs::read(&path).ok()?;
+    match Delegations::read(&bytes) {
+        Ok(read) if read.pin().root == pin.root => read.trust(),
+        // This host belonged to another controller before.
+        Ok(_) => None,
+        Err(error) => {
+            warn!(path = %path.display(), reason = %error, "what is believed of the controller's keys is read anew");
+            None
+        }
+    }
 }
 
 fn enrolment(data: &DataFolder) -> anyhow::Result<Enrolment> {

@@ -122,6 +122,7 @@ async fn cut(
             version: "bench".into(),
             features: vec![],
             grant: granted.grant.clone(),
+            delegation: None,
             network,
             card: vec![],
         };

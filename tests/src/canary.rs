@@ -13,7 +13,17 @@ use anyhow::ensure;
 use crate::world::World;
 
 /// Files whose whole content is a secret of 32 bytes.
-const KEY_FILES: [&str; 6] = ["root.key", "online.key", "pepper", "seal.key", "node.key", "device.key"];
+const KEY_FILES: [&str; 9] = [
+    "root.key",
+    "online.key",
+    "online.key.2",
+    "online.key.3",
+    "pepper",
+    "seal.key",
+    "node.key",
+    "device.key",
+    "device.key.next",
+];
 /// A file that holds a secret among other things, which its owner reads.
 const CONSOLE_KEY: &str = "console.key";
 /// `hzr_`, the id, and the mark after it may be seen.

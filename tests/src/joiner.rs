@@ -147,14 +147,14 @@ async fn answer(mut meeting: Meeting) -> anyhow::Result<Result<Granted, Refusal>
 }
 
 async fn meet_as_device(key: &SecretKey, link: &JoinString) -> anyhow::Result<Meeting> {
-    let pin = Pin { root: link.root, epoch: 0 };
+    let pin = Pin::new(link.root);
     let address = Address { host: &link.host, port: link.port };
     let welcome = |answer| if let ToDevice::Welcome(welcome) = answer { Some(welcome) } else { None };
     controller::meet(key, ALPN_DEV, address, &pin, FromDevice::Hello, welcome).await
 }
 
 async fn meet_as_gateway(key: &SecretKey, join: &JoinString, epoch: u64) -> anyhow::Result<Meeting> {
-    let pin = Pin { root: join.root, epoch };
+    let pin = Pin { epoch, ..Pin::new(join.root) };
     let address = Address { host: &join.host, port: join.port };
     let welcome = |answer| if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None };
     controller::meet(key, ALPN_CFG, address, &pin, ToController::Hello, welcome).await

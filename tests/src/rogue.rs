@@ -47,7 +47,8 @@ pub fn stay_silent(
                 ToGateway::Welcome(_)
                 | ToGateway::Joined { .. }
                 | ToGateway::Section(_)
-                | ToGateway::Recall => {}
+                | ToGateway::Recall
+                | ToGateway::Delegations(_) => {}
             }
         }
         meeting.end("it was silent").await;
@@ -73,7 +74,8 @@ pub fn answer_wrongly(from: &Namespace, key: &SecretKey, join: &JoinString) -> a
                 ToGateway::Welcome(_)
                 | ToGateway::Joined { .. }
                 | ToGateway::Section(_)
-                | ToGateway::Recall => {}
+                | ToGateway::Recall
+                | ToGateway::Delegations(_) => {}
             }
         }
     })
@@ -104,7 +106,7 @@ async fn acknowledge(meeting: &mut Meeting, assignment: &Signed) -> anyhow::Resu
 }
 
 async fn attach(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
-    let pin = Pin { root: join.root, epoch: 0 };
+    let pin = Pin::new(join.root);
     let address = Address { host: &join.host, port: join.port };
     let hello = |hello| ToController::Hello(Hello { features: vec![CHALLENGE.to_owned()], ..hello });
     let welcome = |answer| if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None };
@@ -123,6 +125,7 @@ async fn attach(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
         | ToGateway::Assignment(_)
         | ToGateway::Section(_)
         | ToGateway::Recall
+        | ToGateway::Delegations(_)
         | ToGateway::Challenge(_)) => anyhow::bail!("it was not let in: {other:?}"),
     }
 }

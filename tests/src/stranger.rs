@@ -15,6 +15,7 @@ use horizon_api::{
     delegation::{Delegation, Role},
     key::{PublicKey, SecretKey},
     section::NetworkId,
+    signed::Signed,
     wire::{
         ALPN_CFG, ALPN_DEV, ALPN_LINK, Welcome,
         cfg::{ToController, ToGateway},
@@ -52,7 +53,8 @@ pub fn knock(
         let (endpoint, connection) = quic::dial(key, ALPN_LINK, &GATEWAY.to_string(), GATEWAY_PORT).await?;
         anyhow::ensure!(quic::peer_key(&connection)? == gateway, "another gateway answered");
         let (mut sender, mut receiver) = framed::open(&connection).await?;
-        let hello = LinkHello { version: "test".into(), features: vec![], grant, network, card: vec![] };
+        let (version, features) = ("test".to_owned(), vec![]);
+        let hello = LinkHello { version, features, grant, delegation: None, network, card: vec![] };
         sender.send(&FromDevice::Hello(hello)).await?;
         let answer = receiver.receive_within(PATIENCE).await?;
         connection.close(0u32.into(), b"seen");
@@ -119,15 +121,28 @@ impl Impostor {
     /// # Errors
     /// When the port is taken.
     pub fn stand_in(namespace: &Namespace, seed: u8) -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let key = SecretKey::from_seed(&[seed; 32]);
+        let root = SecretKey::from_seed(&[seed.wrapping_add(1); 32]);
+        let roles = vec![Role::Link, Role::Config, Role::Grant];
+        let (online, serial, floor) = (key.public(), 0, 0);
+        let delegation =
+            Delegation { root: root.public(), online, roles, epoch: 1, serial, floor, not_after: i64::MAX };
+        Self::with(namespace, &key, delegation.sign(&root))
+    }
+
+    /// Listens where the controller would, with an online key and what a root said of it.
+    ///
+    /// # Errors
+    /// When the port is taken.
+    pub fn with(namespace: &Namespace, key: &SecretKey, delegation: Signed) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let address = ([0, 0, 0, 0], CONTROLLER_PORT).into();
         let endpoint = namespace.enter(|| {
             let _inside = runtime.enter();
-            quic::listen(&key, &[ALPN_CFG, ALPN_DEV], address)
+            quic::listen(key, &[ALPN_CFG, ALPN_DEV], address)
         })??;
         let heard = Arc::new(Mutex::new(Vec::new()));
-        runtime.spawn(pretend(endpoint, key.public(), seed, Arc::clone(&heard)));
+        runtime.spawn(pretend(endpoint, delegation, Arc::clone(&heard)));
         Ok(Self { heard, _runtime: runtime })
     }
 
@@ -188,25 +203,26 @@ async fn wait_for_words(endpoint: Endpoint, seen: Arc<Seen>) {
     }
 }
 
-async fn pretend(endpoint: Endpoint, online: PublicKey, seed: u8, heard: Arc<Mutex<Vec<String>>>) {
+async fn pretend(endpoint: Endpoint, delegation: Signed, heard: Arc<Mutex<Vec<String>>>) {
     while let Some(incoming) = endpoint.accept().await {
         if let Ok(connection) = incoming.await {
-            drop(tokio::spawn(listen(connection, online, seed, Arc::clone(&heard))));
+            drop(tokio::spawn(listen(connection, delegation.clone(), Arc::clone(&heard))));
         }
     }
 }
 
 async fn listen(
     connection: Connection,
-    online: PublicKey,
-    seed: u8,
+    delegation: Signed,
     heard: Arc<Mutex<Vec<String>>>,
 ) -> anyhow::Result<()> {
-    let root = SecretKey::from_seed(&[seed.wrapping_add(1); 32]);
-    let roles = vec![Role::Link, Role::Config, Role::Grant];
-    let delegation = Delegation { root: root.public(), online, roles, epoch: 1, not_after: i64::MAX };
-    let delegation = delegation.sign(&root);
-    let welcome = Welcome { delegation, nonce: [1; 32], server_time_ms: clock::unix_ms(), features: vec![] };
+    let welcome = Welcome {
+        delegation,
+        others: vec![],
+        nonce: [1; 32],
+        server_time_ms: clock::unix_ms(),
+        features: vec![],
+    };
     let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await?;
     let note = |message: String| heard.lock().unwrap_or_else(PoisonError::into_inner).push(message);
     if protocol(&connection)? == ALPN_CFG {

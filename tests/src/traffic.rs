@@ -1,6 +1,7 @@
 //! Traffic of a client: ping, a page, a stream of datagrams, a throughput figure.
 
 use std::{
+    collections::BTreeSet,
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     time::{Duration, Instant},
@@ -8,6 +9,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     namespace::Namespace,
@@ -39,6 +41,50 @@ pub fn ping(from: &Namespace, to: impl Into<IpAddr>) -> anyhow::Result<Option<f6
 pub fn wait_ping(from: &Namespace, to: impl Into<IpAddr>) -> anyhow::Result<()> {
     let to = to.into();
     wait_for(&format!("{} pings {to}", from.name()), || Ok(ping(from, to)?.is_some()))
+}
+
+/// A ping every 0.2 s, for as long as it lives.
+#[derive(Debug)]
+pub struct Pings {
+    daemon: Daemon,
+    folder: TempDir,
+}
+
+impl Pings {
+    /// Begins, and waits for the first answer.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn start(from: &Namespace, to: impl Into<IpAddr>) -> anyhow::Result<Self> {
+        let mut command = from.command("ping");
+        command.args(["-n", "-O", "-i", "0.2", &to.into().to_string()]);
+        let folder = tempfile::tempdir()?;
+        let daemon = Daemon::start("ping", command, &folder.path().join("log"))?;
+        let pings = Self { daemon, folder };
+        wait_for("a ping is answered", || Ok(!pings.answers()?.is_empty()))?;
+        Ok(pings)
+    }
+
+    /// Waits for two more answers, and returns how many pings had none since the first one that had.
+    ///
+    /// # Errors
+    /// When no answer comes any more.
+    pub fn lost(&mut self) -> anyhow::Result<usize> {
+        self.daemon.check_alive()?;
+        let heard = self.answers()?.len();
+        wait_for("pings are answered", || Ok(self.answers()?.len() >= heard + 2))?;
+        let answers = self.answers()?;
+        let (Some(first), Some(last)) = (answers.first(), answers.last()) else { return Ok(0) };
+        Ok(usize::try_from(last - first + 1)?.saturating_sub(answers.len()))
+    }
+
+    /// Returns the numbers of the pings that were answered.
+    fn answers(&self) -> anyhow::Result<BTreeSet<u64>> {
+        let said = std::fs::read_to_string(self.folder.path().join("log"))?;
+        let answered = said.lines().filter(|line| line.contains("time="));
+        let number = |line: &str| line.split_once("icmp_seq=")?.1.split_whitespace().next()?.parse().ok();
+        Ok(answered.filter_map(number).collect())
+    }
 }
 
 /// Checks that several pings in a row are not answered.

@@ -5,6 +5,7 @@ mod attacks {
     mod e2e;
     mod links;
     mod revocation;
+    mod rotation;
     mod servers;
     mod store;
     mod tpm;

@@ -5,5 +5,7 @@
 mod pair;
 #[path = "keys/revoking.rs"]
 mod revoking;
+#[path = "keys/rotation.rs"]
+mod rotation;
 #[path = "keys/stolen.rs"]
 mod stolen;

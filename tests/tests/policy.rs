@@ -287,6 +287,7 @@ fn a_packet_with_a_foreign_source_is_dropped_at_the_gateway() {
                 version: "test".into(),
                 features: vec![],
                 grant: granted.grant.clone(),
+                delegation: None,
                 network: granted.network.clone(),
                 card: vec![],
             };

@@ -108,8 +108,10 @@ async fn look_at_host(root: RootFingerprint) -> anyhow::Result<Evidence> {
 
 fn check(welcome: &Welcome, connection: &Connection, pin: &Pin) -> anyhow::Result<Trust> {
     let peer = quic::peer_key(connection)?;
-    let trust = Trust::establish(&welcome.delegation, pin, clock::unix_s())
-        .map_err(|e| Failure::Refused(e.to_string()))?;
+    let now = clock::unix_s();
+    let trust = Trust::establish(&welcome.delegation, pin, now)
+        .map_err(|e| Failure::Refused(e.to_string()))?
+        .also(&welcome.others, now);
     trust.check_peer(&peer).map_err(|e| Failure::Refused(e.to_string()))?;
     Ok(trust)
 }

@@ -27,12 +27,26 @@ const INCOMING_MAX: usize = 1024;
 /// # Errors
 /// When the key is refused or the address is taken; the caller names the flag.
 pub fn listen(key: &SecretKey, alpns: &[&[u8]], address: SocketAddr) -> anyhow::Result<Endpoint> {
+    let config = answering(key, alpns)?;
+    let socket = std::net::UdpSocket::bind(address)?;
+    Ok(Endpoint::new(endpoint::config(key), Some(config), socket, Arc::new(TokioRuntime))?)
+}
+
+/// Has another key answer whoever dials from here on; links that are there stay.
+///
+/// # Errors
+/// When the key is refused.
+pub fn answer_with(endpoint: &Endpoint, key: &SecretKey, alpns: &[&[u8]]) -> anyhow::Result<()> {
+    endpoint.set_server_config(Some(answering(key, alpns)?));
+    Ok(())
+}
+
+fn answering(key: &SecretKey, alpns: &[&[u8]]) -> anyhow::Result<ServerConfig> {
     let crypto = QuicServerConfig::try_from(tls::server_config(key, alpns)?)?;
     let mut config = ServerConfig::with_crypto(Arc::new(crypto));
     config.transport_config(Arc::new(transport()));
     config.max_incoming(INCOMING_MAX);
-    let socket = std::net::UdpSocket::bind(address)?;
-    Ok(Endpoint::new(endpoint::config(key), Some(config), socket, Arc::new(TokioRuntime))?)
+    Ok(config)
 }
 
 /// Dials the controller. Whether its key is the right one is for the caller to check by the delegation.

@@ -27,7 +27,7 @@ fn loopback() -> SocketAddr {
 }
 
 fn pin(root: u8) -> Pin {
-    Pin { root: RootFingerprint::of(&key(root).public()), epoch: 1 }
+    Pin { root: RootFingerprint::of(&key(root).public()), epoch: 1, floor: 0 }
 }
 
 /// A controller with root 1 and online key 2. It answers each Hello, and returns the key of its first peer.
@@ -37,6 +37,8 @@ fn serve(endpoint: Endpoint) -> tokio::task::JoinHandle<anyhow::Result<PublicKey
         online: key(2).public(),
         roles: vec![Role::Link],
         epoch: 1,
+        serial: 0,
+        floor: 0,
         not_after: i64::MAX,
     };
     tokio::spawn(async move {
@@ -46,6 +48,7 @@ fn serve(endpoint: Endpoint) -> tokio::task::JoinHandle<anyhow::Result<PublicKey
         let ToController::Hello(_) = receiver.receive().await? else { anyhow::bail!("not Hello") };
         let welcome = Welcome {
             delegation: delegation.sign(&key(1)),
+            others: vec![],
             nonce: [7; 32],
             server_time_ms: 0,
             features: vec![],

@@ -4,8 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use horizon_api::http::{
     ApiError, ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest,
-    HoldRequest, InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, OwnKeys, PlanAnswer, PlanRequest,
-    PolicyAnswer, PolicyQuestion, ReleaseRequest, RotateRequest, TokenList, TokenRequest,
+    HoldRequest, InviteAnswer, InviteRequest, KeysAnswer, KeysRequest, ObjectReport, ObjectRequest, OwnKeys,
+    PlanAnswer, PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest, TokenList, TokenRequest,
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -52,8 +52,8 @@ pub enum Command {
     Confirm { reply: Reply<Done> },
     /// Say which keys the controller has.
     OwnKeys { reply: Reply<OwnKeys> },
-    /// Rotate one of them.
-    Rotate { request: RotateRequest, reply: Reply<Done> },
+    /// Do something about them.
+    Keys { request: KeysRequest, reply: Reply<KeysAnswer> },
     /// Say everything about one object.
     Object { request: ObjectRequest, reply: Reply<ObjectReport> },
     /// Say who may reach what, and why.

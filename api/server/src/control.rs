@@ -11,9 +11,9 @@ use axum::{
 };
 use horizon_api::http::{
     ApproveDeviceRequest, ApproveRequest, ArmRequest, BackupRequest, Done, EndTokensRequest, HoldRequest,
-    InviteAnswer, InviteRequest, ObjectReport, ObjectRequest, OwnKeys, PlanAnswer, PlanRequest, PolicyAnswer,
-    PolicyQuestion, ReleaseRequest, RotateRequest, SignInLink, SignInRequest, StatusReport, TokenAnswer,
-    TokenList, TokenRequest,
+    InviteAnswer, InviteRequest, KeysAnswer, KeysRequest, ObjectReport, ObjectRequest, OwnKeys, PlanAnswer,
+    PlanRequest, PolicyAnswer, PolicyQuestion, ReleaseRequest, SignInLink, SignInRequest, StatusReport,
+    TokenAnswer, TokenList, TokenRequest,
 };
 
 use crate::{
@@ -35,8 +35,7 @@ pub fn control_router(state: AppState) -> Router {
         .route("/v1/sign-in-link", post(sign_in_link))
         .route("/v1/token", post(token))
         .route("/v1/tokens", get(tokens))
-        .route("/v1/keys", get(own_keys))
-        .route("/v1/keys/rotate", post(rotate))
+        .route("/v1/keys", get(own_keys).post(keys))
         .route("/v1/end-tokens", post(end_tokens))
         .route("/v1/plan", post(plan))
         .route("/v1/approve", post(approve))
@@ -120,11 +119,11 @@ async fn own_keys(State(shared): State<Arc<Shared>>) -> Result<Json<OwnKeys>, Fa
     ask(&shared.state.commands, Wish::Answer, |reply| Command::OwnKeys { reply }).await.map(Json)
 }
 
-async fn rotate(
+async fn keys(
     State(shared): State<Arc<Shared>>,
-    Input(request): Input<RotateRequest>,
-) -> Result<Json<Done>, Failure> {
-    ask(&shared.state.commands, Wish::Deed, |reply| Command::Rotate { request, reply }).await.map(Json)
+    Input(request): Input<KeysRequest>,
+) -> Result<Json<KeysAnswer>, Failure> {
+    ask(&shared.state.commands, Wish::Deed, |reply| Command::Keys { request, reply }).await.map(Json)
 }
 
 async fn plan(

@@ -44,6 +44,8 @@ pub enum ToController {
         attestation: Signed,
         quote: Quote,
     },
+    /// The answer to [`ToGateway::Delegations`], once they are on disk: the hash of their bytes.
+    Believes(ContentHash),
 }
 
 /// What a controller says to a gateway.
@@ -63,10 +65,21 @@ pub enum ToGateway {
     Recall,
     /// Show again whose key this is: only to a gateway that says [`CHALLENGE`] in its features.
     Challenge(Challenge),
+    /// The root's words for every online key that is believed, the one that signs first: only to a gateway that says
+    /// [`ROTATION`] in its features.
+    Delegations(Vec<Signed>),
 }
 
 /// The feature of a gateway that answers challenges.
 pub const CHALLENGE: &str = "challenge";
+
+/// The feature of a gateway that believes two online keys while one follows the other.
+pub const ROTATION: &str = "rotation";
+
+/// Returns what names these delegations.
+pub fn name_of(delegations: &[Signed]) -> ContentHash {
+    ContentHash::of(&crate::cbor::encode(&delegations))
+}
 
 /// A number that was never used before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,9 @@ pub enum FromDevice {
     Renew {
         #[serde(with = "serde_bytes")]
         grant: Vec<u8>,
+        /// As [`LinkHello::delegation`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        delegation: Option<Signed>,
         /// The next card, as in [`LinkHello::card`].
         #[serde(default, with = "serde_bytes", skip_serializing_if = "Vec::is_empty")]
         card: Vec<u8>,
@@ -70,6 +73,9 @@ pub struct LinkHello {
     /// A signed [`crate::grant::Grant`], as bytes.
     #[serde(with = "serde_bytes")]
     pub grant: Vec<u8>,
+    /// The root's word for the key that signed the grant: the gateway may not have heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Signed>,
     /// Which network of the grant this link is for.
     pub network: NetworkId,
     /// The device's signed [`Card`](crate::card::Card) in this network, for others; empty where nothing is sealed.

@@ -10,7 +10,7 @@ use horizon_api::{
     tpm::Quote,
     wire::{
         Attestation, Refusal, RefusalCode,
-        cfg::{CHALLENGE, Heartbeat, SectionBytes, ToController, ToGateway},
+        cfg::{CHALLENGE, Heartbeat, ROTATION, SectionBytes, ToController, ToGateway},
     },
 };
 use horizon_node::{
@@ -26,7 +26,10 @@ use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
 use super::{Peer, PushContext, ask, bounds, in_time, offer::Offer, trial::Trial};
-use crate::event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind, ServerName};
+use crate::{
+    event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind, ServerName},
+    snapshot::Delegations,
+};
 
 /// Hears the second message. Returns the session of a gateway that is admitted.
 pub(super) async fn admit(
@@ -123,6 +126,7 @@ async fn decide(
         | ToController::Nack(_)
         | ToController::Heartbeat(_)
         | ToController::Kept(_)
+        | ToController::Believes(_)
         | ToController::Answer(_)
         | ToController::AnswerWith { .. } => {
             let message = "the second message is not Join or Attach";
@@ -156,7 +160,7 @@ impl Session {
         reporter.report(ReportKind::Connected { version, arrival: Box::new(arrival) }).await?;
         info!(%server, "gateway connected");
         let trial = Trial::new(&peer, context.pace);
-        let ended = Conversation { reporter, sender, offer, trial }.run(receiver).await;
+        let ended = Conversation { reporter, sender, offer, trial, told: None }.run(receiver).await;
         reporter.report(ReportKind::Disconnected).await?;
         info!(%server, "gateway disconnected");
         ended
@@ -183,11 +187,20 @@ impl Reporter<'_> {
     }
 }
 
+#[derive(PartialEq, Eq)]
+enum Told {
+    Heard,
+    /// It would not believe what the next key signs.
+    Deaf,
+}
+
 struct Conversation<'a> {
     reporter: Reporter<'a>,
     sender: Sender,
     offer: Offer,
     trial: Trial<'a>,
+    /// What it was told last of the controller's keys.
+    told: Option<Arc<Delegations>>,
 }
 
 impl Conversation<'_> {
@@ -195,14 +208,19 @@ impl Conversation<'_> {
         let mut snapshots = self.reporter.context.snapshots.clone();
         let mut inbox = framed::read_ahead(receiver);
         loop {
-            let (wanted, is_allowed) = {
+            let (wanted, is_allowed, delegations) = {
                 let (key, address) = (&self.reporter.peer.key, self.reporter.peer.address());
                 let snapshot = snapshots.borrow_and_update();
-                (snapshot.gateways.get(key).map(Arc::clone), snapshot.is_allowed(key, address))
+                let delegations = Arc::clone(&snapshot.delegations);
+                (snapshot.gateways.get(key).map(Arc::clone), snapshot.is_allowed(key, address), delegations)
             };
             let Some(wanted) = wanted else { return self.dismiss().await };
             if !is_allowed {
                 return self.send_away().await;
+            }
+            // Before an assignment that one of the keys may have signed.
+            if self.tell(delegations).await? == Told::Deaf {
+                return Ok(());
             }
             self.offer.handle_wanted(wanted);
             if let Some(offered) = self.offer.poll_send(Instant::now()) {
@@ -228,6 +246,19 @@ impl Conversation<'_> {
                 },
             }
         }
+    }
+
+    /// Tells the gateway which online keys are believed, where it has not heard so yet. One from before there were
+    /// several must connect again once another key signs.
+    async fn tell(&mut self, delegations: Arc<Delegations>) -> anyhow::Result<Told> {
+        let is_other = self.told.as_ref().is_none_or(|told| told.name != delegations.name);
+        if is_other && self.reporter.peer.knows(ROTATION) {
+            self.sender.send(&ToGateway::Delegations(delegations.words.clone())).await?;
+        } else if is_other && self.told.as_ref().is_some_and(|told| told.signer() != delegations.signer()) {
+            return Ok(Told::Deaf);
+        }
+        self.told = Some(delegations);
+        Ok(Told::Heard)
     }
 
     /// The Server is gone, or is another host's: say so, and end the session.
@@ -268,6 +299,7 @@ impl Conversation<'_> {
             ToController::AnswerWith { attestation, quote } => {
                 return self.take_answer(&attestation, Some(&quote)).await;
             }
+            ToController::Believes(name) => ReportKind::Believes(name),
             ToController::Heartbeat(signed) => {
                 let heartbeat: Heartbeat =
                     signed.verify(&self.reporter.peer.key).context("read a heartbeat")?;

@@ -113,17 +113,21 @@ impl Change {
         keeps_provisional: bool,
     ) {
         let online = identity.online().public();
+        let signers: Vec<_> = identity.ring().ring.keys().iter().map(|key| key.public).collect();
         for (server, effective) in &compiled.effective.servers {
             // A disabled Server has empty sections: its gateway must hear so, or it serves on from its cache.
             let Some(gateway) = effective.public_key else { continue };
             let sections = compiled.sections.get(server).cloned().unwrap_or_default();
             let headers: Vec<_> = sections.iter().map(|section| section.header.clone()).collect();
             let old = state.assignments.get(server).and_then(|assigned| {
-                let signed = assigned.snapshot.assignment.verify::<Assignment>(&online).ok()?;
-                Some((signed, assigned.snapshot.hash))
+                let bytes = &assigned.snapshot.assignment;
+                let (signer, signed) =
+                    signers.iter().find_map(|key| Some((key, bytes.verify::<Assignment>(key).ok()?)))?;
+                Some((signed, assigned.snapshot.hash, *signer == online))
             });
-            let is_same = old.as_ref().is_some_and(|(old, _)| {
-                old.gateway == gateway
+            let is_same = old.as_ref().is_some_and(|(old, _, is_by_current)| {
+                *is_by_current
+                    && old.gateway == gateway
                     && old.sections == headers
                     && old.epoch == state.version.epoch
                     && (keeps_provisional || old.provisional.is_none())
@@ -131,8 +135,8 @@ impl Change {
             if !is_same {
                 // What a gateway goes back to is what was confirmed last, however many changes came since.
                 let previous = old
-                    .filter(|(old, _)| old.gateway == gateway)
-                    .map(|(old, hash)| old.provisional.map_or(hash, |provisional| provisional.previous));
+                    .filter(|(old, _, _)| old.gateway == gateway)
+                    .map(|(old, hash, _)| old.provisional.map_or(hash, |provisional| provisional.previous));
                 let carries_since = state.carries_since(server, effective);
                 self.assigned.push(Wanted {
                     server: server.clone(),

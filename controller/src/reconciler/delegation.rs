@@ -1,22 +1,27 @@
 //! The delegation while the controller runs: renewed in time, and told of when it cannot be.
 
+use std::sync::Arc;
+
 use horizon_node::clock;
 use tracing::{error, info, warn};
 
 use super::Reconciler;
+use crate::snapshot::Delegations;
 
 impl Reconciler {
     /// Looks at the delegation, which is renewed when it is due, and publishes another one to all who connect.
     pub(super) async fn renew_delegation(&mut self) {
-        let file = self.identity.delegations().clone();
-        let looked = tokio::task::spawn_blocking(move || file.current(clock::unix_s())).await;
+        let file = self.identity.ring_file().clone();
+        let (ring, online) = (self.identity.ring().ring.clone(), self.identity.online().public());
+        let look = move || file.current(Some(ring), online, clock::unix_s());
+        let looked = tokio::task::spawn_blocking(look).await;
         match looked.map_err(anyhow::Error::from).flatten() {
-            Ok(delegation) => {
-                let is_another = delegation.signed != self.identity.delegation().signed;
-                self.identity.adopt(delegation);
+            Ok(ring) => {
+                let is_another = ring.ring != self.identity.ring().ring;
+                self.identity.adopt(ring);
                 if is_another {
-                    info!(not_after = self.identity.delegation().document.not_after, "delegation renewed");
-                    self.publish_snapshot();
+                    info!(not_after = self.identity.ring().document.not_after, "delegation renewed");
+                    self.publish_delegations();
                 }
                 self.warn_of_delegation();
             }
@@ -29,8 +34,14 @@ impl Reconciler {
         self.view_is_due = true;
     }
 
+    /// Tells everybody who connects, and every gateway that is connected, what the root says by now.
+    pub(super) fn publish_delegations(&mut self) {
+        self.delegations = Arc::new(Delegations::new(self.identity.ring().words()));
+        self.publish_snapshot();
+    }
+
     pub(super) fn warn_of_delegation(&mut self) {
-        let warning = self.identity.delegation().warning(clock::unix_s());
+        let warning = self.identity.ring().warning(clock::unix_s());
         if let Some(reason) = &warning {
             warn!(%reason, "delegation ends soon");
         }

@@ -88,6 +88,7 @@ impl World {
         let parts = Parts {
             store,
             identity,
+            endpoint: None,
             sources,
             cluster,
             advertised: Advertised { host: "controller.example".into(), port: 7443 },

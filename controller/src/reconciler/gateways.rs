@@ -35,6 +35,8 @@ pub(super) struct Gateway {
     /// The newest revision that was seen to ask for nothing but what it runs.
     kept_through: u64,
     nack: Option<Nack>,
+    /// What it has on disk of the controller's keys.
+    pub(super) believes: Option<ContentHash>,
     pub(super) heartbeat: Option<Heartbeat>,
     pub(super) rates: Rates,
 }
@@ -141,6 +143,7 @@ impl Reconciler {
                 gateway.nack = None;
             }
             ReportKind::Nack(nack) => gateway.nack = Some(nack),
+            ReportKind::Believes(name) => gateway.believes = Some(name),
             ReportKind::Heartbeat(heartbeat) => gateway.beat(heartbeat),
         }
         // Most heartbeats change nothing that a condition says.

@@ -14,7 +14,7 @@ impl Reconciler {
     pub(super) fn news(&self, request: &RefreshRequest) -> Result<Vec<CarriedNews>, Refusal> {
         self.device_in_force(&request.device)?;
         let parts = RevocationNews::parts(self.state.version, &self.state.compiled.revoked).into_iter();
-        let delegation = &self.identity.delegation().signed;
+        let delegation = &self.identity.ring().ring.current().word;
         let carried = |part| CarriedNews {
             delegation: delegation.clone(),
             news: Signed::new(&part, self.identity.online()),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use horizon_api::http::{ApiError, Done, OwnKey, OwnKeys, RotateRequest};
+use horizon_api::http::{ApiError, KeyState, KeysAnswer, KeysRequest, OnlineKeyView, OwnKey, OwnKeys};
 use horizon_api_server::Refusal;
 use serde_json::json;
 use tracing::{error, info};
@@ -12,31 +12,51 @@ use super::{
     state::State,
     verb::{audit, cannot_write},
 };
-use crate::identity::{can_sign_epochs, pepper};
+use crate::identity::{
+    can_sign_epochs, pepper,
+    ring::{OnlineKey, Stage},
+};
 
 impl Reconciler {
     /// Returns which keys there are, and nothing that is secret of them.
     pub(super) fn own_keys(&self) -> OwnKeys {
-        let document = &self.identity.delegation().document;
+        let ring = self.identity.ring();
         OwnKeys {
             root: self.identity.root_fingerprint().to_string(),
             is_root_here: can_sign_epochs(self.identity.data()),
             online: self.identity.online().public().to_string(),
-            delegation_ends_at: u64::try_from(document.not_after.saturating_mul(1000)).unwrap_or(0),
+            delegation_ends_at: ms(ring.document.not_after),
+            online_keys: ring.ring.keys().iter().map(|key| self.online_key(key)).collect(),
             peppers: u32::try_from(self.identity.pepper().layers()).unwrap_or(u32::MAX),
         }
     }
 
-    pub(super) async fn rotate(&mut self, request: RotateRequest) -> Result<Done, Refusal> {
+    fn online_key(&self, key: &OnlineKey) -> OnlineKeyView {
+        let (state, since, until) = match key.stage() {
+            Stage::Next => (KeyState::Next, Some(key.made_at), None),
+            Stage::Current => (KeyState::Current, key.signs_since, None),
+            Stage::Previous => (KeyState::Previous, key.signs_since, key.ends_at),
+            Stage::Withdrawn => (KeyState::Withdrawn, key.withdrawn_at, None),
+        };
+        let waits_for = if state == KeyState::Next { self.gateways_behind() } else { vec![] };
+        let (key, since) = (key.public.to_string(), ms(since.unwrap_or(0)));
+        OnlineKeyView { key, state, since, until: until.map(ms), waits_for }
+    }
+
+    pub(super) async fn keys(&mut self, request: KeysRequest) -> Result<KeysAnswer, Refusal> {
         self.check_read()?;
-        match request.key {
-            OwnKey::Pepper => self.rotate_pepper().await,
+        match request {
+            KeysRequest::Rotate(OwnKey::Pepper) => self.rotate_pepper().await,
+            KeysRequest::Rotate(OwnKey::Online { overlap_s }) => self.rotate_online(overlap_s).await,
+            KeysRequest::Request => self.request_online().await,
+            KeysRequest::Install { text, overlap_s } => self.install_online(&text, overlap_s).await,
+            KeysRequest::Withdraw => self.withdraw_now().await,
         }
     }
 
     /// Lays another pepper over every digest: who has a token goes on with it, and who has an earlier copy of the
     /// database and its peppers has nothing that fits.
-    async fn rotate_pepper(&mut self) -> Result<Done, Refusal> {
+    async fn rotate_pepper(&mut self) -> Result<KeysAnswer, Refusal> {
         if self.state.guard.provisional().is_some() {
             // What is put back if nobody confirms it holds digests as well.
             let message = "a change waits for its confirmation";
@@ -65,11 +85,20 @@ impl Reconciler {
         drop(alone);
         self.state.lay_pepper(|digest| Some(pepper::under(&layer, digest.try_into().ok()?).to_vec()));
         info!(peppers = before + 1, "another pepper lies over the digests of tokens");
-        Ok(self.done(format!(
+        Ok(done(format!(
             "{} peppers lie over the digests of tokens; back the data folder up, for the database is of no use without its files",
             before + 1
         )))
     }
+}
+
+pub(super) fn done(message: String) -> KeysAnswer {
+    KeysAnswer { message, text: None }
+}
+
+/// Unix milliseconds of unix seconds.
+fn ms(at_s: i64) -> u64 {
+    u64::try_from(at_s.saturating_mul(1000)).unwrap_or(0)
 }
 
 impl State {

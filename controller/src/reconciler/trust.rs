@@ -97,6 +97,7 @@ impl Reconciler {
             | ReportKind::OutsideRanges
             | ReportKind::Challenged(_)
             | ReportKind::Nack(_)
+            | ReportKind::Believes(_)
             | ReportKind::Heartbeat(_) => None,
         };
         let trust = self.state.trust.of(server, report.gateway);
@@ -120,7 +121,9 @@ impl Reconciler {
                 self.outside_ranges(server, report.remote).await;
                 (true, Noticed::default())
             }
-            ReportKind::Disconnected | ReportKind::Nack(_) => (true, Noticed::default()),
+            ReportKind::Disconnected | ReportKind::Nack(_) | ReportKind::Believes(_) => {
+                (true, Noticed::default())
+            }
         };
         self.take_notice(server, noticed, report.remote).await;
         is_believed

@@ -47,7 +47,7 @@ pub(super) fn view(state: &State) -> View {
     }));
     problems.extend(state.delegation_warning.as_ref().map(|reason| {
         Problem::error("", "Delegation", reason.clone())
-            .fix("put root.key back into the data folder for an hour; without a delegation no node believes this controller")
+            .fix("run `horizon-controller keys request`, or put root.key back into the data folder for an hour; without a delegation no node believes this controller")
             .warning()
     }));
     problems.extend(state.lacking(clock::unix_ms()));

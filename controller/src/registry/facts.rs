@@ -48,7 +48,14 @@ impl World {
         let identity = ControllerIdentity::load(folder.path(), store.start(), clock::unix_s()).unwrap();
         let advertised = Advertised { host: "controller.example".into(), port: 7443 };
         let sources = vec![SOURCE.to_owned()];
-        let parts = reconciler::Parts { store: store.clone(), identity, sources, cluster: None, advertised };
+        let parts = reconciler::Parts {
+            store: store.clone(),
+            identity,
+            endpoint: None,
+            sources,
+            cluster: None,
+            advertised,
+        };
         let (reconciler, published) = Reconciler::new(parts).await.unwrap();
         let (events, inbox) = mpsc::channel(16);
         let mut tasks = vec![tokio::spawn(reconciler.run(inbox))];

@@ -30,8 +30,9 @@ impl Account {
         // What a delegation signed stays good beyond its end: the gateway judges the grant by its own time.
         let trust =
             Trust::establish(&stored.delegation, &stored.pin, i64::MIN).context("check the delegation")?;
-        let signer = trust.key_for(Role::Grant).context("check who signs grants")?;
+        let trust = trust.also(&stored.others, i64::MIN);
         let signed: Signed = cbor::decode(&stored.granted.grant).context("read the grant")?;
+        let signer = trust.signer::<Grant>(Role::Grant, &signed).context("check who signs grants")?;
         let grant: Grant = signed.verify(&signer).context("check the grant")?;
         anyhow::ensure!(
             grant.device == *device,
@@ -80,11 +81,11 @@ pub(crate) mod tests {
     pub(crate) fn delegation() -> Signed {
         let roles = vec![Role::Link, Role::Grant];
         let (root, online) = (key(1).public(), key(2).public());
-        Delegation { root, online, roles, epoch: 3, not_after: i64::MAX }.sign(&key(1))
+        Delegation { root, online, roles, epoch: 3, serial: 0, floor: 0, not_after: i64::MAX }.sign(&key(1))
     }
 
     pub(crate) fn pin() -> Pin {
-        Pin { root: RootFingerprint::of(&key(1).public()), epoch: 3 }
+        Pin { root: RootFingerprint::of(&key(1).public()), epoch: 3, floor: 0 }
     }
 
     pub(crate) fn granted(device: &PublicKey, signer: &SecretKey) -> Granted {
@@ -121,6 +122,7 @@ pub(crate) mod tests {
             port: 7443,
             pin: pin(),
             delegation: delegation(),
+            others: vec![],
             granted,
             received_at: 100,
         }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use horizon_api::{
-    delegation::Pin,
+    cbor,
+    delegation::{Pin, Role, Trust},
+    grant::Grant,
     join::{JoinString, Place},
     key::{RootFingerprint, SecretKey},
     name::Name,
@@ -75,7 +77,7 @@ pub(crate) async fn login(
     credential: &Credential,
     name: Name,
 ) -> anyhow::Result<SignedIn> {
-    let pin = Pin { root: credential.root(), epoch: 0 };
+    let pin = Pin::new(credential.root());
     let (host, port) = credential.address();
     let meeting = meet_at(key, host, port, &pin).await?;
     let attestation = meeting.attest_as(key, stated().await, Some(seal))?;
@@ -163,14 +165,26 @@ async fn ask_for_grant(
     host: &str,
     port: u16,
 ) -> anyhow::Result<disk::Account> {
-    let (pin, delegation) = (meeting.trust.pin(), meeting.delegation.clone());
+    let (trust, delegation) = (meeting.trust.clone(), meeting.delegation.clone());
     match ask(meeting, question, host, port).await? {
-        ToDevice::Granted(granted) => Ok(account(host, port, pin, delegation, granted)),
+        ToDevice::Granted(granted) => {
+            // The controller may have taken its next key up since it said Welcome.
+            let delegation = word_for(&granted, &trust).unwrap_or(delegation);
+            let others = trust.words().filter(|word| **word != delegation).cloned().collect();
+            let (host, pin, received_at) = (host.to_owned(), trust.pin(), clock::unix_s());
+            Ok(disk::Account { host, port, pin, delegation, others, granted, received_at })
+        }
         ToDevice::Refused(refusal) => Err(Failure::from(refusal).into()),
         ToDevice::Welcome(_) | ToDevice::News(_) | ToDevice::SignedOut => {
             Err(unexpected()).context("ask for a grant")
         }
     }
+}
+
+fn word_for(granted: &Granted, trust: &Trust) -> Option<Signed> {
+    let signed: Signed = cbor::decode(&granted.grant).ok()?;
+    let signer = trust.signer::<Grant>(Role::Grant, &signed).ok()?;
+    trust.word_for(&signer).cloned()
 }
 
 async fn ask(mut meeting: Meeting, question: &FromDevice, host: &str, port: u16) -> anyhow::Result<ToDevice> {
@@ -188,10 +202,6 @@ async fn ask(mut meeting: Meeting, question: &FromDevice, host: &str, port: u16)
 
 fn unexpected() -> anyhow::Error {
     anyhow::anyhow!("the controller answered something else than it was asked; upgrade this agent")
-}
-
-fn account(host: &str, port: u16, pin: Pin, delegation: Signed, granted: Granted) -> disk::Account {
-    disk::Account { host: host.to_owned(), port, pin, delegation, granted, received_at: clock::unix_s() }
 }
 
 #[cfg(test)]

@@ -30,6 +30,9 @@ pub(crate) struct Account {
     pub(crate) pin: Pin,
     /// What proves that the grant's signer acts for the pinned root.
     pub(crate) delegation: Signed,
+    /// What the root said of other online keys: while one follows another, other devices show what either signed.
+    #[serde(default)]
+    pub(crate) others: Vec<Signed>,
     /// The grant and the servers, as they came.
     pub(crate) granted: Granted,
     /// Unix seconds by this host's clock.

@@ -28,6 +28,7 @@ use arc_swap::ArcSwap;
 use horizon_api::{
     key::{PublicKey, SecretKey},
     news::CarriedNews,
+    signed::Signed,
     wire::{
         Refusal,
         link::{Accept, LinkHello},
@@ -73,7 +74,12 @@ pub enum Command {
     /// Device: make a link, instead of the one that is there.
     Dial(Box<Dial>),
     /// Device: the next grant.
-    Renew { grant: Vec<u8>, seal: Option<Box<Terms>> },
+    Renew {
+        grant: Vec<u8>,
+        /// The root's word for the key that signed it.
+        delegation: Signed,
+        seal: Option<Box<Terms>>,
+    },
     /// Device: what the controller says, for a gateway that cannot ask it.
     News(Box<CarriedNews>),
     /// Device: end the link.

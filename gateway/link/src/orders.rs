@@ -80,13 +80,13 @@ mod tests {
     #[test]
     fn an_order_to_stop_gets_past_a_full_queue_and_comes_once() {
         let (orders, mut inbox) = pair();
-        while orders.command(Command::Renew { grant: vec![], seal: None }).is_ok() {}
+        while orders.command(Command::HangUp { reason: String::new() }).is_ok() {}
 
         orders.stop("the gateway stops");
         orders.stop("again");
 
         let queued = (0..COMMANDS_MAX).filter_map(|_| inbox.next());
-        assert!(queued.into_iter().all(|order| matches!(order, Order::Do(Command::Renew { .. }))));
+        assert!(queued.into_iter().all(|order| matches!(order, Order::Do(Command::HangUp { .. }))));
         assert!(matches!(inbox.next(), Some(Order::Stop(reason)) if reason == "the gateway stops"));
         assert!(inbox.next().is_none());
     }

@@ -26,6 +26,8 @@ pub(super) enum Step {
     Overtaken(Signed),
     /// It goes on, and the controller asks for something else meanwhile.
     Challenged([u8; 32]),
+    /// It goes on, and the controller's keys change meanwhile.
+    Heard(Vec<Signed>),
 }
 
 impl Fetch {
@@ -46,6 +48,7 @@ impl Fetch {
             }
             ToGateway::Assignment(newer) => Ok(Step::Overtaken(newer)),
             ToGateway::Challenge(Challenge { nonce }) => Ok(Step::Challenged(nonce)),
+            ToGateway::Delegations(words) => Ok(Step::Heard(words)),
             ToGateway::Refused(refusal) => anyhow::bail!("the controller refuses this gateway: {refusal}"),
             ToGateway::Welcome(_) | ToGateway::Joined { .. } | ToGateway::Recall => {
                 anyhow::bail!("the controller begins again in the middle of a session")

@@ -10,8 +10,9 @@ impl EventLoop {
     /// forgotten with the next configuration, which says all.
     pub(super) fn take_news(&mut self, carried: &CarriedNews) {
         let now_s = self.time_floor_ms() / 1000;
+        let Some(pin) = self.running.as_ref().map(|running| self.pin_of(running)) else { return };
         let Some(running) = &mut self.running else { return };
-        let news = match carried.verify(&running.trust.pin(), now_s) {
+        let news = match carried.verify(&pin, now_s) {
             Ok(news) => news,
             Err(error) => return warn!(%error, "a device brought news that is not believed"),
         };

@@ -156,7 +156,7 @@ impl EventLoop {
             .collect();
         let forwarder = Forwarder::new(self.generation, &server, &networks, &policies, &config.routes);
         let admission = Admission {
-            trust: running.trust.clone(),
+            trust: self.trust_of(running),
             gateway: self.parts.key.public(),
             config,
             has_grace: self.standby.has_grace(),

@@ -15,12 +15,13 @@ pub(crate) fn key(seed: u8) -> SecretKey {
 }
 
 pub(crate) fn pin() -> Pin {
-    Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1 }
+    Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1, floor: 0 }
 }
 
 fn delegation() -> Signed {
     let (root, online) = (key(1).public(), key(2).public());
-    Delegation { root, online, roles: vec![Role::Config], epoch: 1, not_after: i64::MAX }.sign(&key(1))
+    Delegation { root, online, roles: vec![Role::Config], epoch: 1, serial: 0, floor: 0, not_after: i64::MAX }
+        .sign(&key(1))
 }
 
 /// Returns a configuration with one section, which revokes the key of its revision, and the section's bytes.

@@ -146,7 +146,7 @@ async fn keep(mut queue: mpsc::Receiver<Command>) {
             // Nobody of these tests asks: a reply that is dropped says so.
             Command::Policy { .. }
             | Command::OwnKeys { .. }
-            | Command::Rotate { .. }
+            | Command::Keys { .. }
             | Command::ListTokens { .. }
             | Command::Plan { .. }
             | Command::Approve { .. }

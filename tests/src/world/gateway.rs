@@ -33,6 +33,8 @@ pub struct GatewayStatus {
     pub revision: Option<u64>,
     pub standby_since_ms: Option<i64>,
     #[serde(default)]
+    pub away_reason: Option<String>,
+    #[serde(default)]
     pub warnings: Vec<String>,
     #[serde(default)]
     pub evidence: String,

@@ -156,6 +156,7 @@ impl Stranger {
             version: "test".into(),
             features: vec![],
             grant: self.grant.clone(),
+            delegation: None,
             network: self.network.clone(),
             card: vec![],
         }

@@ -167,7 +167,7 @@ async fn run(mut queue: mpsc::Receiver<Command>) {
             // Nobody of these tests asks: a reply that is dropped says so.
             Command::Plan { .. }
             | Command::OwnKeys { .. }
-            | Command::Rotate { .. }
+            | Command::Keys { .. }
             | Command::ListTokens { .. }
             | Command::Approve { .. }
             | Command::Hold { .. }

@@ -176,10 +176,10 @@ async fn another_pepper_voids_no_token_and_forgets_no_use() {
     let mut world = World::start(&[NETWORK, ALICE, &one, &second, made]).await;
     world.login(&spent, 1).await.unwrap();
     let issued = world.invite(InviteKind::User, "alice").await.unwrap();
-    let rotate = horizon_api::http::RotateRequest { key: horizon_api::http::OwnKey::Pepper };
+    let rotate = || horizon_api::http::KeysRequest::Rotate(horizon_api::http::OwnKey::Pepper);
 
-    world.reconciler.rotate(rotate).await.unwrap();
-    world.reconciler.rotate(rotate).await.unwrap();
+    world.reconciler.keys(rotate()).await.unwrap();
+    world.reconciler.keys(rotate()).await.unwrap();
     check_refused(world.login(&spent, 2).await, RefusalCode::KeyExhausted);
     assert!(world.login(&fresh, 2).await.is_ok());
     let mut world = world.restart().await;
@@ -198,10 +198,10 @@ async fn another_pepper_voids_no_token_and_forgets_no_use() {
 async fn a_pepper_whose_rotation_did_not_happen_counts_for_nothing() {
     let key = token(TokenKind::Personal, 1);
     let mut world = signed_in(&key, "").await;
-    let rotate = horizon_api::http::RotateRequest { key: horizon_api::http::OwnKey::Pepper };
+    let rotate = || horizon_api::http::KeysRequest::Rotate(horizon_api::http::OwnKey::Pepper);
 
     let lock = Store::lock_out(world.folder.path());
-    assert!(world.reconciler.rotate(rotate).await.is_err());
+    assert!(world.reconciler.keys(rotate()).await.is_err());
     drop(lock);
     assert!(world.folder.path().join("pepper.2").exists());
     let mut world = world.restart().await;
@@ -209,6 +209,6 @@ async fn a_pepper_whose_rotation_did_not_happen_counts_for_nothing() {
 
     assert_eq!(world.reconciler.own_keys().peppers, 1);
     assert!(world.login(&key, 1).await.is_ok());
-    world.reconciler.rotate(rotate).await.unwrap();
+    world.reconciler.keys(rotate()).await.unwrap();
     assert!(world.login(&key, 1).await.is_ok());
 }

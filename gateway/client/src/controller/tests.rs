@@ -36,8 +36,13 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
             let connection = incoming.await.expect("a handshake");
             let peer = quic::peer_key(&connection).expect("a key");
             let (mut sender, mut receiver) = framed::accept(&connection, PATIENCE).await.expect("a stream");
-            let welcome =
-                Welcome { delegation: delegation(), nonce: [5; 32], server_time_ms: 0, features: vec![] };
+            let welcome = Welcome {
+                delegation: delegation(),
+                others: vec![],
+                nonce: [5; 32],
+                server_time_ms: 0,
+                features: vec![],
+            };
             while let Ok(message) = receiver.receive::<FromDevice>().await {
                 if let FromDevice::Login(login) = &message {
                     let exporter = quic::exporter(&connection).expect("an exporter");

@@ -285,9 +285,10 @@ impl EventLoop {
         // One that does not name the gateway of the link would end it before its time.
         let names = |up: &Target| account.grant().audience.contains(&up.key);
         if let (Some(link), Some(up)) = (&self.link, self.machine.up().filter(|up| names(up))) {
-            let grant = account.stored().granted.grant.clone();
+            let disk::Account { granted, delegation, .. } = account.stored();
+            let (grant, delegation) = (granted.grant.clone(), delegation.clone());
             let seal = self.parts.seal.terms(&account, &up.network);
-            if let Err(error) = link.handle.command(Command::Renew { grant, seal }) {
+            if let Err(error) = link.handle.command(Command::Renew { grant, delegation, seal }) {
                 warn!(%error, "cannot renew the grant of the link");
             }
         }

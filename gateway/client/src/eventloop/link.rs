@@ -175,6 +175,7 @@ impl EventLoop {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             features: vec![],
             grant: account.stored().granted.grant.clone(),
+            delegation: Some(account.stored().delegation.clone()),
             network: target.network.clone(),
             card: sealing::card(account, &target.network).unwrap_or_default().to_vec(),
         };

@@ -65,7 +65,7 @@ impl Admission {
                 "upgrade this agent",
             ));
         }
-        let verified = self.check_grant(&hello.grant, asker.key, now_ms / 1000)?;
+        let verified = self.check_grant(hello, asker.key, now_ms / 1000)?;
         let granted = verified.networks().iter().find(|granted| granted.network == hello.network);
         let granted = granted.ok_or_else(|| no_network(&hello.network))?;
         let grant = verified.grant();
@@ -83,21 +83,22 @@ impl Admission {
         })
     }
 
-    fn check_grant(&self, grant: &[u8], peer: &PublicKey, now: i64) -> Result<VerifiedGrant, Refusal> {
+    fn check_grant(&self, hello: &LinkHello, peer: &PublicKey, now: i64) -> Result<VerifiedGrant, Refusal> {
         let grace: BTreeMap<_, _> = if self.has_grace {
             self.config.networks.values().map(|n| (n.id.clone(), n.offline_grace_s)).collect()
         } else {
             BTreeMap::new()
         };
+        let carried = hello.delegation.as_ref().map(|carried| self.trust.with_carried(carried, now));
         let check = GrantCheck {
-            trust: &self.trust,
+            trust: carried.as_ref().unwrap_or(&self.trust),
             gateway: &self.gateway,
             peer,
             now,
             offline_grace_s: &grace,
             revoked: &self.config.revoked,
         };
-        UnverifiedGrant::parse(grant)
+        UnverifiedGrant::parse(&hello.grant)
             .and_then(|grant| grant.verify(&check))
             .map_err(|error| refusal_of(&error))
     }
@@ -199,9 +200,11 @@ mod tests {
             online: key(2).public(),
             roles: vec![Role::Grant],
             epoch: 1,
+            serial: 0,
+            floor: 0,
             not_after: i64::MAX,
         };
-        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1 };
+        let pin = Pin { root: RootFingerprint::of(&key(1).public()), epoch: 1, floor: 0 };
         let network = Network {
             id: office(),
             pools: vec!["10.77.0.0/24".parse().expect("a prefix")],
@@ -246,7 +249,7 @@ mod tests {
             expires_at: 4_600,
         };
         let (version, grant) = ("1".into(), grant.sign(&key(2)));
-        LinkHello { version, features: vec![], grant, network: office(), card: vec![] }
+        LinkHello { version, features: vec![], grant, delegation: None, network: office(), card: vec![] }
     }
 
     fn admit(admission: &Admission, hello: &LinkHello, now_s: i64) -> Result<Admitted, Refusal> {

@@ -86,8 +86,9 @@ impl GatewaySession {
                 self.hello = Some(hello);
                 self.judge(admission, now_ms)
             }
-            (FromDevice::Renew { grant, card }, Some(hello)) => {
+            (FromDevice::Renew { grant, delegation, card }, Some(hello)) => {
                 hello.grant = grant;
+                hello.delegation = delegation;
                 hello.card = card;
                 self.judge(admission, now_ms)
             }

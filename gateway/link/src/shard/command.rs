@@ -24,10 +24,10 @@ impl Shard {
             match order {
                 Order::Do(Command::Serve(serving)) => self.serve(serving),
                 Order::Do(Command::Dial(dial)) => self.dial(*dial),
-                Order::Do(Command::Renew { grant, seal }) => {
+                Order::Do(Command::Renew { grant, delegation, seal }) => {
                     let card = seal.as_ref().map(|terms| terms.card.clone()).unwrap_or_default();
                     self.take_seal_terms(seal);
-                    self.tell_uplink(&FromDevice::Renew { grant, card });
+                    self.tell_uplink(&FromDevice::Renew { grant, delegation: Some(delegation), card });
                 }
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),

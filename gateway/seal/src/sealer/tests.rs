@@ -17,8 +17,16 @@ fn key(seed: u8) -> SecretKey {
 
 fn trust() -> Trust {
     let (root, online) = (key(1).public(), key(2).public());
-    let delegation = Delegation { root, online, roles: vec![Role::Grant], epoch: 1, not_after: i64::MAX };
-    let pin = Pin { root: RootFingerprint::of(&root), epoch: 1 };
+    let delegation = Delegation {
+        root,
+        online,
+        roles: vec![Role::Grant],
+        epoch: 1,
+        serial: 0,
+        floor: 0,
+        not_after: i64::MAX,
+    };
+    let pin = Pin { root: RootFingerprint::of(&root), epoch: 1, floor: 0 };
     Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid")
 }
 

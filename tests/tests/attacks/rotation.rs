@@ -1,0 +1,105 @@
+//! Against keys that were rotated away: whoever has one of them is believed by nobody who heard so.
+
+use std::fs;
+
+use anyhow::{Context, ensure};
+use horizon_api::{
+    cbor,
+    delegation::{Delegation, Role},
+    grant::Grant,
+    key::SecretKey,
+    signed::Signed,
+    wire::{RefusalCode, link::ToDevice},
+};
+use horizon_node::{clock, secret_file};
+use horizon_tests::{
+    joiner,
+    scenario::in_world,
+    stranger::{Impostor, knock},
+    traffic::wait_ping,
+    wait::{PATIENCE, wait_for, wait_until},
+    world::{LAN, World},
+};
+
+/// What a thief of the controller's disk has, before a rotation.
+struct Thief {
+    online: SecretKey,
+    root: SecretKey,
+}
+
+impl Thief {
+    fn steal(world: &World) -> anyhow::Result<Self> {
+        let key = |name: &str| -> anyhow::Result<SecretKey> {
+            let seed = secret_file::load(&world.controller.data().join(name))?;
+            let seed = seed.with_context(|| format!("no {name}"))?;
+            Ok(SecretKey::from_seed(&seed))
+        };
+        Ok(Self { online: key("online.key")?, root: key("root.key")? })
+    }
+
+    /// What the root said of the key before the rotation: it is public.
+    fn delegation(&self) -> Signed {
+        let roles = vec![Role::Link, Role::Config, Role::Grant];
+        let (root, online) = (self.root.public(), self.online.public());
+        let not_after = clock::unix_s() + 3_600;
+        Delegation { root, online, roles, epoch: 1, serial: 0, floor: 0, not_after }.sign(&self.root)
+    }
+}
+
+#[test]
+fn an_online_key_that_was_rotated_away_pushes_nothing_and_grants_nothing() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let thief = Thief::steal(world)?;
+        let key = SecretKey::from_seed(&[31; 32]);
+        let link = world.controller.invite("user", "bob")?.parse()?;
+        let granted = joiner::login(&world.net.cli2, &key, &link, "strange")?;
+        let granted = granted.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        let server = granted.servers.first().context("no server")?;
+        let network = server.networks.first().context("no network")?.network.clone();
+        let signed: Signed = cbor::decode(&granted.grant)?;
+        let genuine: Grant = signed.verify(&thief.online.public())?;
+        // As long as the thief likes.
+        let forged = Grant { expires_at: genuine.expires_at + 1_000_000, ..genuine }.sign(&thief.online);
+        let show = |grant: &[u8]| knock(&world.net.cli2, &key, server.key, grant.to_vec(), network.clone());
+        ensure!(matches!(show(&forged)?, ToDevice::Accept(_)), "the key is good before it is rotated");
+
+        world.controller.verb(&["keys", "rotate", "online", "--overlap", "0s"])?.success()?;
+        wait_for("the gateway believes it no more", || {
+            let refused =
+                matches!(show(&forged)?, ToDevice::Refuse(refusal) if refusal.code == RefusalCode::BadGrant);
+            Ok(refused)
+        })?;
+        world.wait_ready()?;
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        // In the controller's place, with all that it said before.
+        world.controller.kill()?;
+        let impostor = Impostor::with(&world.net.ctl, &thief.online, thief.delegation())?;
+        wait_until("the gateway says why it does not believe who answers", PATIENCE, || {
+            let reason = world.gateway.status()?.away_reason.unwrap_or_default();
+            ensure!(reason.contains("rotated away"), "{reason}");
+            Ok(Some(()))
+        })?;
+        // After a restart it is believed no more either.
+        world.gateway.kill()?;
+        world.gateway.start()?;
+        wait_until("it has not forgotten", PATIENCE, || {
+            let reason = world.gateway.status()?.away_reason.unwrap_or_default();
+            ensure!(reason.contains("rotated away"), "{reason}");
+            Ok(Some(()))
+        })?;
+        ensure!(matches!(show(&forged)?, ToDevice::Refuse(_)), "a restart brought the key back");
+        world.alice.verb(&["servers"])?.success()?;
+        let heard = impostor.heard();
+        let told = |word: &str| heard.iter().any(|message| message.starts_with(word));
+        ensure!(told("Hello") && !told("Attach") && !told("Refresh"), "{heard:?}");
+        drop(impostor);
+        fs::metadata(world.controller.data().join("online.key.2"))?;
+        world.controller.start()?;
+        world.wait_ready()?;
+        wait_ping(&world.net.cli, LAN)
+    });
+}
