@@ -1,3 +1,5 @@
+//! One key follows another, as nodes see it.
+
 use horizon_api::{cbor, key::SecretKey};
 
 use super::*;
