@@ -91,9 +91,9 @@ pub(crate) struct RunArgs {
 
 #[derive(clap::Args)]
 pub(crate) struct TpmArgs {
-    /// The TPM that signs what this host was started with, and opens a sealed key: a device, or the socket of a TPM in software; `none` uses
-    /// none. When left out, it is `/dev/tpmrm0` where the host has it.
-    #[arg(long = "tpm", env = "HORIZON_TPM")]
+    /// The TPM that signs what this host was started with, and opens a sealed key: a device, or the socket of a TPM in
+    /// software; `none` uses none. When left out, it is `/dev/tpmrm0` where the host has it.
+    #[arg(long = "tpm", value_name = "PATH", env = "HORIZON_TPM")]
     pub(crate) choice: Option<TpmChoice>,
 }
 

@@ -327,8 +327,7 @@ impl EventLoop {
     fn warnings(&self) -> Vec<String> {
         let identity = self.running.as_ref().and_then(|running| running.config.identity.as_ref());
         let endpoints = identity.filter(|_| self.parts.listen.is_none()).and_then(unbound_endpoints);
-        let own = self.trouble.iter().chain(&self.stuck).chain(&self.foreign_rules).cloned();
-        own.chain(endpoints).chain(self.parts.quoter.trouble()).collect()
+        self.trouble.iter().chain(&self.stuck).chain(&self.foreign_rules).cloned().chain(endpoints).collect()
     }
 
     /// Says good-bye to links and leaves the host as it was.

@@ -82,14 +82,6 @@ impl Quoter {
         signed.ok()
     }
 
-    /// Says what a person at the host should know.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        match self.seen() {
-            Seen::Trouble(reason) => Some(format!("the TPM cannot sign what this host is: {reason}")),
-            Seen::Nothing | Seen::Signed => None,
-        }
-    }
-
     /// Says what the evidence of this gateway is worth, as far as its host knows.
     pub(crate) fn sentence(&self) -> String {
         let Some(path) = &self.path else {
@@ -149,11 +141,10 @@ mod tests {
         );
         let [none, missing] = [None, Some("/nowhere/tpm".into())].map(|path| Quoter::new(path, &root, false));
 
-        assert_eq!((none.quote(&attestation).await, none.trouble()), (None, None));
+        assert_eq!(none.quote(&attestation).await, None);
         assert_eq!(missing.quote(&attestation).await, None);
 
         assert!(none.sentence().starts_with("self-reported: this gateway uses no TPM"));
-        assert!(missing.trouble().is_some_and(|text| text.contains("there is no TPM at /nowhere/tpm")));
-        assert!(missing.sentence().starts_with("no quote of the TPM: there is no TPM"));
+        assert!(missing.sentence().starts_with("no quote of the TPM: there is no TPM at /nowhere/tpm"));
     }
 }

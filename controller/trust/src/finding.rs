@@ -27,6 +27,8 @@ pub enum Finding {
     HostChanged { what: String },
     /// The program is another one: an upgrade, or not.
     ProgramChanged { from: String, to: String },
+    /// A TPM is seen first, and believed to be its own from here on.
+    TpmSeen { key: String },
     /// Its TPM is known, and signed nothing.
     QuoteMissing,
     /// What a TPM is said to have signed proves nothing. `is_expected`: its TPM is known.
@@ -63,6 +65,7 @@ impl Finding {
             Self::ClockSkewed { .. } => "ClockSkewed",
             Self::HostChanged { .. } => "HostChanged",
             Self::ProgramChanged { .. } => "ProgramChanged",
+            Self::TpmSeen { .. } => "TpmSeen",
             Self::QuoteMissing => "QuoteMissing",
             Self::QuoteWrong { .. } => "QuoteWrong",
             Self::AnotherTpm { .. } => "TpmReplaced",
@@ -88,7 +91,7 @@ impl Finding {
             | Self::QuoteWrong { .. }
             | Self::PlatformChanged { .. } => EventSeverity::Medium,
             Self::ProgramChanged { from, to } if from == to => EventSeverity::Medium,
-            Self::ProgramChanged { .. } => EventSeverity::Low,
+            Self::ProgramChanged { .. } | Self::TpmSeen { .. } => EventSeverity::Low,
         }
     }
 
@@ -108,6 +111,7 @@ impl Finding {
             Self::ClockSkewed { .. }
             | Self::HostChanged { .. }
             | Self::ProgramChanged { .. }
+            | Self::TpmSeen { .. }
             | Self::QuoteWrong { .. } => Gravity::Notice,
         }
     }
@@ -139,7 +143,15 @@ impl Finding {
                 format!("it runs another program than before, which says that it is {to} too")
             }
             Self::ProgramChanged { from, to } => format!("it runs {to}, and ran {from} before"),
-            Self::QuoteMissing => "its TPM is known, and it shows no quote of one".into(),
+            Self::TpmSeen { key } => {
+                format!(
+                    "it shows a TPM ({key}) for the first time, which is believed to be its own from here on"
+                )
+            }
+            Self::QuoteMissing => {
+                "its TPM is known, and it shows no quote of one; `horizon-gateway status` there says why"
+                    .into()
+            }
             Self::QuoteWrong { reason, .. } => format!("the quote of its TPM is not believed: {reason}"),
             Self::AnotherTpm { known, found } => format!(
                 "it shows a quote of another TPM ({found}) than its own ({known}): its disk or its key is elsewhere; a host whose TPM was replaced joins again"

@@ -30,8 +30,9 @@ pub(crate) fn handle_quoted(tpm: &mut Option<Tpm>, quoted: Quoted, now_ms: i64) 
                 Some(Finding::QuoteWrong { reason: error.to_string(), is_expected: false })
             }
             Quoted::Genuine(facts) => {
+                let key = facts.key.short();
                 *tpm = Some(Tpm::pinned(*facts, now_ms));
-                None
+                Some(Finding::TpmSeen { key })
             }
         };
     };

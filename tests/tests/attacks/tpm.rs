@@ -74,8 +74,9 @@ fn a_gateway_with_a_tpm_shows_quotes_for_life_and_one_without_says_so() {
         world.controller.start()?;
         wait_for("it goes on", || Ok(world.controller.server("gw-1")?.trust.answered_total > answered + 2))?;
         let trust = world.controller.server("gw-1")?.trust;
-        ensure!(trust.failed_total == 0 && trust.noticed.is_empty(), "an honest one is noticed: {trust:?}");
-        Ok(())
+        ensure!(trust.failed_total == 0, "an honest one fails: {trust:?}");
+        ensure!(trust.noticed.keys().all(|kind| kind == "TpmSeen"), "an honest one is noticed: {trust:?}");
+        event(world, "TpmSeen").map(drop)
     });
 }
 
@@ -99,10 +100,11 @@ fn a_copy_of_a_disk_on_a_host_with_another_tpm_is_noticed_and_quarantined() {
         let held = event(world, "ServerQuarantined")?;
         ensure!(held.message.contains("another TPM"), "{held:?}");
         clone.stop()?;
-        world.controller.verb(&["release", "Server/gw-1"])?.success()?;
         world.gateway.start()?;
-        world.wait_ready()?;
         wait_level(world, EvidenceLevel::TpmQuote)?;
+        // The copy has acknowledged something newer: the right one is told that too, before it is released.
+        world.controller.verb(&["release", "Server/gw-1"])?.success()?;
+        world.wait_ready()?;
         ensure!(world.controller.view()?.holds.is_empty(), "the right one is held");
         Ok(())
     });
