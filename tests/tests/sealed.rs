@@ -78,6 +78,24 @@ fn a_network_that_does_not_demand_it_is_open_to_its_gateway_until_it_does() {
 }
 
 #[test]
+fn whoever_sends_to_a_device_that_is_not_there_is_told_so() {
+    in_world(|world| {
+        let bob = start(world, true)?;
+        wait_ping(&world.net.cli, bob)?;
+        world.bob.verb(&["disconnect"])?.success()?;
+        world.alice.verb(&["disconnect"])?.success()?;
+        world.alice.connect()?;
+
+        wait_for("the kernel is told", || {
+            let mut ping = world.net.cli.command("ping");
+            ping.args(["-n", "-c", "3", "-i", "0.3", "-W", "1", &bob.to_string()]);
+            let said = horizon_tests::process::run(ping)?.stdout;
+            Ok(said.contains("Host Unreachable") && said.contains(&format!("From {bob}")))
+        })
+    });
+}
+
+#[test]
 fn a_device_that_starts_anew_is_spoken_with_at_once() {
     in_world(|world| {
         let bob = start(world, true)?;

@@ -25,6 +25,7 @@ use horizon_api::{
     wire::{Refusal, link::FromDevice},
 };
 use horizon_dataplane::{
+    datagram::Segment,
     drop_reason::Drops,
     fair::Frame,
     flow::FlowTable,
@@ -105,6 +106,7 @@ struct Pools {
     to_link: BytesMut,
     parts: BytesMut,
     sealed: BytesMut,
+    absent: Vec<Segment>,
     response: Vec<u8>,
     transmit: Vec<u8>,
     handles: Vec<ConnectionHandle>,
@@ -314,6 +316,7 @@ impl Pools {
             to_link: BytesMut::new(),
             parts: BytesMut::new(),
             sealed: BytesMut::new(),
+            absent: Vec::new(),
             response: Vec::with_capacity(2048),
             transmit: Vec::with_capacity(1 << 16),
             handles: Vec::new(),

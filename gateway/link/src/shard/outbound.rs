@@ -48,6 +48,7 @@ impl Shard {
         self.pools.handles = handles;
         // First messages that packets without keys gave rise to.
         self.flush_sealer();
+        self.reject_absent();
         has_more
     }
 
@@ -77,8 +78,8 @@ impl Shard {
             return self.drops.count(DropReason::LinkDown);
         };
         let (drops, parts_pool) = (&mut self.drops, &mut self.pools.parts);
-        let (clock, pool) = (&self.clock, &mut self.pools.sealed);
-        let mut sealing = self.sealer.as_mut().map(|sealer| Sealing { sealer, pool, clock });
+        let (clock, pool, absent) = (&self.clock, &mut self.pools.sealed, &mut self.pools.absent);
+        let mut sealing = self.sealer.as_mut().map(|sealer| Sealing { sealer, pool, absent, clock });
         let mut hand_over = |segment, drops: &mut Drops| {
             let sealed = match &mut sealing {
                 Some(sealing) => sealing.seal(segment, drops),

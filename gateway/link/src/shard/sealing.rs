@@ -29,6 +29,8 @@ const PACKET_BYTES: usize = 66_000;
 pub(super) struct Sealing<'a> {
     pub(super) sealer: &'a mut Sealer,
     pub(super) pool: &'a mut BytesMut,
+    /// Packets for devices that are not there: whoever sent them is told.
+    pub(super) absent: &'a mut Vec<Segment>,
     pub(super) clock: &'a Clock,
 }
 
@@ -53,6 +55,11 @@ impl Sealing<'_> {
             Sealed::Done => Some(Segment::from_framed(self.pool.split().freeze())),
             Sealed::Held => {
                 self.pool.clear();
+                None
+            }
+            Sealed::Dropped(Trouble::Absent) => {
+                self.pool.clear();
+                self.absent.push(segment);
                 None
             }
             Sealed::Dropped(trouble) => {
@@ -124,6 +131,15 @@ impl Shard {
             match output {
                 Output::Ask(address) => self.ask_for_card(address),
                 Output::Message { ends, body } => self.send_sealed(ends, &body),
+            }
+        }
+    }
+
+    /// Tells whoever sent packets to devices that are not there.
+    pub(super) fn reject_absent(&mut self) {
+        for segment in std::mem::take(&mut self.pools.absent) {
+            if let Ok(packet) = Packet::parse(segment.packet()) {
+                self.reject_to_tun(Reject::Unreachable, &packet, segment.packet());
             }
         }
     }
