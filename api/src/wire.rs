@@ -8,6 +8,7 @@ pub mod cfg;
 pub mod dev;
 pub mod frame;
 pub mod link;
+pub mod rotation;
 
 use serde::{Deserialize, Serialize};
 

@@ -58,6 +58,8 @@ pub enum Event {
     Refresh(RefreshRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A known device asks whom a gateway should keep out that cannot ask itself.
     News(RefreshRequest, oneshot::Sender<Result<Vec<CarriedNews>, Refusal>>),
+    /// A known device takes another key.
+    RotateDevice(RotateDeviceRequest, oneshot::Sender<Result<Granted, Refusal>>),
     /// A device leaves.
     SignOut(SignOutRequest, oneshot::Sender<Result<(), Refusal>>),
     /// A token of the resource API was shown that does not count.
@@ -151,6 +153,13 @@ pub struct RefreshRequest {
     pub evidence: Option<Evidence>,
     /// As in [`LoginRequest::seal`].
     pub seal: Option<Signed>,
+}
+
+pub struct RotateDeviceRequest {
+    pub device: PublicKey,
+    /// The key that follows; it proved that it is the device's as well.
+    pub next: PublicKey,
+    pub remote: IpAddr,
 }
 
 pub struct SignOutRequest {

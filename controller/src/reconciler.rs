@@ -11,6 +11,7 @@ mod cluster;
 mod compile;
 mod confirm;
 mod delegation;
+mod device_key;
 mod enrol;
 mod enrolled;
 mod ephemeral;
@@ -236,6 +237,7 @@ impl Reconciler {
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request).await)),
             Event::News(request, reply) => drop(reply.send(self.news(&request))),
+            Event::RotateDevice(request, reply) => drop(reply.send(self.rotate_device(&request).await)),
             Event::SignOut(request, reply) => drop(reply.send(self.sign_out(&request).await)),
             Event::Invite(request, reply) => {
                 let invited = self.invite(request, &reply).await;

@@ -26,6 +26,7 @@ mod pepper;
 mod reader;
 mod revision;
 mod revocation;
+mod rotate_key;
 mod section;
 mod session;
 mod sql;
@@ -67,6 +68,7 @@ pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
 pub use revocation::{FORGOTTEN, Revocation, Revoke};
+pub use rotate_key::RotateKey;
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
 pub use trust::{Challenge, Trust};
@@ -360,6 +362,11 @@ impl Store {
         keyed: impl Fn(&[u8]) -> Option<[u8; 32]> + Send + 'static,
     ) -> Result<()> {
         self.parts.writer.write(move |statements| api_token::key_earlier(statements, keyed)).await
+    }
+
+    /// Gives a node another key, unless that is somebody's already; says whether it is.
+    pub async fn rotate_key(&self, rotation: RotateKey) -> Result<bool> {
+        self.parts.writer.write(move |statements| rotate_key::rotate(statements, rotation)).await
     }
 
     /// Adds an entry to the audit log for what is kept elsewhere.

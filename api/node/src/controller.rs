@@ -11,6 +11,7 @@ use horizon_api::{
     wire::{
         APPROVAL, Attestation, Evidence, Hello, Welcome,
         dev::{PersonalProof, PersonalWord},
+        rotation::RotationProof,
     },
 };
 use quinn::{Connection, Endpoint};
@@ -162,6 +163,14 @@ impl Meeting {
     pub fn vouch(&self, person: &SecretKey, device: PublicKey) -> anyhow::Result<PersonalProof> {
         let exporter = quic::exporter(&self.connection)?;
         Ok(PersonalProof::new(&PersonalWord { exporter, nonce: self.nonce, device }, person))
+    }
+
+    /// Has another key follow this node's, and both say so on this link.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn prove_next(&self, old: &SecretKey, next: &SecretKey) -> anyhow::Result<RotationProof> {
+        Ok(RotationProof::new(quic::exporter(&self.connection)?, self.nonce, old, next))
     }
 
     /// Ends the connection and waits until the other end can know.

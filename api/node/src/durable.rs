@@ -19,6 +19,16 @@ pub fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_by_way_of(&path.with_extension(format!("new.{number:016x}")), path, bytes)
 }
 
+/// Renames a file in its folder: after a crash it has the one name or the other.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    let folder = to.parent().ok_or_else(|| io::Error::other("a file needs a folder"))?;
+    File::open(folder)?.sync_all()
+}
+
 /// In a folder that is shared, such as `/tmp`, somebody else may have put a link where the temporary file goes: it is
 /// made by this call, or nothing is written.
 fn write_by_way_of(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {

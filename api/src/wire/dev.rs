@@ -9,7 +9,7 @@ use crate::{
     section::{Endpoint, NetworkId},
     signed::{Document, Signed},
     token::TokenText,
-    wire::{Hello, Refusal, RefusalCode, Welcome},
+    wire::{Hello, Refusal, RefusalCode, Welcome, rotation::RotationProof},
 };
 
 /// What a device says.
@@ -25,6 +25,9 @@ pub enum FromDevice {
     News,
     /// The device leaves: it was signed out, and will not come back by itself.
     SignOut,
+    /// Another key follows the one of this connection: only to a controller with the feature
+    /// [`KEY_ROTATION`](crate::wire::rotation::KEY_ROTATION).
+    RotateKey(Box<RotationProof>),
 }
 
 /// What a controller says to a device.

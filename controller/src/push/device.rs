@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use super::{Peer, PushContext, ask, in_time};
-use crate::event::{Event, LoginRequest, RefreshRequest, SignOutRequest};
+use crate::event::{Event, LoginRequest, RefreshRequest, RotateDeviceRequest, SignOutRequest};
 
 pub(super) async fn serve(
     peer: Peer,
@@ -58,6 +58,15 @@ async fn decide(
             let (reply, answer) = oneshot::channel();
             let event = Event::News(RefreshRequest { device: peer.key, evidence: None, seal: None }, reply);
             Ok(ask(context, event, answer).await?.map(ToDevice::News))
+        }
+        FromDevice::RotateKey(proof) => {
+            let next = match proof.check(&peer.key, &peer.exporter, &peer.nonce) {
+                Ok(next) => next,
+                Err(refusal) => return Ok(Err(refusal)),
+            };
+            let (reply, answer) = oneshot::channel();
+            let request = RotateDeviceRequest { device: peer.key, next, remote: peer.address() };
+            Ok(ask(context, Event::RotateDevice(request, reply), answer).await?.map(ToDevice::Granted))
         }
         FromDevice::SignOut => {
             let (reply, answer) = oneshot::channel();

@@ -108,6 +108,15 @@ pub(super) fn put(statements: &mut Statements, binding: Binding) -> Result<()> {
     Ok(())
 }
 
+/// Gives a node the key that follows the one that it had.
+pub(super) fn rotate(statements: &mut Statements, owner: &str, old: &[u8], next: &[u8]) -> Result<()> {
+    statements.execute(
+        "UPDATE bindings SET public_key = ?3 WHERE owner = ?1 AND public_key = ?2",
+        vec![owner.into(), old.into(), next.into()],
+    )?;
+    Ok(())
+}
+
 /// Notes which key a node has enrolled with, and what that says.
 pub(super) fn reenrol(statements: &mut Statements, node: &Reenrolled) -> Result<()> {
     let Reenrolled { public_key, enrolment } = node;

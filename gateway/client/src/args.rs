@@ -44,6 +44,8 @@ pub(crate) enum Verb {
     Connect(ConnectArgs),
     /// End the link and leave the host as it was.
     Disconnect(AskArgs),
+    /// Take another device key; the one before is revoked, and the link is made anew with the next one.
+    RotateKey(AskArgs),
     /// Say what the agent does.
     Status(StatusArgs),
 }

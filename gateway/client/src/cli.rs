@@ -48,6 +48,12 @@ pub(crate) async fn ask(verb: Verb) -> anyhow::Result<()> {
             let status: Status = agent.post("/v1/disconnect", &()).await?;
             agent.print(&status, || "disconnected\n".to_owned())
         }
+        Verb::RotateKey(ask) => {
+            let agent = Agent::new(&ask);
+            let status: Status =
+                with_progress("asking the controller", agent.post("/v1/rotate-key", &())).await?;
+            agent.print(&status, || format!("this device has another key: {}\n", status.key))
+        }
         Verb::Status(status) => print_status(status).await,
     }
 }

@@ -17,6 +17,7 @@ use horizon_api::{
     wire::{
         ALPN_DEV, POSTURE,
         dev::{FromDevice, Granted, Login, ToDevice},
+        rotation::KEY_ROTATION,
     },
 };
 use horizon_node::{
@@ -116,6 +117,22 @@ pub(crate) async fn refresh(
         FromDevice::Refresh
     };
     ask_for_grant(meeting, &question, host, port).await
+}
+
+/// Has another key follow this device's, and returns what is granted to that.
+pub(crate) async fn rotate(
+    key: &SecretKey,
+    next: &SecretKey,
+    home: &disk::Home,
+) -> anyhow::Result<disk::Account> {
+    let (host, port) = (home.host.as_str(), home.port);
+    let meeting = meet_at(key, host, port, &home.pin).await?;
+    if !meeting.knows(KEY_ROTATION) {
+        let text = format!("the controller at {host}:{port} knows no rotation of keys; upgrade it");
+        return Err(Failure::Refused(text).into());
+    }
+    let proof = FromDevice::RotateKey(Box::new(meeting.prove_next(key, next)?));
+    ask_for_grant(meeting, &proof, host, port).await
 }
 
 /// Asks whom a gateway should keep out that cannot ask itself.

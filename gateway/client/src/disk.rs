@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use horizon_api::{
     cbor,
     delegation::Pin,
+    grant::Grant,
     key::PublicKey,
     signed::Signed,
     wire::{dev::Granted, link::Accept},
@@ -40,6 +41,12 @@ pub(crate) struct Account {
 }
 
 impl Account {
+    /// Says whether the grant is for the device with this key. It is not checked here.
+    pub(crate) fn is_for(&self, device: &PublicKey) -> bool {
+        let grant = cbor::decode::<Signed>(&self.granted.grant).ok().and_then(|grant| grant.read_own().ok());
+        grant.is_some_and(|grant: Grant| grant.device == *device)
+    }
+
     pub(crate) fn home(&self) -> Home {
         Home { host: self.host.clone(), port: self.port, pin: self.pin }
     }

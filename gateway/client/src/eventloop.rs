@@ -5,6 +5,7 @@ mod link;
 mod lookup;
 mod news;
 mod report;
+mod rotation;
 
 use std::{
     collections::BTreeSet,
@@ -43,6 +44,8 @@ pub(crate) enum Event {
     LoggedIn { sign_in: u64, outcome: anyhow::Result<SignedIn>, reply: Reply },
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
+    /// The controller took another key in the place of this device's, or did not; nobody may wait for that.
+    Rotated { sign_in: u64, next: SecretKey, outcome: anyhow::Result<disk::Account>, reply: Option<Reply> },
     /// The controller said whom the gateway should keep out, or did not.
     News { outcome: anyhow::Result<Vec<CarriedNews>> },
     /// Names were resolved.
@@ -64,6 +67,10 @@ pub(crate) enum Request {
         reply: Reply,
     },
     Disconnect {
+        reply: Reply,
+    },
+    /// Take another key in the place of this device's.
+    RotateKey {
         reply: Reply,
     },
     /// Ask the controller at once; `done` is told when it answered or did not.
@@ -211,6 +218,20 @@ impl EventLoop {
                 return None;
             }
             Event::LoggedIn { sign_in, outcome, reply } => (reply, self.logged_in(sign_in, outcome)),
+            Event::Asked(Request::RotateKey { reply }) => match self.rotate_key() {
+                Ok(rotation) => {
+                    rotation.begin(reply);
+                    return None;
+                }
+                Err(error) => (reply, Err(error)),
+            },
+            Event::Rotated { sign_in, next, outcome, reply } => {
+                let outcome = self.rotated(sign_in, next, outcome);
+                match reply {
+                    Some(reply) => (reply, outcome),
+                    None => return None,
+                }
+            }
             Event::Refreshed { sign_in, outcome } => {
                 self.refreshed(sign_in, outcome);
                 self.follow_offer().await;

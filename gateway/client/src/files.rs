@@ -7,7 +7,8 @@ use std::{
 };
 
 use anyhow::Context;
-use horizon_node::{data_folder::DataFolder, durable};
+use horizon_api::key::SecretKey;
+use horizon_node::{data_folder::DataFolder, durable, secret_file};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::disk;
@@ -17,6 +18,8 @@ pub(crate) struct Files {
     account: PathBuf,
     waiting: PathBuf,
     connection: PathBuf,
+    key: PathBuf,
+    next_key: PathBuf,
 }
 
 impl Files {
@@ -25,7 +28,43 @@ impl Files {
             account: data.file("account"),
             waiting: data.file("waiting"),
             connection: data.file("connection"),
+            key: data.file("device.key"),
+            next_key: data.file("device.key.next"),
         }
+    }
+
+    /// Returns this device's key; the first start makes it. Where a rotation got as far as a grant for the next key,
+    /// that is this device's.
+    pub(crate) fn own_key(&self) -> anyhow::Result<SecretKey> {
+        if let (Some(next), Some(account)) = (self.pending_key()?, self.account()?)
+            && account.is_for(&next.public())
+        {
+            self.take_up_key()?;
+        }
+        Ok(secret_file::node_key(&self.key)?)
+    }
+
+    /// Returns the key that is to follow, made where there is none.
+    pub(crate) fn next_key(&self) -> anyhow::Result<SecretKey> {
+        Ok(secret_file::node_key(&self.next_key)?)
+    }
+
+    /// Returns the key that is to follow, while a rotation is not done.
+    pub(crate) fn pending_key(&self) -> anyhow::Result<Option<SecretKey>> {
+        let seed = secret_file::load(&self.next_key)?;
+        Ok(seed.map(|seed| SecretKey::from_seed(&seed)))
+    }
+
+    /// Makes the next key this device's, with what was granted to it: after a crash in between, the grant says whose
+    /// it is.
+    pub(crate) fn store_rotated(&self, account: &disk::Account) -> anyhow::Result<()> {
+        self.store_account(account)?;
+        self.take_up_key()
+    }
+
+    fn take_up_key(&self) -> anyhow::Result<()> {
+        let (from, to) = (&self.next_key, &self.key);
+        durable::rename(from, to).with_context(|| format!("rename {} to {}", from.display(), to.display()))
     }
 
     /// Returns the sign-in, if there is one.

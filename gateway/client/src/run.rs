@@ -23,10 +23,10 @@ const LINK_EVENTS_MAX: usize = 256;
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let data = DataFolder::open(&args.data.folder)?;
-    let key = Arc::new(secret_file::node_key(&data.file("device.key"))?);
+    let files = Files::new(&data);
+    let key = Arc::new(files.own_key()?);
     let seal = secret_file::load_or_create(&data.file("seal.key"))?;
     let seal = Arc::new(SealIdentity::new(seal, &key));
-    let files = Files::new(&data);
     let account = files.account()?.map(|stored| Account::new(stored, &key.public()));
     let account =
         account.transpose().context("check the sign-in; run `horizon login LINK` after removing its file")?;

@@ -77,6 +77,7 @@ pub(crate) fn serve(
         .route("/v1/logout", post(logout))
         .route("/v1/connect", post(connect))
         .route("/v1/disconnect", post(disconnect))
+        .route("/v1/rotate-key", post(rotate_key))
         .with_state(Agent { events, snapshots });
     tokio::spawn(async move {
         let served = axum::serve(OwnersOnly { listener, owner }, router).await;
@@ -142,6 +143,10 @@ async fn connect(
 
 async fn disconnect(State(agent): State<Agent>) -> Result<Json<Status>, Refused> {
     agent.ask(|reply| Request::Disconnect { reply }).await
+}
+
+async fn rotate_key(State(agent): State<Agent>) -> Result<Json<Status>, Refused> {
+    agent.ask(|reply| Request::RotateKey { reply }).await
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over an error")]

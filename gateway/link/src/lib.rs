@@ -80,6 +80,8 @@ pub enum Command {
         delegation: Signed,
         seal: Option<Box<Terms>>,
     },
+    /// Device: another key is this node's, from the next link on.
+    Rekey(SecretKey),
     /// Device: what the controller says, for a gateway that cannot ask it.
     News(Box<CarriedNews>),
     /// Device: end the link.

@@ -65,6 +65,8 @@ pub enum ShardError {
 pub(crate) struct Shard {
     role: Role,
     key: SecretKey,
+    /// Device: the key of the next link, where that is another.
+    next_key: Option<SecretKey>,
     endpoint: Endpoint,
     server: Option<Arc<ServerConfig>>,
     udp: Udp,
@@ -153,6 +155,7 @@ impl Shard {
         Ok(Self {
             role: parts.role,
             key: parts.key,
+            next_key: None,
             endpoint,
             server,
             udp,

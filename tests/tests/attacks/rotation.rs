@@ -103,3 +103,35 @@ fn an_online_key_that_was_rotated_away_pushes_nothing_and_grants_nothing() {
         wait_ping(&world.net.cli, LAN)
     });
 }
+
+#[test]
+fn a_device_key_that_was_rotated_away_opens_nothing() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let seed = secret_file::load(&world.alice.data().join("device.key"))?;
+        let stolen = SecretKey::from_seed(&*seed.context("no device.key")?);
+        let link = world.controller.invite("user", "alice")?.parse()?;
+        let ask = || joiner::refresh(&world.net.cli2, &stolen, &link, None);
+        let granted = ask()?.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        let server = granted.servers.first().context("no server")?;
+        let network = server.networks.first().context("no network")?.network.clone();
+
+        world.alice.verb(&["rotate-key"])?.success()?;
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)?;
+
+        let refused = ask()?.err().context("the controller grants to the key before")?;
+        ensure!(refused.code == RefusalCode::NotEnrolled, "{refused:?}");
+        wait_for("the gateway keeps the key before out", || {
+            let (key, grant) = (server.key, granted.grant.clone());
+            let said = knock(&world.net.cli2, &stolen, key, grant, network.clone())?;
+            Ok(matches!(said, ToDevice::Refuse(refusal) if refusal.code == RefusalCode::Revoked))
+        })?;
+        let again = joiner::login(&world.net.cli2, &stolen, &link, "thief")?;
+        ensure!(again.is_err(), "the key before signs in again: {again:?}");
+        ensure!(world.controller.devices_of("alice")?.len() == 1);
+        ensure!(world.alice.status()?.is_connected(), "the device lost its link");
+        Ok(())
+    });
+}

@@ -173,3 +173,61 @@ fn a_gateway_that_was_away_for_all_of_it_comes_back_and_one_on_its_own_believes_
         wait_ping(&world.net.cli, LAN)
     });
 }
+
+#[test]
+fn a_device_takes_another_key_under_a_ping_and_keeps_name_and_address() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let mut pings = Pings::start(&world.net.cli, LAN)?;
+        let before = world.alice.status()?;
+
+        let said = world.alice.verb(&["rotate-key"])?.success()?;
+        world.alice.wait_connected()?;
+        wait_for("the gateway has one link, by the next key", || {
+            Ok(world.gateway.status()?.links.len() == 1)
+        })?;
+        thread::sleep(Duration::from_secs(3));
+        let lost = pings.lost()?;
+        // The link is made anew: a handshake, in which one ping may fall.
+        ensure!(lost <= 2, "{lost} pings were lost");
+        let after = world.alice.status()?;
+        ensure!(after.key != before.key && said.contains(&after.key), "{said}");
+        ensure!(after.ipv4()? == before.ipv4()?, "it has another address");
+        ensure!(world.controller.devices_of("alice")?.len() == 1, "it is another device");
+        let kinds = world.controller.view()?.events.into_iter().map(|event| event.kind);
+        ensure!(kinds.collect::<Vec<_>>().contains(&"KeyRotated".to_owned()), "no event tells of it");
+
+        world.controller.kill()?;
+        world.gateway.kill()?;
+        world.alice.kill()?;
+        world.gateway.start()?;
+        world.alice.start()?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.controller.start()?;
+        world.wait_ready()?;
+        world.alice.verb(&["rotate-key"])?.success()?;
+        wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
+fn kill_9_of_a_device_in_the_middle_of_its_rotation_leaves_it_with_one_of_the_two_keys() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let mut rotation = world.alice.command(&["rotate-key"])?.spawn()?;
+        thread::sleep(Duration::from_millis(40));
+        world.alice.kill()?;
+        rotation.wait()?;
+        world.alice.start()?;
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.alice.verb(&["rotate-key"])?.success()?;
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)?;
+        ensure!(!world.alice.data().join("device.key.next").exists());
+        ensure!(world.controller.devices_of("alice")?.len() == 1);
+        Ok(())
+    });
+}

@@ -1,6 +1,7 @@
 //! What is remembered of the key that enrolled a node, with a real store.
 
 use super::*;
+use crate::event::RotateDeviceRequest;
 
 fn personal_key(spec: &str) -> String {
     format!(
@@ -211,4 +212,27 @@ async fn a_pepper_whose_rotation_did_not_happen_counts_for_nothing() {
     assert!(world.login(&key, 1).await.is_ok());
     world.reconciler.keys(rotate()).await.unwrap();
     assert!(world.login(&key, 1).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_device_takes_another_key_and_the_one_before_is_revoked_for_good() {
+    let key = token(TokenKind::Personal, 1);
+    let mut world = signed_in(&key, "").await;
+    let rotate =
+        |device, next| RotateDeviceRequest { device: node(device), next: node(next), remote: REMOTE };
+    let before = world.refresh(1).await.unwrap();
+
+    let granted = world.reconciler.rotate_device(&rotate(1, 7)).await.unwrap();
+
+    assert_ne!(granted.grant, before.grant);
+    check_refused(world.refresh(1).await, RefusalCode::NotEnrolled);
+    assert!(world.refresh(7).await.is_ok());
+    check_refused(world.reconciler.rotate_device(&rotate(1, 8)).await, RefusalCode::NotEnrolled);
+    check_refused(world.reconciler.rotate_device(&rotate(7, 1)).await, RefusalCode::AlreadyBound);
+    let mut world = world.restart().await;
+    world.declare(&[NETWORK, ALICE, &with(&key, "")]).await;
+    assert!(world.refresh(7).await.is_ok());
+    assert!(world.is_revoked(1));
+    check_refused(world.login(&key, 1).await, RefusalCode::Revoked);
+    assert!(world.reconciler.rotate_device(&rotate(7, 8)).await.is_ok());
 }

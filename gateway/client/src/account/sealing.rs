@@ -19,6 +19,11 @@ impl SealIdentity {
         Self { secret, word: word.sign(device) }
     }
 
+    /// Returns the same key with the word of another key of this device.
+    pub(crate) fn of(&self, device: &SecretKey) -> Self {
+        Self::new(self.secret.clone(), device)
+    }
+
     /// Returns what the controller signs cards of.
     pub(crate) fn word(&self) -> Signed {
         self.word.clone()

@@ -55,6 +55,7 @@ fn play(answer: fn(&horizon_api::key::PublicKey) -> ToDevice) -> Played {
                     | FromDevice::Refresh
                     | FromDevice::RefreshWith(_)
                     | FromDevice::News
+                    | FromDevice::RotateKey(_)
                     | FromDevice::SignOut => answer(&peer),
                 };
                 heard.lock().expect("held").push(message);
@@ -145,6 +146,7 @@ async fn a_person_signs_in_with_a_key_pair_that_stays_here() {
         | FromDevice::Refresh
         | FromDevice::RefreshWith(_)
         | FromDevice::News
+        | FromDevice::RotateKey(_)
         | FromDevice::SignOut => None,
     });
     assert_eq!(proof.map(|proof| proof.key), Some(key(7).public()));

@@ -79,7 +79,7 @@ impl Grants {
     }
 
     /// Refuses the answer to a login that something newer overtook.
-    fn check(&self, sign_in: u64) -> Result<(), Failure> {
+    pub(super) fn check(&self, sign_in: u64) -> Result<(), Failure> {
         if sign_in == self.sign_in {
             return Ok(());
         }
@@ -95,7 +95,11 @@ impl Grants {
         self.not_before = Instant::now() + self.approval_retry.next(u32::from_le_bytes(random::bytes()));
     }
 
-    fn begin_sign_in(&mut self) {
+    pub(super) fn sign_in(&self) -> u64 {
+        self.sign_in
+    }
+
+    pub(super) fn begin_sign_in(&mut self) {
         *self = Self { sign_in: self.sign_in + 1, ..Self::new() };
     }
 }
@@ -221,7 +225,17 @@ impl EventLoop {
         self.grants.is_hurried = false;
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
         let (sign_in, seal) = (self.grants.sign_in, self.parts.seal.word());
+        let pending = self.parts.files.pending_key().ok().flatten();
+        let pending = pending.map(|next| (self.parts.seal.of(&next).word(), next));
         tokio::spawn(async move {
+            // A rotation whose answer was lost, or that an operator does by hand.
+            if let Some((word, next)) = pending
+                && let Ok(account) = controller::refresh(&next, word, &home).await
+            {
+                let (outcome, reply) = (Ok(account), None);
+                drop(events.send(Event::Rotated { sign_in, next, outcome, reply }).await);
+                return;
+            }
             let outcome = controller::refresh(&key, seal, &home).await;
             drop(events.send(Event::Refreshed { sign_in, outcome }).await);
         });
@@ -292,6 +306,12 @@ impl EventLoop {
                 warn!(%error, "cannot renew the grant of the link");
             }
         }
+        self.take_account(account);
+    }
+
+    /// Goes on with a grant, whatever becomes of the link that is there.
+    pub(super) fn take_account(&mut self, account: Account) {
+        self.grants.is_reachable = Some(true);
         self.account = Some(account);
         self.machine.handle_granted();
         if self.waiting.take().is_some() {

@@ -44,6 +44,8 @@ pub(super) struct RunningLink {
     pub(super) negotiated: Negotiated,
     /// The terms as they came, while the controller's offer does not cover all of them.
     unoffered: Option<Accept>,
+    /// Another link is about to be made in its place: what it still tells is nobody's business.
+    pub(super) is_replaced: bool,
 }
 
 /// An interface without a link: the least that IPv6 asks of one (RFC 8200 §5), and the short queue of a link's.
@@ -187,13 +189,14 @@ impl EventLoop {
         let dial = Dial { remote: target.remote, gateway: target.key, hello, seal };
         link.dialed = Some(target.clone());
         link.unoffered = None;
+        link.is_replaced = false;
         if let Err(error) = link.handle.command(Command::Dial(Box::new(dial))) {
             self.machine.handle_lost(Problem::new(error.to_string(), ""), moment());
         }
     }
 
     pub(super) async fn handle_link(&mut self, number: u64, event: LinkEvent) {
-        if self.link.as_ref().is_none_or(|link| link.number != number) {
+        if self.link.as_ref().is_none_or(|link| link.number != number || link.is_replaced) {
             return;
         }
         match event {
@@ -314,6 +317,7 @@ impl EventLoop {
             dialed: None,
             negotiated: Negotiated::default(),
             unoffered: None,
+            is_replaced: false,
         });
         Ok(())
     }

@@ -29,6 +29,7 @@ impl Shard {
                     self.take_seal_terms(seal);
                     self.tell_uplink(&FromDevice::Renew { grant, delegation: Some(delegation), card });
                 }
+                Order::Do(Command::Rekey(key)) => self.next_key = Some(key),
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
                 Order::Stop(reason) => self.begin_stop(&reason),
@@ -60,6 +61,9 @@ impl Shard {
 
     fn dial(&mut self, dial: Dial) {
         self.hang_up("another link is made");
+        if let Some(key) = self.next_key.take() {
+            self.key = key;
+        }
         self.take_seal_terms(dial.seal);
         let connected = settings::client(&self.key, dial.gateway).and_then(|config| {
             self.endpoint.connect(self.clock.now, config, dial.remote, "horizon").map_err(|e| e.to_string())
