@@ -1,6 +1,6 @@
 //! The controller's online key is rotated under traffic, with the root key here and elsewhere.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, process::Stdio, thread, time::Duration};
 
 use anyhow::{Context, ensure};
 use horizon_api::http::{KeyState, OwnKeys};
@@ -216,13 +216,16 @@ fn kill_9_of_a_device_in_the_middle_of_its_rotation_leaves_it_with_one_of_the_tw
     in_world(|world| {
         world.start_with_alice()?;
         wait_ping(&world.net.cli, LAN)?;
-        let mut rotation = world.alice.command(&["rotate-key"])?.spawn()?;
-        thread::sleep(Duration::from_millis(40));
-        world.alice.kill()?;
-        rotation.wait()?;
-        world.alice.start()?;
-        world.alice.wait_connected()?;
-        wait_ping(&world.net.cli, LAN)?;
+        for wait_ms in [8, 16, 24] {
+            let mut command = world.alice.command(&["rotate-key"])?;
+            let mut rotation = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            thread::sleep(Duration::from_millis(wait_ms));
+            world.alice.kill()?;
+            rotation.wait()?;
+            world.alice.start()?;
+            world.alice.wait_connected()?;
+            wait_ping(&world.net.cli, LAN)?;
+        }
         world.alice.verb(&["rotate-key"])?.success()?;
         world.alice.wait_connected()?;
         wait_ping(&world.net.cli, LAN)?;
