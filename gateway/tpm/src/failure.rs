@@ -60,10 +60,8 @@ impl TpmError {
 
     /// What it means when a sealed secret cannot be loaded: TPM_RC_INTEGRITY, or what else a foreign one may meet.
     pub(crate) fn of_loading(self) -> Self {
-        match self {
-            Self::Refused(code) if code & 0x80 != 0 => Self::Foreign,
-            other => other,
-        }
+        let is_about_it = matches!(self, Self::Refused(code) if code & 0x80 != 0);
+        if is_about_it { Self::Foreign } else { self }
     }
 }
 

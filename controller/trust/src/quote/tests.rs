@@ -15,17 +15,15 @@ fn recorded() -> (Signed, Quote) {
 /// What a genuine quote says.
 pub(crate) fn facts() -> Facts {
     let (attestation, quote) = recorded();
-    match check(Some(&quote), &attestation) {
-        Quoted::Genuine(facts) => *facts,
-        other => panic!("{other:?}"),
-    }
+    let quoted = check(Some(&quote), &attestation);
+    let Quoted::Genuine(facts) = quoted else { panic!("{quoted:?}") };
+    *facts
 }
 
 fn wrong(quote: &Quote, attestation: &Signed) -> QuoteError {
-    match check(Some(quote), attestation) {
-        Quoted::Wrong(error) => error,
-        other => panic!("{other:?}"),
-    }
+    let quoted = check(Some(quote), attestation);
+    let Quoted::Wrong(error) = quoted else { panic!("{quoted:?}") };
+    error
 }
 
 #[test]
