@@ -4,6 +4,7 @@ use std::{fs, io::ErrorKind, sync::Arc};
 
 use anyhow::Context;
 use horizon_api::delegation::{Pin, Trust};
+use horizon_dataplane::apply::HostState;
 use horizon_host::{Host, Leftovers, Linux};
 use horizon_node::{clock, data_folder::DataFolder, failure::Failure, random};
 use tokio::{
@@ -41,15 +42,8 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         None
     });
     let believed = believed(&data, &enrolment.pin);
-    let mut host = Host::open(data.path(), Linux::connect().context("talk to the kernel")?)?;
     let leftovers = cached.as_ref().map(|(running, _)| wanted_host(&running.config, &args.tun));
-    let undone = match &leftovers {
-        Some(wanted) => host.recover(Leftovers::Adopt(wanted)).await?,
-        None => host.recover(Leftovers::Undo).await?,
-    };
-    if undone > 0 {
-        info!(changes = undone, "took back what an earlier run left");
-    }
+    let host = recovered_host(&data, leftovers.as_ref()).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (link_events, link_inbox) = mpsc::channel(LINK_EVENTS_MAX);
     let (reports, reports_seen) = watch::channel(Report::default());
@@ -99,6 +93,16 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     let ended = event_loop.run(Inboxes { controller: inbox, links: link_inbox, tasks }).await;
     drop(socket);
     ended
+}
+
+/// Opens the host with what an earlier run left on it: adopted where it is wanted again, else taken back.
+async fn recovered_host(data: &DataFolder, wanted: Option<&HostState>) -> anyhow::Result<Host<Linux>> {
+    let mut host = Host::open(data.path(), Linux::connect().context("talk to the kernel")?)?;
+    let undone = host.recover(wanted.map_or(Leftovers::Undo, Leftovers::Adopt)).await?;
+    if undone > 0 {
+        info!(changes = undone, "took back what an earlier run left");
+    }
+    Ok(host)
 }
 
 /// Serves from the cache, and then says so to who asks. What fails here leaves changes for the loop to take back.
