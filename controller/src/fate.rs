@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use horizon_api::{condition::Condition, resource::ObjectKey};
 use horizon_planner::{compile::Committed, manifest::Manifest};
+use smol_str::SmolStr;
 
 /// The newest word of the reconciler about some objects.
 pub type Fates = BTreeMap<ObjectKey, Fate>;
@@ -43,12 +44,12 @@ pub enum Word {
 #[derive(Clone, Debug)]
 pub struct InForce {
     pub object: Arc<Committed>,
-    pub uid: String,
+    pub uid: SmolStr,
     /// Unix milliseconds.
     pub created_at_ms: i64,
     /// The revision that last changed it.
     pub revision: u64,
-    pub conditions: Vec<Condition>,
+    pub conditions: Arc<[Condition]>,
     /// The generation of the text that was looked at, where a client wrote one or a cluster has it.
     pub observed: Option<i64>,
 }
@@ -56,9 +57,9 @@ pub struct InForce {
 /// An object that is kept out.
 #[derive(Clone, Debug)]
 pub struct Waiting {
-    pub uid: String,
+    pub uid: SmolStr,
     pub observed: Option<i64>,
-    pub conditions: Vec<Condition>,
+    pub conditions: Arc<[Condition]>,
 }
 
 /// What clients of the resource API changed, of one of them.
@@ -74,7 +75,7 @@ pub struct ApiChanges {
 #[derive(Clone, Debug)]
 pub struct ApiObject {
     pub manifest: Manifest,
-    pub uid: String,
+    pub uid: SmolStr,
     /// Unix milliseconds.
     pub created_at_ms: i64,
     pub generation: i64,

@@ -24,6 +24,7 @@ mod kept;
 mod lacking;
 mod last_seen;
 mod last_use;
+mod ledger;
 mod login;
 mod login_key;
 mod news;

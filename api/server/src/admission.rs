@@ -34,7 +34,7 @@ fn explain(state: &AppState, key: &ObjectKey, now: Timestamp) -> Refusal {
     let shelf = state.keeper.shelf(Resource::of(Kind::Admin));
     let stored = shelf.and_then(|shelf| shelf.get(&stored_key(&key.namespace, &key.name)).cloned());
     let Some(stored) = stored else { return no_admin(state, key) };
-    let spec = serde_json::from_slice(stored.json()).ok().map(|Declared { spec }| spec);
+    let spec = serde_json::from_slice(&stored.json()).ok().map(|Declared { spec }| spec);
     let view = state.view.borrow();
     if let Some(hold) = view.holds.iter().find(|hold| hold.object == *key) {
         let message = format!("{key} is held by {}: {}", hold.by, hold.reason);

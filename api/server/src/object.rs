@@ -82,7 +82,7 @@ fn check_access(shared: &Shared, caller: &SignedIn, question: &Question) -> Resu
 fn on_shelf(shared: &Shared, key: &ObjectKey) -> Option<Value> {
     let shelf = shared.state.keeper.shelf(Resource::of(key.kind))?;
     let stored = shelf.get(&stored_key(&key.namespace, &key.name))?;
-    serde_json::from_slice(stored.json()).ok()
+    serde_json::from_slice(&stored.json()).ok()
 }
 
 fn manifest(object: &Value) -> Option<String> {

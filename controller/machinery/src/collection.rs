@@ -13,7 +13,7 @@ use std::{
     collections::BTreeMap,
     fmt,
     ops::Bound,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use bytes::Bytes;
@@ -31,6 +31,8 @@ pub struct Change {
     version: u64,
     before: Option<Arc<Stored>>,
     after: Option<Arc<Stored>>,
+    /// What watchers see for whom the object came or changed, unpacked when the first one asks.
+    now: Mutex<Text>,
     /// What watchers see for whom the object is gone, written when the first one asks.
     gone: OnceLock<Bytes>,
 }
@@ -41,6 +43,16 @@ impl fmt::Debug for Change {
         fields.field("version", &self.version).field("before", &self.before).field("after", &self.after);
         fields.finish_non_exhaustive()
     }
+}
+
+/// A text that many watchers read about the same time.
+#[derive(Debug, Default)]
+enum Text {
+    #[default]
+    Unread,
+    Shared(Bytes),
+    /// Who still wants it unpacks it for himself.
+    Old,
 }
 
 /// How much history is kept.
@@ -125,7 +137,7 @@ impl Collection {
     }
 
     fn remember(&mut self, version: u64, before: Option<Arc<Stored>>, after: Option<Arc<Stored>>) {
-        let change = Change { version, before, after, gone: OnceLock::new() };
+        let change = Change::new(version, before, after);
         self.bytes += change.bytes();
         self.history.push(Arc::new(change));
         self.version = version;
@@ -263,6 +275,10 @@ impl<'a> Iterator for StateAt<'a> {
 }
 
 impl Change {
+    fn new(version: u64, before: Option<Arc<Stored>>, after: Option<Arc<Stored>>) -> Self {
+        Self { version, before, after, now: Mutex::default(), gone: OnceLock::new() }
+    }
+
     /// Returns the resource version of the change.
     pub fn version(&self) -> u64 {
         self.version
@@ -276,6 +292,25 @@ impl Change {
     /// Returns the object after, if there is one.
     pub fn after(&self) -> Option<&Arc<Stored>> {
         self.after.as_ref()
+    }
+
+    /// Returns the object as it is, if it is there; watchers of a new change share it.
+    pub fn now(&self) -> Option<Bytes> {
+        let after = self.after.as_ref()?;
+        let mut text = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*text {
+            Text::Shared(json) => return Some(json.clone()),
+            Text::Old => return Some(after.json()),
+            Text::Unread => {}
+        }
+        let json = after.json();
+        *text = Text::Shared(json.clone());
+        Some(json)
+    }
+
+    /// Lets go of the text that watchers shared: those who follow have read it.
+    fn age(&self) {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner) = Text::Old;
     }
 
     /// Returns the object as it was, under the version of the change: what is told to those for whom it is gone.

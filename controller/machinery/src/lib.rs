@@ -14,6 +14,7 @@ pub mod list;
 pub mod managed;
 pub mod negotiate;
 pub mod openapi;
+mod packed;
 pub mod parameters;
 pub mod patch;
 pub mod path;

@@ -130,7 +130,7 @@ impl Page {
     pub fn json(&self, api_version: &str, kind: &str) -> Vec<u8> {
         let head =
             json!({ "apiVersion": api_version, "kind": format!("{kind}List"), "metadata": self.metadata() });
-        let bytes: usize = self.items.iter().map(|object| object.json().len() + 1).sum();
+        let bytes: usize = self.items.iter().map(|object| object.json_bytes() + 1).sum();
         let mut json = head.to_string().into_bytes();
         json.reserve(bytes + ITEMS.len() + 2);
         json.pop();
@@ -139,7 +139,7 @@ impl Page {
             if index > 0 {
                 json.push(b',');
             }
-            json.extend_from_slice(object.json());
+            json.extend_from_slice(&object.json());
         }
         json.extend_from_slice(b"]}");
         json

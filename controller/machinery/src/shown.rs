@@ -25,7 +25,8 @@ pub struct Known<'a> {
 /// Returns an object in force that no client of the resource API wrote, such as one of a folder. It has no resource
 /// version yet.
 pub fn in_force(committed: &Committed, known: Known<'_>) -> Value {
-    let Committed { key, metadata: Metadata { labels, annotations, .. }, spec, generation, .. } = committed;
+    let Committed { key, metadata, spec, generation, .. } = committed;
+    let Metadata { labels, annotations, .. } = &**metadata;
     let mut metadata = json!({
         "name": key.name,
         "namespace": key.namespace,
@@ -207,11 +208,12 @@ mod tests {
         let origin = Origin { file: "people.yaml".into(), place: Place { line: 1, column: 1 } };
         let committed = Committed {
             key: ObjectKey::new(Kind::User, "default", "alice"),
-            metadata: Metadata { labels: [("team", "a")].into_iter().collect(), ..Metadata::default() },
+            metadata: Metadata { labels: [("team", "a")].into_iter().collect(), ..Metadata::default() }
+                .into(),
             spec,
             owner: Owner { source: "files:/etc/horizon".into(), origin },
             generation: 3,
-            conditions: vec![],
+            conditions: std::sync::Arc::default(),
             stale: None,
         };
         let conditions = [Condition::holds("Ready", "Ready", "works", 0).at_generation(2)];

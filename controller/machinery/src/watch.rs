@@ -101,7 +101,7 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 const BOOKMARK_BEFORE_END: Duration = Duration::from_secs(2);
 /// How much one poll returns at most: enough to be quick, little enough to be fair.
 const EVENTS_MAX: usize = 256;
-const EVENT_BYTES_MAX: usize = 256 * 1024;
+const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 /// The annotation of the bookmark behind the first objects (KEP-3157).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -223,7 +223,7 @@ impl Watcher {
                 return batch.events;
             };
             if self.selection.selects(&**object) {
-                batch.push(EventKind::Added, object.json().clone());
+                batch.push(EventKind::Added, object.json());
             }
         }
         *place = rest.place();
@@ -286,8 +286,8 @@ fn seen(change: &Change, prefix: &str, selection: &Selection) -> Option<(EventKi
     let sees = |object: &&Arc<Stored>| object.key().starts_with(prefix) && selection.selects(&***object);
     match (change.before().filter(sees), change.after().filter(sees)) {
         (None, None) => None,
-        (None, Some(after)) => Some((EventKind::Added, after.json().clone())),
-        (Some(_), Some(after)) => Some((EventKind::Modified, after.json().clone())),
+        (None, Some(_)) => Some((EventKind::Added, change.now()?)),
+        (Some(_), Some(_)) => Some((EventKind::Modified, change.now()?)),
         (Some(_), None) => Some((EventKind::Deleted, change.gone()?)),
     }
 }
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn many_objects_come_in_batches_and_share_their_bytes() {
+    fn many_objects_come_in_batches() {
         let objects = (0..1000).map(|number| user(&format!("u{number:04}"), "a", 1));
         let users = Collection::new(objects, 1, 1, LIMITS);
         let mut watcher = watch(&users, "");
@@ -478,12 +478,33 @@ mod tests {
         let mut total = 0;
         while let Poll::Events(events) = watcher.poll(&users, SECOND) {
             assert!(events.len() <= EVENTS_MAX);
-            let first = &events[0];
             let key = format!("default/u{total:04}");
-            assert_eq!(first.object.as_ptr(), users.get(&key).unwrap().json().as_ptr());
+            assert_eq!(events[0].object, users.get(&key).unwrap().json());
             total += events.len();
         }
         assert_eq!(total, 1000);
+    }
+
+    #[test]
+    fn watchers_of_a_new_change_share_its_bytes() {
+        let limits = Limits { changes_max: 2000, bytes_max: 16 << 20 };
+        let mut users = Collection::new([], 1, 1, limits);
+        let address = |users: &Collection| {
+            let Poll::Events(events) = watch(users, "resourceVersion=1").poll(users, SECOND) else {
+                panic!()
+            };
+            events[0].object.as_ptr()
+        };
+
+        users.put(user("u1", "a", 2)).unwrap();
+        let first = watch(&users, "resourceVersion=1").poll(&users, SECOND);
+        assert_eq!(address(&users), address(&users));
+        // An old one is read by few, and gives its bytes back.
+        (3..1000).for_each(|version| users.put(user("u2", "a", version)).unwrap());
+        let Poll::Events(events) = watch(&users, "resourceVersion=1").poll(&users, SECOND) else { panic!() };
+        let Poll::Events(earlier) = first else { panic!() };
+        assert_eq!(events[0], earlier[0]);
+        assert_ne!(events[0].object.as_ptr(), earlier[0].object.as_ptr());
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn get(collection: &Collection, request: &Answer, name: &str, query: &Query) -> 
     let Some(object) = collection.get(&format!("default/{name}")) else {
         return Err(Refusal::not_found(About { group: "horizon.dev", kind: "users", name }).into());
     };
-    let object: Value = serde_json::from_slice(object.json()).unwrap();
+    let object: Value = serde_json::from_slice(&object.json()).unwrap();
     match form.view {
         View::Whole => Ok(object),
         View::Table(version) => Ok(table(query, version)?.of([&object], &object["metadata"])),

@@ -3,7 +3,7 @@
 #[path = "../tests/world/crowd.rs"]
 mod crowd;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use divan::{Bencher, counter::BytesCount};
 use horizon_planner::{
@@ -56,8 +56,8 @@ fn compile_again(bencher: Bencher<'_, '_>, objects: usize) {
 fn conditions(bencher: Bencher<'_, '_>, objects: usize) {
     let input = Input { sources: vec![source(objects, false)], ..Input::default() };
     let compiled = compile(&input, NOW);
-    let progress = Progress { gateways: &[].into(), revisions: &[].into(), now: NOW };
-    bencher.bench(|| status::changed(&compiled, progress, &[].into()));
+    let progress = Progress { gateways: &[].into(), earlier: &BTreeMap::new(), now: NOW };
+    bencher.bench(|| status::changed(&compiled, progress));
 }
 
 /// Unix seconds.

@@ -98,12 +98,13 @@ pub struct Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
     pub key: ObjectKey,
-    pub metadata: Metadata,
+    /// What the manifest says, and the same allocation where that is what was taken in.
+    pub metadata: Arc<Metadata>,
     pub spec: ResourceSpec,
     pub owner: Owner,
     /// Rises by one with every change of the spec.
     pub generation: i64,
-    pub conditions: Vec<Condition>,
+    pub conditions: Arc<[Condition]>,
     /// Its text says something else, or cannot be read.
     pub stale: Option<Stale>,
 }

@@ -4,6 +4,7 @@
 //! Nothing here fails as a whole: what is wrong becomes a [`Problem`](horizon_api::problem::Problem) with its place,
 //! and everything else goes on.
 
+pub mod alike;
 pub mod allocate;
 pub mod check;
 pub mod compile;

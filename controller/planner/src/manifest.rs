@@ -45,7 +45,7 @@ impl std::fmt::Display for Origin {
 #[derive(Clone, Debug)]
 pub struct Manifest {
     pub key: ObjectKey,
-    pub metadata: Metadata,
+    pub metadata: Arc<Metadata>,
     pub spec: ResourceSpec,
     pub origin: Origin,
     root: Option<Node>,
@@ -89,7 +89,8 @@ pub struct Parsed {
 
 impl Manifest {
     /// Makes the manifest of an object that stands in no file, such as a device that a login made.
-    pub fn without_file(metadata: Metadata, spec: ResourceSpec, locator: &str) -> Self {
+    pub fn without_file(metadata: impl Into<Arc<Metadata>>, spec: ResourceSpec, locator: &str) -> Self {
+        let metadata = metadata.into();
         let key = ObjectKey::new(spec.kind(), metadata.namespace.clone(), metadata.name.clone());
         let origin = Origin { file: locator.into(), place: Place::default() };
         Self { key, metadata, spec, origin, root: None }
@@ -203,7 +204,7 @@ impl Parsed {
         faults.retain(|fault| fault.problem.is_error());
         let manifest = spec.map(|spec| Manifest {
             key: key.clone(),
-            metadata: header.metadata,
+            metadata: header.metadata.into(),
             spec,
             origin: origin.clone(),
             root: Some(root),

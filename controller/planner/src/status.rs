@@ -1,6 +1,6 @@
 //! Conditions from two sides: what the compiler found, and what the gateways answered.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use horizon_api::{
     condition::Condition,
@@ -11,7 +11,10 @@ use horizon_api::{
 use jiff::Timestamp;
 use smol_str::SmolStr;
 
-use crate::compile::{Committed, Compiled};
+use crate::{
+    alike::Alike,
+    compile::{Committed, Compiled},
+};
 
 /// What is known of a gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,13 +49,31 @@ impl GatewayReport {
     }
 }
 
+/// What is known of each object from before.
+pub trait Earlier: fmt::Debug + Sync {
+    /// Returns the revision with which it last changed.
+    fn revision(&self, key: &ObjectKey) -> Option<u64>;
+    /// Returns what was said of it last.
+    fn conditions(&self, key: &ObjectKey) -> &[Condition];
+}
+
+/// Revisions of objects of which nothing was said yet.
+impl Earlier for BTreeMap<ObjectKey, u64> {
+    fn revision(&self, key: &ObjectKey) -> Option<u64> {
+        self.get(key).copied()
+    }
+
+    fn conditions(&self, _: &ObjectKey) -> &[Condition] {
+        &[]
+    }
+}
+
 /// What happens to objects, as far as their statuses tell of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress<'a> {
     /// By server; one without a report never connected.
     pub gateways: &'a BTreeMap<ObjectKey, GatewayReport>,
-    /// The revision with which each object last changed.
-    pub revisions: &'a BTreeMap<ObjectKey, u64>,
+    pub earlier: &'a dyn Earlier,
     /// Unix seconds.
     pub now: i64,
 }
@@ -60,28 +81,22 @@ pub struct Progress<'a> {
 impl Progress<'_> {
     fn answer(&self, server: &ObjectKey, object: &ObjectKey) -> Option<&Answer> {
         // What has no revision is not committed.
-        let revision = self.revisions.get(object).copied().unwrap_or(u64::MAX);
+        let revision = self.earlier.revision(object).unwrap_or(u64::MAX);
         Some(self.gateways.get(server)?.answer_about(revision))
     }
 }
 
 /// Returns the conditions of the objects in force of which something else is to be said than before.
-pub fn changed(
-    compiled: &Compiled,
-    progress: Progress<'_>,
-    previous: &BTreeMap<ObjectKey, Vec<Condition>>,
-) -> BTreeMap<ObjectKey, Vec<Condition>> {
+pub fn changed(compiled: &Compiled, progress: Progress<'_>) -> BTreeMap<ObjectKey, Arc<[Condition]>> {
     let statuses = Statuses::new(compiled, progress);
-    let mut changed = BTreeMap::new();
+    let (mut changed, mut alike) = (BTreeMap::new(), Alike::default());
     for (key, object) in compiled.objects.iter() {
-        let earlier = previous.get(key).map_or(&[][..], Vec::as_slice);
+        let earlier = progress.earlier.conditions(key);
         let conditions = statuses.of(key, object).into_iter();
-        let mut conditions: Vec<_> =
+        let conditions: Vec<_> =
             conditions.map(|c| c.at_generation(object.generation).since(earlier)).collect();
         if conditions != earlier {
-            // They are kept for long, and were not counted when they were collected.
-            conditions.shrink_to_fit();
-            changed.insert(key.clone(), conditions);
+            changed.insert(key.clone(), alike.share(conditions));
         }
     }
     changed
@@ -119,7 +134,7 @@ impl<'a> Statuses<'a> {
     }
 
     fn of(&self, key: &ObjectKey, object: &Committed) -> Vec<Condition> {
-        let mut conditions = object.conditions.clone();
+        let mut conditions = object.conditions.to_vec();
         if key.kind == Kind::Server {
             conditions.extend([self.enrolled(key), self.connected(key)]);
         }

@@ -31,7 +31,7 @@ pub(crate) struct World<'a> {
 /// An object in the world, and what it falls back on.
 #[derive(Debug)]
 pub(crate) struct Member<'a> {
-    pub metadata: &'a Metadata,
+    pub metadata: &'a Arc<Metadata>,
     pub spec: &'a ResourceSpec,
     pub owner: OwnerRef<'a>,
     /// Its text, unless it is the last good that is in force.

@@ -280,9 +280,9 @@ fn ready(compiled: &Compiled, report: Option<GatewayReport>, object: &str) -> St
     let reports = report.map(|report| (key("Server/gw-1"), report)).into_iter().collect();
     // Revision 3 added the server, 4 changed the policy.
     let revisions = [("Network/office", 2), ("Server/gw-1", 3), ("AccessPolicy/staff-to-web", 4)];
-    let revisions = revisions.map(|(object, revision)| (key(object), revision)).into();
-    let progress = Progress { gateways: &reports, revisions: &revisions, now: 0 };
-    let statuses = changed(compiled, progress, &BTreeMap::new());
+    let revisions = BTreeMap::from(revisions.map(|(object, revision)| (key(object), revision)));
+    let progress = Progress { gateways: &reports, earlier: &revisions, now: 0 };
+    let statuses = changed(compiled, progress);
     let conditions = &statuses[&key(object)];
     let ready = conditions.iter().find(|condition| condition.kind == "Ready").expect("always there");
     format!("{:?} {}", ready.status, ready.reason)

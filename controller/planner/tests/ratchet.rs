@@ -25,14 +25,15 @@ fn committed() -> Committed {
     let json = json!({"addressPools": [{"cidr": "10.77.0.0/24"}, {"cidr": "fd77::/64"}], "mtu": 1000});
     Committed {
         key: key(),
-        metadata: Metadata { name: "office".into(), namespace: "default".into(), ..Metadata::default() },
+        metadata: Metadata { name: "office".into(), namespace: "default".into(), ..Metadata::default() }
+            .into(),
         spec: ResourceSpec::from_json(Kind::Network, json).expect("the types can hold it"),
         owner: Owner {
             source: "files".into(),
             origin: Origin { file: "a.yaml".into(), place: Place { line: 1, column: 1 } },
         },
         generation: 1,
-        conditions: vec![],
+        conditions: std::sync::Arc::default(),
         stale: None,
     }
 }

@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{
     Reconciler,
     compile::{new_uid, stored_object},
-    state::Uid,
+    ledger::Entry,
 };
 use crate::store::Object;
 
@@ -29,7 +29,7 @@ impl Reconciler {
         key: &ObjectKey,
         spec: ResourceSpec,
         by: &str,
-    ) -> Result<(Manifest, Uid), Box<Problem>> {
+    ) -> Result<(Manifest, Entry), Box<Problem>> {
         check(key, &spec)?;
         let metadata =
             Metadata { name: key.name.clone(), namespace: key.namespace.clone(), ..Metadata::default() };
@@ -37,20 +37,20 @@ impl Reconciler {
     }
 
     /// Takes a draft in.
-    pub(super) fn keep(&mut self, draft: Manifest, uid: Uid) {
-        self.state.uids.insert(draft.key.clone(), uid);
+    pub(super) fn keep(&mut self, draft: Manifest, uid: Entry) {
+        self.state.ledger.insert(draft.key.clone(), uid);
         self.state.api_objects.insert(draft.key.clone(), Arc::new(draft));
     }
 
     /// Writes a draft as the store keeps it before a revision has taken it in.
-    pub(super) fn stored_draft(&self, draft: &Manifest, uid: &Uid) -> anyhow::Result<Object> {
+    pub(super) fn stored_draft(&self, draft: &Manifest, uid: &Entry) -> anyhow::Result<Object> {
         let committed = Committed {
             key: draft.key.clone(),
             metadata: draft.metadata.clone(),
             spec: draft.spec.clone(),
             owner: Owner { source: API_SOURCE.into(), origin: draft.origin.clone() },
             generation: 1,
-            conditions: vec![],
+            conditions: Arc::default(),
             stale: None,
         };
         let before_any = horizon_api::assignment::Version::default();

@@ -97,11 +97,11 @@ impl State {
     /// Returns what an object had before the change, and has no more: under its uid of now, or the one that it gets
     /// back.
     pub(super) fn lost(&self, before: &Before, key: &ObjectKey, object: &OldObject) -> store::Restored {
-        let uid = self.uids.get(key).map_or(&object.uid, |uid| &uid.uid);
+        let uid = self.ledger.get(key).map_or(object.uid.as_str(), |uid| uid.uid.as_str());
         let mut lost = store::Restored::default();
         let binding = object.binding.as_ref().filter(|binding| self.is_unbound(before, key, binding));
         lost.bindings.extend(binding.map(|binding| store::Binding {
-            owner: uid.clone(),
+            owner: uid.to_owned(),
             kind: if binding.is_server { store::NodeKind::Server } else { store::NodeKind::Device },
             public_key: binding.public_key.clone(),
             bound_at: binding.bound_at,
@@ -112,7 +112,7 @@ impl State {
         if let Some(OldToken { digest, uses }) =
             object.token.clone().filter(|_| !self.digests.contains_key(uid))
         {
-            lost.issued_keys.push(store::IssuedKey { uid: uid.clone(), digest: digest.clone() });
+            lost.issued_keys.push(store::IssuedKey { uid: uid.to_owned(), digest: digest.clone() });
             lost.token_uses.push(store::TokenUses { digest, uses });
         }
         lost

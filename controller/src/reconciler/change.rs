@@ -20,7 +20,8 @@ use horizon_planner::{
 
 use super::{
     compile::stored_object,
-    state::{Assigned, State, Uids},
+    ledger::Uids,
+    state::{Assigned, State},
 };
 use crate::{identity::ControllerIdentity, snapshot::GatewaySnapshot, store};
 
@@ -82,11 +83,12 @@ impl Change {
                 (_, None) => deleted.push(key.clone()),
             }
         }
-        let has_made =
-            |key: &ObjectKey| state.uids.get(key).is_some_and(|uid| state.digests.contains_key(&uid.uid));
+        let has_made = |key: &ObjectKey| {
+            state.ledger.get(key).is_some_and(|uid| state.digests.contains_key(uid.uid.as_str()))
+        };
         let declared = compiled.effective.token_digests().filter(|(_, hash)| hash.is_some());
         let withdrawn = declared.map(|(key, _)| key).filter(|key| has_made(key));
-        let known = Uids { known: &state.uids, new: &BTreeMap::new() };
+        let known = Uids { known: &state.ledger, new: &BTreeMap::new() };
         let mut change = Self {
             changed,
             edited,
@@ -215,9 +217,10 @@ impl Change {
         let changed = self.changed.iter();
         let objects = changed.filter_map(|key| Some((compiled.objects.get(key)?, uids.get(key)?)));
         let stored = objects.map(|(object, uid)| {
-            let conditions = state.conditions.get(&object.key).unwrap_or(&object.conditions);
-            let last = state.revisions.get(&object.key).filter(|_| !self.edited.contains(&object.key));
-            let revision = last.copied().unwrap_or(version.revision);
+            let known = state.ledger.get(&object.key).filter(|entry| entry.revision > 0);
+            let conditions = known.map_or(&object.conditions, |entry| &entry.conditions);
+            let last = known.filter(|_| !self.edited.contains(&object.key));
+            let revision = last.map_or(version.revision, |entry| entry.revision);
             stored_object(object, conditions, uid, Version { revision, ..version })
         });
         stored.collect()

@@ -18,6 +18,7 @@ use horizon_planner::{
     node::Place,
 };
 use serde_json::json;
+use smol_str::SmolStr;
 use tracing::{error, info};
 
 use super::{
@@ -82,7 +83,7 @@ impl Reconciler {
             root: self.identity.root_fingerprint(),
         };
         let object = self.state.cluster.declared.get(key)?.uid.clone();
-        Some(MadeToken { uid: self.state.uids.get(key)?.uid.clone(), object, join })
+        Some(MadeToken { uid: self.state.ledger.get(key)?.uid.to_string(), object, join })
     }
 
     /// Takes in that a token is in its secret; one that the key had before is void.
@@ -230,7 +231,7 @@ impl State {
             _ if is_there => {
                 let observed = self.api_generations.get(key).copied();
                 Word::Waiting(Waiting {
-                    uid: String::new(),
+                    uid: SmolStr::default(),
                     observed,
                     conditions: self.waiting_conditions(key),
                 })
@@ -270,10 +271,10 @@ impl State {
             | ResourceSpec::Admin(_)
             | ResourceSpec::AlertRule(_) => false,
         };
-        let Some(uid) = self.uids.get(key).map(|uid| &uid.uid) else { return false };
-        let has_token = self.digests.contains_key(uid);
+        let Some(uid) = self.ledger.get(key).map(|uid| &uid.uid) else { return false };
+        let has_token = self.digests.contains_key(uid.as_str());
         // One that an invitation showed is nobody's secret.
-        let is_of_another = match (self.cluster.secrets.get(uid), self.cluster.declared.get(key)) {
+        let is_of_another = match (self.cluster.secrets.get(uid.as_str()), self.cluster.declared.get(key)) {
             (Some(made_for), Some(object)) => *made_for != object.uid,
             _ => false,
         };

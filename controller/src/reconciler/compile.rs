@@ -24,8 +24,9 @@ use super::{
     enrolled::Tokens,
     guard::Guard,
     lacking::RevocationsChange,
+    ledger::{Entries, Entry, Uids},
     next, revocation,
-    state::{Assigned, State, StoredText, Uid, Uids},
+    state::{Assigned, State, StoredText},
 };
 use crate::off_worker::off_worker;
 use crate::store::{self, AuditEntry, CommitRevision, ObjectConditions, Revision};
@@ -121,7 +122,7 @@ impl Reconciler {
         // A change that may be taken back revokes nothing for good.
         let revoked = if guard.provisional().is_some() { vec![] } else { self.state.revoke(&change.revoked) };
         let restored = self.restored();
-        let all_uids = Uids { known: &self.state.uids, new: &uids };
+        let all_uids = Uids { known: &self.state.ledger, new: &uids };
         let reenrolled = self.state.reenrolled(&compiled, all_uids);
         let summary = change.summary();
         let hash = hash_of(&compiled, &mut self.state.text_hashes);
@@ -134,14 +135,14 @@ impl Reconciler {
                 summary: summary.clone(),
             },
             objects: change.objects(&self.state, &compiled, all_uids, version)?,
-            deleted: uid_list(&change.deleted, &self.state.uids),
-            withdrawn: uid_list(&change.withdrawn, &self.state.uids),
+            deleted: uid_list(&change.deleted, &self.state.ledger),
+            withdrawn: uid_list(&change.withdrawn, &self.state.ledger),
             reenrolled: reenrolled.iter().map(|(node, enrolment)| enrolment.to_stored(node)).collect(),
             released: allocations(&change.released, all_uids),
             allocated: allocations(&change.allocated, all_uids),
             sections: change.sections(),
             assignments: stored_assignments(&signed, all_uids),
-            unassigned: uid_list(&change.unassigned, &self.state.uids),
+            unassigned: uid_list(&change.unassigned, &self.state.ledger),
             revoked,
             lifted: revocation::lift(&change.lifted),
             restored: restored.clone(),
@@ -169,7 +170,7 @@ impl Reconciler {
         &mut self,
         compiled: Compiled,
         version: Version,
-        uids: BTreeMap<ObjectKey, Uid>,
+        uids: Entries,
         change: Change,
         signed: BTreeMap<ObjectKey, Assigned>,
     ) {
@@ -182,16 +183,18 @@ impl Reconciler {
             let (revision, at_ms) = (version.revision, clock::unix_ms());
             state.revocations_changed = RevocationsChange { revision, at_ms };
         }
-        state.uids.extend(uids);
-        state.revisions.extend(change.edited.iter().map(|key| (key.clone(), version.revision)));
+        state.ledger.extend(uids);
+        for key in &change.edited {
+            if let Some(entry) = state.ledger.get_mut(key) {
+                entry.revision = version.revision;
+            }
+        }
         for key in change.deleted.iter().chain(&change.withdrawn) {
             state.forget_token(key);
         }
         for key in &change.deleted {
             state.forget_uses(key);
-            state.uids.remove(key);
-            state.revisions.remove(key);
-            state.conditions.remove(key);
+            state.ledger.remove(key);
             state.facts.servers.remove(key);
         }
         if !change.deleted.is_empty() && state.guard.provisional().is_none() {
@@ -207,16 +210,16 @@ impl Reconciler {
     /// Writes the conditions that are not what they were. An idle hour writes nothing.
     pub(super) async fn refresh_conditions(&mut self) -> anyhow::Result<()> {
         let reports = self.state.gateway_reports();
-        let (progress, previous) = (self.state.progress(&reports), &self.state.conditions);
-        let changed = off_worker(|| status::changed(&self.state.compiled, progress, previous));
+        let progress = self.state.progress(&reports);
+        let changed = off_worker(|| status::changed(&self.state.compiled, progress));
         let mut stored = Vec::new();
         for (key, conditions) in &changed {
-            let Some(uid) = self.state.uids.get(key).filter(|_| self.state.committed.contains_key(key))
+            let Some(uid) = self.state.ledger.get(key).filter(|_| self.state.committed.contains_key(key))
             else {
                 continue;
             };
-            let conditions = serde_json::to_string(&conditions)?;
-            stored.push(ObjectConditions { uid: uid.uid.clone(), conditions });
+            let conditions = serde_json::to_string(&**conditions)?;
+            stored.push(ObjectConditions { uid: uid.uid.to_string(), conditions });
         }
         if changed.is_empty() {
             return Ok(());
@@ -225,8 +228,12 @@ impl Reconciler {
         self.store.set_conditions(stored).await.context("store conditions")?;
         self.view_is_due = true;
         self.state.untold.extend(changed.keys().cloned());
-        let State { conditions, committed, .. } = &mut self.state;
-        conditions.extend(changed.into_iter().filter(|(key, _)| committed.contains_key(key)));
+        let State { ledger, committed, .. } = &mut self.state;
+        for (key, conditions) in changed.into_iter().filter(|(key, _)| committed.contains_key(key)) {
+            if let Some(entry) = ledger.get_mut(&key) {
+                entry.conditions = conditions;
+            }
+        }
         Ok(())
     }
 }
@@ -236,31 +243,31 @@ fn allocations(list: &[OwnedAddress], uids: Uids<'_>) -> Vec<store::Allocation> 
     known
         .map(|(one, uid)| store::Allocation {
             network: one.network.clone(),
-            owner: uid.uid.clone(),
+            owner: uid.uid.to_string(),
             address: one.address.to_string(),
         })
         .collect()
 }
 
-fn new_uids(state: &State, compiled: &Compiled) -> BTreeMap<ObjectKey, Uid> {
-    let new = compiled.objects.keys().filter(|key| !state.uids.contains_key(*key));
+fn new_uids(state: &State, compiled: &Compiled) -> Entries {
+    let new = compiled.objects.keys().filter(|key| !state.ledger.contains_key(*key));
     new.map(|key| (key.clone(), state.former_uid(key).unwrap_or_else(new_uid))).collect()
 }
 
 /// Makes a name for the store: a UUID of version 7, in the order of time.
-pub(super) fn new_uid() -> Uid {
-    Uid { uid: Uuid::now_v7().to_string(), created_at_ms: clock::unix_ms() }
+pub(super) fn new_uid() -> Entry {
+    Entry::new(Uuid::now_v7().to_string(), clock::unix_ms())
 }
 
-fn uid_list(keys: &[ObjectKey], uids: &BTreeMap<ObjectKey, Uid>) -> Vec<String> {
-    keys.iter().filter_map(|key| uids.get(key)).map(|uid| uid.uid.clone()).collect()
+fn uid_list(keys: &[ObjectKey], uids: &Entries) -> Vec<String> {
+    keys.iter().filter_map(|key| uids.get(key)).map(|uid| uid.uid.to_string()).collect()
 }
 
 fn stored_assignments(signed: &BTreeMap<ObjectKey, Assigned>, uids: Uids<'_>) -> Vec<store::Assignment> {
     let known = signed.iter().filter_map(|(server, assigned)| Some((uids.get(server)?, assigned)));
     known
         .map(|(uid, assigned)| store::Assignment {
-            server: uid.uid.clone(),
+            server: uid.uid.to_string(),
             bytes: cbor::encode(&assigned.snapshot.assignment),
             sections: assigned.snapshot.sections.keys().map(|hash| hash.as_bytes().to_vec()).collect(),
         })
@@ -271,17 +278,17 @@ fn stored_assignments(signed: &BTreeMap<ObjectKey, Assigned>, uids: Uids<'_>) ->
 pub(super) fn stored_object(
     object: &Committed,
     conditions: &[Condition],
-    uid: &Uid,
+    uid: &Entry,
     version: Version,
 ) -> anyhow::Result<store::Object> {
     let place = object.owner.origin.place;
     let text = StoredText {
-        metadata: object.metadata.clone(),
+        metadata: (*object.metadata).clone(),
         spec: serde_json::to_value(&object.spec)?,
         place: [place.line, place.column],
     };
     Ok(store::Object {
-        uid: uid.uid.clone(),
+        uid: uid.uid.to_string(),
         kind: object.key.kind.to_string(),
         namespace: object.key.namespace.to_string(),
         name: object.key.name.to_string(),

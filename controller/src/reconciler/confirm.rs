@@ -25,7 +25,8 @@ use super::{
     before::{Before, OldObject},
     change::Change,
     guard::{Armed, Guard, Provisional},
-    state::{State, StoredText, Uid, public_key},
+    ledger::Entry,
+    state::{State, StoredText, public_key},
     verb::{OPERATOR, audit, cannot_write},
 };
 use crate::store;
@@ -152,7 +153,7 @@ impl Reconciler {
     /// Takes in what the store got back.
     pub(super) fn take_restored(&mut self, restored: &store::Restored) {
         let by_uid: BTreeMap<_, _> =
-            self.state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
+            self.state.ledger.iter().map(|(key, uid)| (uid.uid.to_string(), key.clone())).collect();
         for binding in restored.bindings.iter().filter(|b| b.kind == store::NodeKind::Server) {
             if let (Some(key), Some(public)) = (by_uid.get(&binding.owner), public_key(&binding.public_key)) {
                 self.state.facts.servers.insert(key.clone(), public);
@@ -189,10 +190,10 @@ impl Reconciler {
 
 impl State {
     /// Returns the store's name of an object that was deleted by the change that is taken back.
-    pub(super) fn former_uid(&self, key: &ObjectKey) -> Option<Uid> {
+    pub(super) fn former_uid(&self, key: &ObjectKey) -> Option<Entry> {
         let provisional = self.guard.provisional().filter(|_| self.is_reverting)?;
         let object = provisional.before.objects.get(key)?;
-        Some(Uid { uid: object.uid.clone(), created_at_ms: object.created_at_ms })
+        Some(Entry::new(object.uid.as_str(), object.created_at_ms))
     }
 
     /// Changes what a compilation is given, so that it takes back what was not confirmed.
@@ -244,14 +245,14 @@ fn old_object(key: ObjectKey, object: &OldObject, current: Option<&Committed>) -
         None => 1,
     };
     Ok(Committed {
-        metadata: text.metadata,
+        metadata: text.metadata.into(),
         owner: Owner {
             source: object.source.as_str().into(),
             origin: Origin { file: object.locator.as_str().into(), place },
         },
         generation,
         spec,
-        conditions: vec![],
+        conditions: Arc::default(),
         stale: None,
         key,
     })

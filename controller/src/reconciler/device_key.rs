@@ -22,16 +22,14 @@ impl Reconciler {
         // Whoever would get no grant keeps the key that it has.
         self.grant(&request.device, None)?;
         let (key, changed) = self.with_next_key(request)?;
-        let uid = self.state.uids.get(&key).cloned().ok_or_else(enrol::not_ready)?;
-        let conditions = self.state.conditions.get(&key).cloned().unwrap_or_default();
-        let revision = self.state.revisions.get(&key).copied().unwrap_or(0);
-        let version = Version { revision, ..self.state.version };
-        let object = stored_object(&changed, &conditions, &uid, version).map_err(|error| {
+        let entry = self.state.ledger.get(&key).ok_or_else(enrol::not_ready)?;
+        let version = Version { revision: entry.revision, ..self.state.version };
+        let object = stored_object(&changed, &entry.conditions, entry, version).map_err(|error| {
             error!(reason = %format!("{error:#}"), "a device cannot be written");
             enrol::not_ready()
         })?;
         let rotation = RotateKey {
-            owner: uid.uid,
+            owner: entry.uid.to_string(),
             name: key.to_string(),
             object,
             old: request.device.as_bytes().to_vec(),

@@ -117,15 +117,16 @@ impl Reconciler {
         uses_max: u32,
         request: &JoinRequest,
     ) -> Result<UseOutcome, Refusal> {
-        let (Some(key), Some(owner)) = (self.state.uids.get(&found.key), self.state.uids.get(server)) else {
+        let (Some(key), Some(owner)) = (self.state.ledger.get(&found.key), self.state.ledger.get(server))
+        else {
             return Err(not_ready());
         };
         let request = UseKey {
-            key: Named { uid: key.uid.clone(), name: found.key.to_string() },
+            key: Named { uid: key.uid.to_string(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: Some(i64::from(uses_max)),
             on_revoke: self.on_revoke(found).as_str().into(),
-            owner: Named { uid: owner.uid.clone(), name: server.to_string() },
+            owner: Named { uid: owner.uid.to_string(), name: server.to_string() },
             owner_kind: NodeKind::Server,
             creates: None,
             public_key: request.gateway.as_bytes().to_vec(),
@@ -222,7 +223,7 @@ impl Reconciler {
         if let Some(declared) = declared {
             return Some(self.identity.pepper().keyed(&declared));
         }
-        let bytes = self.state.digests.get(&self.state.uids.get(key)?.uid)?;
+        let bytes = self.state.digests.get(self.state.ledger.get(key)?.uid.as_str())?;
         Some(KeyedDigest::from_bytes(bytes.as_slice().try_into().ok()?))
     }
 

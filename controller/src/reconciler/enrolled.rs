@@ -16,7 +16,8 @@ use horizon_planner::compile::{Compiled, Effective, Enrolled, EnrolledBy};
 use super::{
     Reconciler,
     enrol::Found,
-    state::{State, Uids, public_key},
+    ledger::Uids,
+    state::{State, public_key},
 };
 use crate::store;
 
@@ -53,11 +54,11 @@ impl Reconciler {
         let by_uid: BTreeMap<_, _> = keys
             .filter_map(|key| {
                 let former = || state.former_uid(key).map(|uid| uid.uid);
-                Some((state.uids.get(key).map(|uid| uid.uid.clone()).or_else(former)?, key))
+                Some((state.ledger.get(key).map(|uid| uid.uid.clone()).or_else(former)?, key))
             })
             .collect();
         let enrolled = state.enrolments.iter().map(|(node, enrolment)| {
-            let key = by_uid.get(&enrolment.key).copied().or_else(|| tokens.get(&enrolment.token));
+            let key = by_uid.get(enrolment.key.as_str()).copied().or_else(|| tokens.get(&enrolment.token));
             (*node, Enrolled { key: key.cloned(), on_revoke: enrolment.on_revoke })
         });
         Arc::new(enrolled.collect())
@@ -67,8 +68,8 @@ impl Reconciler {
 impl State {
     /// Takes in that a node has enrolled.
     pub(super) fn enrol(&mut self, node: PublicKey, found: &Found, on_revoke: OnRevoke) {
-        let Some(uid) = self.uids.get(&found.key) else { return };
-        let enrolment = Enrolment { key: uid.uid.clone(), token: found.digest.clone(), on_revoke };
+        let Some(uid) = self.ledger.get(&found.key) else { return };
+        let enrolment = Enrolment { key: uid.uid.to_string(), token: found.digest.clone(), on_revoke };
         self.enrolments.insert(node, enrolment);
     }
 
@@ -85,7 +86,7 @@ impl State {
         let changed = self.facts.enrolled.iter().filter_map(|(node, enrolled)| {
             let (key, old) = (enrolled.key.as_ref()?, self.enrolments.get(node)?);
             let new = Enrolment {
-                key: uids.get(key).map_or_else(|| old.key.clone(), |uid| uid.uid.clone()),
+                key: uids.get(key).map_or_else(|| old.key.clone(), |uid| uid.uid.to_string()),
                 token: tokens.get(key).map_or_else(|| old.token.clone(), |token| (*token).clone()),
                 on_revoke: compiled.effective.on_revoke(key)?,
             };

@@ -79,7 +79,7 @@ impl State {
     /// Returns when a device was last heard of. Nobody is away for the time that the controller itself was.
     fn heard_at_ms(&self, key: &ObjectKey, node: Option<PublicKey>) -> i64 {
         let seen = node.and_then(|node| self.last_seen.of(&node)).unwrap_or(0);
-        let made = self.uids.get(key).map_or(0, |uid| uid.created_at_ms);
+        let made = self.ledger.get(key).map_or(0, |uid| uid.created_at_ms);
         seen.max(made).max(self.started_at_ms)
     }
 }

@@ -366,14 +366,14 @@ async fn an_edit_of_metadata_leaves_the_conditions_that_the_store_has() {
 async fn conditions_that_were_not_stored_are_stored_later() {
     let mut world = World::start(&[NETWORK, ALICE]).await;
     let key = ObjectKey::new(Kind::User, "default", "alice");
-    world.reconciler.state.conditions.get_mut(&key).unwrap().clear();
+    world.reconciler.state.ledger.get_mut(&key).unwrap().conditions = Arc::default();
 
     let locked = Store::lock_out(world.folder.path());
     let refused = world.reconciler.refresh_conditions().await;
-    let meanwhile = world.reconciler.state.conditions[&key].len();
+    let meanwhile = world.reconciler.state.ledger[&key].conditions.len();
     drop(locked);
     world.reconciler.refresh_conditions().await.unwrap();
 
     assert!(refused.is_err() && meanwhile == 0);
-    assert!(!world.reconciler.state.conditions[&key].is_empty());
+    assert!(!world.reconciler.state.ledger[&key].conditions.is_empty());
 }

@@ -14,12 +14,7 @@ use horizon_api_server::{Admin, Admins, Counts};
 use horizon_node::clock;
 use horizon_planner::plan::{Breach, Plan};
 
-use super::{
-    Reconciler,
-    cluster::problems_of_cluster,
-    state::{State, Uid},
-    verb::OPERATOR,
-};
+use super::{Reconciler, cluster::problems_of_cluster, ledger::Entry, state::State, verb::OPERATOR};
 use crate::fate::{ApiChanges, Fate, Fates, InForce, Waiting};
 
 /// Why an object is kept out.
@@ -44,13 +39,13 @@ impl Reconciler {
             match object {
                 None => self.state.forget_api_object(&key),
                 Some(object) => {
-                    let known = self.state.uids.get(&key);
+                    let known = self.state.ledger.get(&key);
                     if known.is_some_and(|known| known.uid != object.uid) {
                         // A folder or a login was faster; the registry hears of what there is.
                         continue;
                     }
-                    let uid = Uid { uid: object.uid, created_at_ms: object.created_at_ms };
-                    self.state.uids.entry(key.clone()).or_insert(uid);
+                    let entry = Entry::new(object.uid, object.created_at_ms);
+                    self.state.ledger.entry(key.clone()).or_insert(entry);
                     self.state.written_generations.insert(key.clone(), object.generation);
                     self.state.api_objects.insert(key, Arc::new(object.manifest));
                 }
@@ -77,7 +72,7 @@ impl State {
         self.api_generations.remove(key);
         self.written_generations.remove(key);
         if !self.committed.contains_key(key) {
-            self.uids.remove(key);
+            self.ledger.remove(key);
         }
     }
 
@@ -145,27 +140,29 @@ impl State {
 
     pub(super) fn fate(&self, key: &ObjectKey) -> Fate {
         let observed = self.api_generations.get(key).copied();
-        let uid = self.uids.get(key);
-        if let (Some(object), Some(uid)) = (self.committed.get(key), uid) {
+        let entry = self.ledger.get(key);
+        if let (Some(object), Some(entry)) = (self.committed.get(key), entry) {
+            let Entry { uid, created_at_ms, revision, conditions } = entry.clone();
+            let object = Arc::clone(object);
             return Fate::InForce(Box::new(InForce {
-                object: Arc::clone(object),
-                uid: uid.uid.clone(),
-                created_at_ms: uid.created_at_ms,
-                revision: self.revisions.get(key).copied().unwrap_or(0),
-                conditions: self.conditions.get(key).cloned().unwrap_or_default(),
+                object,
+                uid,
+                created_at_ms,
+                revision,
+                conditions,
                 observed,
             }));
         }
-        match uid.filter(|_| self.api_objects.contains_key(key)) {
-            Some(uid) => {
+        match entry.filter(|_| self.api_objects.contains_key(key)) {
+            Some(entry) => {
                 let conditions = self.waiting_conditions(key);
-                Fate::Waiting(Waiting { uid: uid.uid.clone(), observed, conditions })
+                Fate::Waiting(Waiting { uid: entry.uid.clone(), observed, conditions })
             }
             None => Fate::Gone,
         }
     }
 
-    pub(super) fn waiting_conditions(&self, key: &ObjectKey) -> Vec<Condition> {
+    pub(super) fn waiting_conditions(&self, key: &ObjectKey) -> Arc<[Condition]> {
         let now = clock::unix_s();
         let (reason, message) = match (self.waiting.get(key), &self.stalled) {
             (Some(word), _) => (word.reason.as_str(), word.message.as_str()),
@@ -196,7 +193,7 @@ impl State {
         let declared = objects.filter_map(|(key, object)| {
             let ResourceSpec::Admin(spec) = &object.spec else { return None };
             let is_held = self.holds.get(key).is_some_and(|hold| hold.is_active(now));
-            let uid = self.uids.get(key)?.uid.as_str();
+            let uid = self.ledger.get(key)?.uid.as_str();
             (is_enabled(spec, now) && !is_held).then(|| (subject(key), admin(key, uid, spec)))
         });
         [(OPERATOR.to_owned(), operator)].into_iter().chain(declared).collect()

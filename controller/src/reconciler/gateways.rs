@@ -167,7 +167,7 @@ impl Reconciler {
         let owners: BTreeMap<PublicKey, &ObjectKey> =
             servers.chain(devices).filter_map(|(node, key)| Some((node?, key))).collect();
         let saved = self.state.last_seen.poll_save(now_ms, |node| owners.contains_key(node));
-        let uid = |node: &PublicKey| self.state.uids.get(*owners.get(node)?).map(|uid| uid.uid.clone());
+        let uid = |node: &PublicKey| self.state.ledger.get(*owners.get(node)?).map(|uid| uid.uid.to_string());
         let seen: Vec<_> =
             saved.iter().filter_map(|(node, at)| Some(Seen { owner: uid(node)?, at: *at })).collect();
         if seen.is_empty() {
@@ -204,7 +204,7 @@ impl State {
 
     /// Returns what statuses are made of.
     pub(super) fn progress<'a>(&'a self, gateways: &'a BTreeMap<ObjectKey, PlannerReport>) -> Progress<'a> {
-        Progress { gateways, revisions: &self.revisions, now: clock::unix_s() }
+        Progress { gateways, earlier: &self.ledger, now: clock::unix_s() }
     }
 
     /// Another revision comes: gateways that run what they are to run have applied everything up to this one.

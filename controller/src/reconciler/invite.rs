@@ -135,7 +135,11 @@ impl Reconciler {
             .map(|(key, _)| key.clone())
             .filter(|key| !self.is_of_cluster(key))
             .filter(|key| {
-                !self.state.uids.get(key).is_some_and(|uid| self.state.digests.contains_key(&uid.uid))
+                !self
+                    .state
+                    .ledger
+                    .get(key)
+                    .is_some_and(|uid| self.state.digests.contains_key(uid.uid.as_str()))
             })
             .collect();
         for key in unshown {
@@ -212,7 +216,7 @@ impl Reconciler {
     ) -> Result<Option<InviteAnswer>, Refusal> {
         // A change of a large folder may have come in between.
         check_wanted(reply)?;
-        let uid = self.state.uids.get(key).map(|uid| uid.uid.clone());
+        let uid = self.state.ledger.get(key).map(|uid| uid.uid.to_string());
         let uid = uid.ok_or_else(|| unavailable("the key is not committed yet"))?;
         let token = Token::generate(token_kind, &random::bytes());
         let digest = self.identity.pepper().keyed(&token.digest()).as_bytes().to_vec();

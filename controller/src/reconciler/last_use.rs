@@ -19,16 +19,16 @@ const KEYS_SHOWN: usize = 200;
 impl State {
     /// Takes in that a key was used.
     pub(super) fn note_use(&mut self, found: &Found, remote: IpAddr, node: &ObjectKey) {
-        let Some(uid) = self.uids.get(&found.key) else { return };
-        let (key, at) = (uid.uid.clone(), clock::unix_ms());
+        let Some(uid) = self.ledger.get(&found.key) else { return };
+        let (key, at) = (uid.uid.to_string(), clock::unix_ms());
         let last = LastUse { key, at, remote: remote.to_canonical().to_string(), node: node.to_string() };
         self.last_uses.insert(last.key.clone(), last);
     }
 
     /// Forgets the uses of a key that is gone.
     pub(super) fn forget_uses(&mut self, key: &ObjectKey) {
-        if let Some(uid) = self.uids.get(key) {
-            self.last_uses.remove(&uid.uid);
+        if let Some(uid) = self.ledger.get(key) {
+            self.last_uses.remove(uid.uid.as_str());
         }
     }
 
@@ -76,6 +76,6 @@ impl State {
     }
 
     fn last_use(&self, key: &ObjectKey) -> Option<&LastUse> {
-        self.last_uses.get(&self.uids.get(key)?.uid)
+        self.last_uses.get(self.ledger.get(key)?.uid.as_str())
     }
 }

@@ -17,8 +17,8 @@ use super::{
     Reconciler,
     enrol::{self, Found},
     grants,
+    ledger::Entry,
     login_key::Terms,
-    state::Uid,
 };
 use crate::{
     event::LoginRequest,
@@ -28,7 +28,7 @@ use crate::{
 /// The Device that a login is for.
 struct Target {
     key: ObjectKey,
-    uid: Uid,
+    uid: Entry,
     /// Set when the login makes it.
     draft: Option<Manifest>,
 }
@@ -132,7 +132,7 @@ impl Reconciler {
                 if known.standing != Standing::KeyRevoked {
                     grants::check_standing(known)?;
                 }
-                let uid = self.state.uids.get(key).cloned().ok_or_else(enrol::not_ready)?;
+                let uid = self.state.ledger.get(key).cloned().ok_or_else(enrol::not_ready)?;
                 Ok(Some(Target { key: key.clone(), uid, draft: None }))
             }
             Some(_) => Err(Refusal::new(
@@ -150,18 +150,18 @@ impl Reconciler {
         target: &Target,
         request: &LoginRequest,
     ) -> Result<UseOutcome, Refusal> {
-        let key = self.state.uids.get(&found.key).ok_or_else(enrol::not_ready)?;
+        let key = self.state.ledger.get(&found.key).ok_or_else(enrol::not_ready)?;
         let creates = target.draft.as_ref().map(|draft| self.stored_draft(draft, &target.uid)).transpose();
         let creates = creates.map_err(|error| {
             error!(reason = %format!("{error:#}"), "a device cannot be written");
             enrol::not_ready()
         })?;
         let use_key = UseKey {
-            key: Named { uid: key.uid.clone(), name: found.key.to_string() },
+            key: Named { uid: key.uid.to_string(), name: found.key.to_string() },
             digest: found.digest.clone(),
             uses_max: terms.uses_max.map(i64::from),
             on_revoke: self.on_revoke(found).as_str().into(),
-            owner: Named { uid: target.uid.uid.clone(), name: target.key.to_string() },
+            owner: Named { uid: target.uid.uid.to_string(), name: target.key.to_string() },
             owner_kind: NodeKind::Device,
             creates,
             public_key: request.device.as_bytes().to_vec(),

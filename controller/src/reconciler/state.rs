@@ -9,7 +9,6 @@ use anyhow::Context;
 use horizon_api::{
     assignment::{Assignment, Version},
     cbor,
-    condition::Condition,
     key::PublicKey,
     problem::Problem,
     resource::{Kind, Metadata, ObjectKey, ResourceSpec},
@@ -18,6 +17,7 @@ use horizon_api::{
     wire::Evidence,
 };
 use horizon_planner::{
+    alike::Alike,
     allocate::Allocations,
     compile::{API_SOURCE, Committed, Compiled, Effective, Facts, Owner, SourceSnapshot, Standing},
     hold::Holds,
@@ -38,6 +38,7 @@ use super::{
     invite::INVITATION,
     lacking::RevocationsChange,
     last_seen::LastSeen,
+    ledger::{Entry, Ledger},
     statement,
     trust::Trust,
     untold::Untold,
@@ -60,12 +61,7 @@ pub(super) struct State {
     /// What is in force; shared with what was compiled, where that is what is in force.
     pub(super) committed: Arc<BTreeMap<ObjectKey, Arc<Committed>>>,
     pub(super) text_hashes: TextHashes,
-    /// What is said of each, as the store has it: what the compiler found, and what gateways answered.
-    pub(super) conditions: BTreeMap<ObjectKey, Vec<Condition>>,
-    /// The store's names of objects, and when each was first accepted (unix milliseconds).
-    pub(super) uids: BTreeMap<ObjectKey, Uid>,
-    /// The revision that last changed each committed object.
-    pub(super) revisions: BTreeMap<ObjectKey, u64>,
+    pub(super) ledger: Ledger,
     pub(super) allocations: Allocations,
     pub(super) facts: Facts,
     /// Keyed digests of tokens that were made here, by the uid of their key.
@@ -121,25 +117,6 @@ pub(super) struct State {
     pub(super) started_at_ms: i64,
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Uid {
-    pub(super) uid: String,
-    pub(super) created_at_ms: i64,
-}
-
-/// The store's names: those that it has, and those that a commit brings.
-#[derive(Clone, Copy)]
-pub(super) struct Uids<'a> {
-    pub(super) known: &'a BTreeMap<ObjectKey, Uid>,
-    pub(super) new: &'a BTreeMap<ObjectKey, Uid>,
-}
-
-impl<'a> Uids<'a> {
-    pub(super) fn get(self, key: &ObjectKey) -> Option<&'a Uid> {
-        self.new.get(key).or_else(|| self.known.get(key))
-    }
-}
-
 /// What a server must run, as it was signed.
 #[derive(Clone, Debug)]
 pub(super) struct Assigned {
@@ -184,12 +161,13 @@ impl State {
             Some(Version { epoch: epoch.try_into().ok()?, revision: revision.try_into().ok()? })
         };
         state.restored_from = stored.restored_from.and_then(backup);
+        let mut alike = Alike::default();
         for object in stored.objects {
             let name = format!("{}/{}/{}", object.kind, object.namespace, object.name);
-            state.take_object(object).with_context(|| format!("read {name} from the store"))?;
+            state.take_object(object, &mut alike).with_context(|| format!("read {name} from the store"))?;
         }
         let by_uid: BTreeMap<String, ObjectKey> =
-            state.uids.iter().map(|(key, uid)| (uid.uid.clone(), key.clone())).collect();
+            state.ledger.iter().map(|(key, uid)| (uid.uid.to_string(), key.clone())).collect();
         state.take_facts(&by_uid, stored.bindings, stored.revocations);
         state.digests = stored.issued_keys.into_iter().map(|key| (key.uid, key.digest)).collect();
         let uses = stored.token_uses.into_iter();
@@ -227,9 +205,7 @@ impl State {
             version,
             committed: Arc::default(),
             text_hashes: TextHashes::new(),
-            conditions: BTreeMap::new(),
-            uids: BTreeMap::new(),
-            revisions: BTreeMap::new(),
+            ledger: Ledger::default(),
             allocations: Allocations::default(),
             facts: Facts::default(),
             digests: BTreeMap::new(),
@@ -267,21 +243,21 @@ impl State {
         }
     }
 
-    fn take_object(&mut self, object: store::Object) -> anyhow::Result<()> {
+    fn take_object(&mut self, object: store::Object, alike: &mut Alike) -> anyhow::Result<()> {
         let kind: Kind = object.kind.parse()?;
         let text: StoredText = serde_json::from_str(&object.spec)?;
         let key = ObjectKey::new(kind, object.namespace, object.name);
         let place = Place { line: text.place[0], column: text.place[1] };
         let committed = Committed {
             key: key.clone(),
-            metadata: text.metadata,
+            metadata: text.metadata.into(),
             spec: ResourceSpec::from_json(kind, text.spec)?,
             owner: Owner {
                 source: object.source.into(),
                 origin: Origin { file: object.locator.into(), place },
             },
             generation: object.generation,
-            conditions: serde_json::from_str(&object.conditions)?,
+            conditions: alike.share(serde_json::from_str(&object.conditions)?),
             stale: None,
         };
         if committed.owner.source == API_SOURCE {
@@ -289,15 +265,15 @@ impl State {
             let manifest = Manifest::without_file(metadata, spec, &owner.origin.file);
             self.api_objects.insert(key.clone(), Arc::new(manifest));
         }
-        self.uids.insert(key.clone(), Uid { uid: object.uid, created_at_ms: object.created_at });
+        let mut entry = Entry::new(object.uid, object.created_at);
         self.untold.insert(key.clone());
         // Revision 0 is an object that a login made and no revision has taken in: the crash came in between.
         let revision = u64::try_from(object.revision).context("a revision is negative")?;
         if revision > 0 {
-            self.revisions.insert(key.clone(), revision);
-            self.conditions.insert(key.clone(), committed.conditions.clone());
-            Arc::make_mut(&mut self.committed).insert(key, Arc::new(committed));
+            (entry.revision, entry.conditions) = (revision, Arc::clone(&committed.conditions));
+            Arc::make_mut(&mut self.committed).insert(key.clone(), Arc::new(committed));
         }
+        self.ledger.insert(key, entry);
         Ok(())
     }
 
@@ -371,9 +347,9 @@ impl State {
 
     /// Forgets the token that was made for a key.
     pub(super) fn forget_token(&mut self, key: &ObjectKey) {
-        let made = self.uids.get(key).and_then(|uid| {
-            self.cluster.secrets.remove(&uid.uid);
-            self.digests.remove(&uid.uid)
+        let made = self.ledger.get(key).and_then(|uid| {
+            self.cluster.secrets.remove(uid.uid.as_str());
+            self.digests.remove(uid.uid.as_str())
         });
         if let Some(digest) = made {
             self.token_uses.remove(&digest);
@@ -394,7 +370,7 @@ impl State {
             self.api_objects.remove(key);
             // Nothing that a commit deletes leads to it.
             if !self.committed.contains_key(key) {
-                self.uids.remove(key);
+                self.ledger.remove(key);
             }
         }
         !over.is_empty()

@@ -17,7 +17,8 @@ impl Reconciler {
         }
         let mut devices = self.state.compiled.effective.devices.iter();
         let owner = devices.find(|(_, known)| known.public_key == Some(*device)).map(|(key, _)| key);
-        let Some(uid) = owner.and_then(|owner| self.state.uids.get(owner)).map(|uid| uid.uid.clone()) else {
+        let Some(uid) = owner.and_then(|owner| self.state.ledger.get(owner)).map(|uid| uid.uid.to_string())
+        else {
             return;
         };
         let evidence = Evidence { posture: posture.clone(), ..evidence.cloned().unwrap_or_default() };

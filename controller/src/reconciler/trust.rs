@@ -211,7 +211,7 @@ impl Reconciler {
             return;
         }
         self.state.trust.saved_at_ms = now_ms;
-        let uids = &self.state.uids;
+        let uids = &self.state.ledger;
         let servers = &mut self.state.trust.servers;
         servers.retain(|server, _| uids.contains_key(server));
         let mut saved = Vec::new();
@@ -219,7 +219,7 @@ impl Reconciler {
         for (server, trust) in servers.iter_mut() {
             let (Some(unsaved), Some(uid)) = (trust.poll_save(), uids.get(server)) else { continue };
             let challenges = unsaved.entries.iter().map(row).collect();
-            rows.push(store::Trust { owner: uid.uid.clone(), record: unsaved.record, challenges });
+            rows.push(store::Trust { owner: uid.uid.to_string(), record: unsaved.record, challenges });
             saved.push((server.clone(), unsaved.entries));
         }
         if rows.is_empty() {

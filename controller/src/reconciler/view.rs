@@ -151,8 +151,8 @@ fn cluster_view(state: &State, kinds: &[(&String, &SourceNote)]) -> SourceView {
 fn server_view(state: &State, key: &ObjectKey, server: &EffectiveServer) -> ServerView {
     let gateway = state.gateway_of(server.public_key);
     let object = state.committed.get(key);
-    let conditions = state.conditions.get(key);
-    let ready = conditions.and_then(|conditions| conditions.iter().find(|c| c.kind == "Ready"));
+    let entry = state.ledger.get(key);
+    let ready = entry.and_then(|entry| entry.conditions.iter().find(|c| c.kind == "Ready"));
     let is_ready = ready.is_some_and(horizon_api::condition::Condition::is_true);
     let heartbeat = gateway.and_then(|gateway| gateway.heartbeat.as_ref());
     let is_connected = gateway.is_some_and(Gateway::is_connected);

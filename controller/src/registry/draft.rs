@@ -81,7 +81,7 @@ impl<'a> Draft<'a> {
         let author = record.author();
         let document = Document {
             key: key.clone(),
-            uid: record.uid.clone(),
+            uid: record.uid.to_string(),
             version: signed(stored.version()),
             hash: record.hash.as_bytes().to_vec(),
             author: author.unwrap_or_default().to_owned(),
@@ -166,7 +166,7 @@ impl<'a> Draft<'a> {
     /// Returns how the text of an object is stored.
     fn text(&self, key: &DocumentKey, stored: &Stored) -> String {
         if is_secret(&key.resource) {
-            return self.seal.close(key, stored.json()).expect("a document is far shorter than 64 GiB");
+            return self.seal.close(key, &stored.json()).expect("a document is far shorter than 64 GiB");
         }
         String::from_utf8(stored.json().to_vec()).expect("JSON is text")
     }
@@ -260,7 +260,7 @@ impl Keeper {
         if owner.source == horizon_planner::compile::API_SOURCE {
             Self::Login
         } else {
-            Self::Source { source: owner.source.to_string(), place: owner.origin.to_string() }
+            Self::Source { source: owner.source.clone(), place: owner.origin.to_string().into() }
         }
     }
 }

@@ -284,8 +284,8 @@ fn about(key: &ObjectKey) -> About<'_> {
 }
 
 fn client_record(object: &mut Value, author: &str) -> Record {
-    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Record { uid, keeper: Keeper::Client { author: author.to_owned() }, hash: hash(object) }
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().into();
+    Record { uid, keeper: Keeper::Client { author: author.into() }, hash: hash(object) }
 }
 
 /// Returns what a write would have made.
@@ -316,7 +316,7 @@ pub(super) fn api_object(key: &ObjectKey, object: &Value) -> Result<ApiObject, R
         .and_then(|text| text.parse().ok());
     Ok(ApiObject {
         manifest: Manifest::without_file(metadata, spec, RESOURCE_API),
-        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned(),
+        uid: object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().into(),
         created_at_ms: created.map_or_else(clock::unix_ms, Timestamp::as_millisecond),
         generation: object.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or(1),
     })

@@ -181,7 +181,7 @@ pub(super) fn is_leaving(object: &Value) -> bool {
 
 /// Reads what a shelf holds.
 pub(super) fn parsed(stored: &Stored) -> Value {
-    serde_json::from_slice(stored.json()).expect("what is on a shelf was written as JSON")
+    serde_json::from_slice(&stored.json()).expect("what is on a shelf was written as JSON")
 }
 
 pub(super) fn moment(unix_ms: i64) -> Timestamp {

@@ -38,8 +38,8 @@ pub(super) fn make(draft: &mut Draft<'_>, name: &str) {
 
 /// Returns how a namespace is stored: with its text, whoever made it.
 pub(super) fn record(object: &mut Value, author: &str) -> Record {
-    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned();
-    Record { uid, keeper: Keeper::Client { author: author.to_owned() }, hash: hash(object) }
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().into();
+    Record { uid, keeper: Keeper::Client { author: author.into() }, hash: hash(object) }
 }
 
 /// Refuses a new object in a namespace that is not there, or on its way out.

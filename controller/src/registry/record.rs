@@ -1,9 +1,11 @@
 //! Who keeps an object, and what was last shown of it.
 
+use smol_str::SmolStr;
+
 /// What is known of an object beside what is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    pub(super) uid: String,
+    pub(super) uid: SmolStr,
     pub(super) keeper: Keeper,
     /// Of what is shown, apart from its version.
     pub(super) hash: blake3::Hash,
@@ -13,11 +15,11 @@ pub(super) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Keeper {
     /// A client of the resource API wrote it.
-    Client { author: String },
+    Client { author: SmolStr },
     /// A login or an invitation made it. Whoever writes it makes it theirs.
     Login,
     /// A source of manifests, and where in it.
-    Source { source: String, place: String },
+    Source { source: SmolStr, place: SmolStr },
 }
 
 impl Record {

@@ -2,11 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use horizon_machinery::collection::{Collection, Limits};
+use horizon_machinery::{
+    collection::{Collection, Limits},
+    resource::Resource,
+};
 use tokio::sync::watch;
 
 /// Enough for a watch to come back after an hour on a busy day, and never more memory than a large folder.
-pub(super) const LIMITS: Limits = Limits { changes_max: 10_000, bytes_max: 16 * 1024 * 1024 };
+const LIMITS: Limits = Limits { changes_max: 5_000, bytes_max: 16 * 1024 * 1024 };
+
+/// As many as there are events at most; a watch of them that comes back later begins anew.
+const EVENT_LIMITS: Limits = Limits { changes_max: 2_000, bytes_max: 4 * 1024 * 1024 };
+
+/// Returns how much history is kept of a kind.
+pub(super) fn limits(resource: &Resource) -> Limits {
+    if resource.kind == "Event" { EVENT_LIMITS } else { LIMITS }
+}
 
 /// Every kind that is served, by its qualified name such as `users.horizon.dev`.
 #[derive(Debug)]

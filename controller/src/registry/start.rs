@@ -34,7 +34,7 @@ use super::{
     pending::Pending,
     record::{Keeper, Record},
     seal::Seal,
-    shelf::{LIMITS, Shelves},
+    shelf::{Shelves, limits},
 };
 use crate::{
     event::Event,
@@ -208,12 +208,12 @@ impl<'a> Start<'a> {
         self.changes.shelves = shelves.map(|(kind, version)| (kind.clone(), signed(*version))).collect();
         let Self { changed, mut objects, records, next_version, pending, changes, .. } = self;
         let newest = next_version - 1;
-        let served =
-            Resource::all().iter().filter(|resource| is_kept(resource)).map(|resource| resource.qualified());
-        let collections = served.map(|kind| {
+        let served = Resource::all().iter().filter(|resource| is_kept(resource));
+        let collections = served.map(|resource| {
+            let kind = resource.qualified();
             let last_change = changed.get(&kind).copied().unwrap_or(0);
-            let collection =
-                Collection::new(objects.remove(&kind).unwrap_or_default(), last_change, newest, LIMITS);
+            let objects = objects.remove(&kind).unwrap_or_default();
+            let collection = Collection::new(objects, last_change, newest, limits(resource));
             (kind, collection)
         });
         Ok(Started { collections: collections.collect(), records, next_version, pending, changes, waiting })
@@ -231,7 +231,7 @@ impl<'a> Start<'a> {
                 self.resend(key, &object, &row.author, Some(word))?;
                 let observed = word.observed.unwrap_or_else(|| observed(&object));
                 set_status(&mut object, known(word, observed));
-                (object, Keeper::Client { author: row.author.clone() })
+                (object, Keeper::Client { author: row.author.as_str().into() })
             }
             None => {
                 let known: Known<'_> = known(word, word.object.generation);
@@ -259,8 +259,9 @@ impl<'a> Start<'a> {
             Some(ours) if !object.is_null() && !is_leaving(&object) => {
                 let key = ObjectKey::new(ours, row.key.namespace.as_str(), row.key.name.as_str());
                 self.resend(&key, &object, &row.author, None)?;
-                let keeper = Keeper::Client { author: row.author.clone() };
-                let record = Record { uid: row.uid.clone(), keeper, hash: blake3::Hash::from_bytes([0; 32]) };
+                let keeper = Keeper::Client { author: row.author.as_str().into() };
+                let record =
+                    Record { uid: row.uid.as_str().into(), keeper, hash: blake3::Hash::from_bytes([0; 32]) };
                 self.take(&key, object, record, Some(row));
             }
             None | Some(_) => {
@@ -309,7 +310,14 @@ impl<'a> Start<'a> {
                 let author = author.unwrap_or_default().to_owned();
                 let hash = record.hash.as_bytes().to_vec();
                 let key = document_key(key);
-                self.changes.put.push(Document { key, uid: record.uid.clone(), version, hash, author, text });
+                self.changes.put.push(Document {
+                    key,
+                    uid: record.uid.to_string(),
+                    version,
+                    hash,
+                    author,
+                    text,
+                });
                 version
             }
         };

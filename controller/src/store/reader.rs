@@ -82,6 +82,8 @@ fn connect(path: &Path) -> Result<Statements> {
     let mut statements = Statements::open(path, Access::ReadOnly)?;
     statements.run_once("PRAGMA query_only = ON")?;
     statements.run_once("PRAGMA wal_autocheckpoint = 0")?;
+    // 256 KiB: what is read again and again is in memory as objects.
+    statements.run_once("PRAGMA cache_size = -256")?;
     Ok(statements)
 }
 

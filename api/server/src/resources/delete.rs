@@ -155,15 +155,15 @@ impl Order {
             let Some(kept) = place.keep(keeper, expected, deed).await? else { continue };
             return match decided {
                 Some(object) if is_dry_run => Ok(Ended::Marked(object)),
-                Some(_) => parse(kept.json()).map(Ended::Marked),
-                None => parse(kept.json()).map(Ended::of_last_state),
+                Some(_) => parse(&kept.json()).map(Ended::Marked),
+                None => parse(&kept.json()).map(Ended::of_last_state),
             };
         }
         Err(place.overtaken())
     }
 
     fn decide(&self, name: &str, before: Option<&Arc<Stored>>) -> Result<Deleted, Refusal> {
-        let stored = before.map(|stored| parse(stored.json())).transpose()?;
+        let stored = before.map(|stored| parse(&stored.json())).transpose()?;
         // Nobody here collects what deleted objects owned, so nothing waits for it.
         let deletion = Deletion {
             definition: self.definition,

@@ -108,7 +108,7 @@ mod tests {
                 |number| json!({ "name": format!("u{number}"), "annotations": { "a": "x".repeat(60) } });
             let object = |number: usize| json!({ "metadata": metadata(number) });
             let items = (0..count).map(|number| Stored::new(&object(number), 1, &[])).collect();
-            let write: Writer = Box::new(|object, piece| piece.extend_from_slice(object.json()));
+            let write: Writer = Box::new(|object, piece| piece.extend_from_slice(&object.json()));
 
             let pieces: Vec<Bytes> =
                 Pieces::new(&json!({ "kind": "UserList" }), "items", items, write).collect();

@@ -19,7 +19,7 @@ pub(super) async fn get(shared: &Shared, call: &Call, target: &Target) -> Result
     let mut shelf = shelf::of(&shared.state.keeper, target.resource)?;
     let collection = shelf::not_older(&mut shelf, minimum).await?;
     let object = collection.get(&key(&target.namespace, &target.name)).ok_or_else(|| not_found(target))?;
-    show.object(StatusCode::OK, object.json())
+    show.object(StatusCode::OK, &object.json())
 }
 
 /// Refuses what is about an object that is not there: 404.

@@ -84,7 +84,7 @@ impl Show {
             let body = pieces::body(&about, member, page.items, write, place)?;
             return Ok(answer::bytes(StatusCode::OK, form.encoding.content_type(), body));
         }
-        let objects = || page.items.iter().map(|object| parse(object.json())).collect::<Result<Vec<_>, _>>();
+        let objects = || page.items.iter().map(|object| parse(&object.json())).collect::<Result<Vec<_>, _>>();
         let shown = match form.view {
             View::Whole => parse(&page.json(&self.resource.api_version(), &self.resource.kind))?,
             View::Metadata(version) | View::MetadataList(version) => {
@@ -106,12 +106,12 @@ impl Show {
                 let api_version = self.resource.api_version();
                 let about =
                     json!({ "apiVersion": api_version, "kind": format!("{kind}List"), "metadata": metadata });
-                (about, "items", Box::new(|object, piece| piece.extend_from_slice(object.json())))
+                (about, "items", Box::new(|object, piece| piece.extend_from_slice(&object.json())))
             }
             View::Metadata(version) | View::MetadataList(version) => {
                 let about = without(table::partial_list([], metadata, version), "items");
                 let write = move |object: &Stored, piece: &mut Vec<u8>| {
-                    let object = parse(object.json()).unwrap_or_default();
+                    let object = parse(&object.json()).unwrap_or_default();
                     piece.extend_from_slice(table::partial(&object, version).to_string().as_bytes());
                 };
                 (about, "items", Box::new(write))
@@ -120,7 +120,7 @@ impl Show {
                 let counter = self.counters.counter();
                 let about = without(self.table(version, &counter).of([], metadata), "rows");
                 let write = move |object: &Stored, piece: &mut Vec<u8>| {
-                    let object = parse(object.json()).unwrap_or_default();
+                    let object = parse(&object.json()).unwrap_or_default();
                     let table = Table { has_headers: false, ..self.table(version, &counter) };
                     let row = &table.of([&object], &Value::Null)["rows"][0];
                     piece.extend_from_slice(row.to_string().as_bytes());

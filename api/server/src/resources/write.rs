@@ -53,7 +53,7 @@ pub(super) async fn write(
     let done = draft.carry_out(shared, caller).await?;
     let code = if done.effect == Effect::Create { StatusCode::CREATED } else { StatusCode::OK };
     let response = match &done.kept {
-        Some(stored) => show.object(code, stored.json())?,
+        Some(stored) => show.object(code, &stored.json())?,
         None => show.object(code, &done.object.to_string().into())?,
     };
     Ok(answer::with_warnings(response, &done.warnings))
@@ -150,7 +150,7 @@ impl Draft<'_> {
                 return Ok(self.decided(written, None, None));
             }
         }
-        let stored = before.as_ref().map(|stored| parse(stored.json())).transpose()?;
+        let stored = before.as_ref().map(|stored| parse(&stored.json())).transpose()?;
         let written = write::write(&request, stored.as_ref())?;
         Ok(self.decided(written, before, stored.as_ref()))
     }

@@ -26,7 +26,12 @@ impl History {
         let segments = Arc::make_mut(&mut self.segments);
         match segments.back_mut().filter(|segment| segment.len() < SEGMENT_MAX) {
             Some(segment) => Arc::make_mut(segment).push_back(change),
-            None => segments.push_back(Arc::new(Segment::from([change]))),
+            None => {
+                // The full segment is new still; the one before it is not.
+                let old = segments.iter().rev().nth(1);
+                old.into_iter().flat_map(|segment| segment.iter()).for_each(|change| change.age());
+                segments.push_back(Arc::new(Segment::from([change])));
+            }
         }
         self.len += 1;
     }
@@ -65,12 +70,10 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use super::*;
 
     fn change(version: u64) -> Arc<Change> {
-        Arc::new(Change { version, before: None, after: None, gone: OnceLock::new() })
+        Arc::new(Change::new(version, None, None))
     }
 
     fn versions(history: &History, after: u64) -> Vec<u64> {

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use super::{Committed, Effective, StaleReason, Standing};
 use crate::{
+    alike::Alike,
     gate::Failure,
     not_yet::not_yet_effective,
     resolve::has_references,
@@ -32,6 +33,7 @@ pub(super) fn objects(
         }
     }
     let blocking = failures.iter().rev().filter(|failure| failure.blocks);
+    let mut alike = Alike::default();
     let failing: BTreeMap<_, _> = blocking.map(|failure| (&failure.test, failure)).collect();
     world
         .members
@@ -48,9 +50,9 @@ pub(super) fn objects(
                     .get(key)
                     .map(|hold| Condition::holds("Held", hold.reason(), hold.sentence(), now)),
             ];
-            let earlier = member.last_good.map_or(&[][..], |committed| &committed.conditions);
+            let earlier = member.last_good.map_or(&[][..], |committed| &*committed.conditions);
             let conditions = facts.into_iter().flatten().map(|c| c.at_generation(generation).since(earlier));
-            ((*key).clone(), committed(key, member, generation, conditions.collect()))
+            ((*key).clone(), committed(key, member, generation, alike.share(conditions.collect())))
         })
         .collect()
 }
@@ -59,7 +61,7 @@ fn committed(
     key: &ObjectKey,
     member: &Member<'_>,
     generation: i64,
-    mut conditions: Vec<Condition>,
+    conditions: Arc<[Condition]>,
 ) -> Arc<Committed> {
     let is_as_it_was = |old: &&Arc<Committed>| {
         old.generation == generation
@@ -71,11 +73,9 @@ fn committed(
     if let Some(old) = member.last_good.filter(is_as_it_was) {
         return Arc::clone(old);
     }
-    // They are kept for long, and were not counted when they were collected.
-    conditions.shrink_to_fit();
     Arc::new(Committed {
         key: key.clone(),
-        metadata: member.metadata.clone(),
+        metadata: Arc::clone(member.metadata),
         spec: member.spec.clone(),
         owner: member.owner.to_owner(),
         generation,

@@ -121,7 +121,7 @@ async fn other_devices_stay_when_they_sign_out_or_are_away() {
 
     sign_out(&mut world, 1).await.unwrap();
     world.reconciler.state.started_at_ms = 0;
-    world.reconciler.state.uids.values_mut().for_each(|uid| uid.created_at_ms = 0);
+    world.reconciler.state.ledger.values_mut().for_each(|uid| uid.created_at_ms = 0);
     world.reconciler.forget_away().await;
 
     assert_eq!(devices(&world), ["laptop-1"]);
@@ -135,7 +135,7 @@ async fn ephemeral_device_that_was_not_heard_of_for_two_hours_is_forgotten() {
     let forget_after = async |world: &mut World, away_ms: i64| {
         let at = clock::unix_ms() - away_ms;
         world.reconciler.state.started_at_ms = at;
-        world.reconciler.state.uids.values_mut().for_each(|uid| uid.created_at_ms = at);
+        world.reconciler.state.ledger.values_mut().for_each(|uid| uid.created_at_ms = at);
         world.reconciler.forget_away().await;
         devices(world)
     };

@@ -35,7 +35,7 @@ impl World {
     }
 
     fn condition(&self, object: &str, kind: &str) -> Option<String> {
-        let conditions = &self.reconciler.state.conditions[&key(object)];
+        let conditions = &self.reconciler.state.ledger[&key(object)].conditions;
         conditions.iter().find(|c| c.kind == kind).map(|c| format!("{} {}", c.reason, c.message))
     }
 
@@ -274,7 +274,7 @@ async fn a_server_that_a_change_removed_comes_back_with_its_gateway() {
     let mut world = World::start(&[NETWORK, SERVER, &made_key]).await;
     let made = world.invite(InviteKind::Server, "gw").await.unwrap();
     world.join(&made, 1).await.unwrap();
-    let uid = world.reconciler.state.uids[&key("Server/gw")].uid.clone();
+    let uid = world.reconciler.state.ledger[&key("Server/gw")].uid.clone();
 
     world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();
     world.declare(&[NETWORK]).await;
@@ -282,7 +282,7 @@ async fn a_server_that_a_change_removed_comes_back_with_its_gateway() {
     world.let_time_pass().await;
 
     assert!(was_gone && world.has("Server/gw"));
-    assert_eq!(world.reconciler.state.uids[&key("Server/gw")].uid, uid);
+    assert_eq!(world.reconciler.state.ledger[&key("Server/gw")].uid, uid);
     let server = &world.reconciler.state.compiled.effective.servers[&key("Server/gw")];
     assert_eq!(server.public_key, Some(node(1)));
     let stored = world.reconciler.store.load().await.unwrap();
@@ -407,7 +407,7 @@ async fn a_server_that_was_declared_again_meanwhile_has_its_gateway_once_that_is
     let key_text = registration_key("gw", &hash(&own));
     let mut world = World::start(&[NETWORK, SERVER, &key_text]).await;
     world.join(&own, 1).await.unwrap();
-    let uid = |world: &World| world.reconciler.state.uids[&key("Server/gw")].uid.clone();
+    let uid = |world: &World| world.reconciler.state.ledger[&key("Server/gw")].uid.clone();
     let old = uid(&world);
 
     world.reconciler.arm(&ArmRequest { within: 60 }).await.unwrap();

@@ -25,7 +25,7 @@ impl World {
 
     fn programmed(&self, object: &str) -> Condition {
         let key: ObjectKey = object.parse().unwrap();
-        let conditions = &self.reconciler.state.conditions[&key];
+        let conditions = &self.reconciler.state.ledger[&key].conditions;
         conditions.iter().find(|condition| condition.kind == "Programmed").unwrap().clone()
     }
 }

@@ -286,7 +286,7 @@ async fn keep(
         let current = shelf.borrow().get(&key).cloned();
         if let Some(current) = current.filter(|_| is_rivalled) {
             version += 1;
-            let mut object: Value = serde_json::from_slice(current.json()).unwrap();
+            let mut object: Value = serde_json::from_slice(&current.json()).unwrap();
             object["metadata"]["labels"]["rival"] = version.to_string().into();
             put(shelf, write.resource, object, version);
         }
