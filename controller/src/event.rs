@@ -186,6 +186,8 @@ pub enum ReportKind {
     Disconnected,
     /// It moved to where its Server may not be, and is sent away.
     OutsideRanges,
+    /// It wants what it was not offered, and is sent away.
+    ForeignSection(ContentHash),
     /// A challenge is over.
     Challenged(Verification),
     Ack {

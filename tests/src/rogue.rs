@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use horizon_api::{
-    assignment::Version,
+    assignment::{Assignment, Version},
     delegation::Pin,
     join::JoinString,
     key::SecretKey,
@@ -78,6 +78,43 @@ pub fn answer_wrongly(from: &Namespace, key: &SecretKey, join: &JoinString) -> a
                 | ToGateway::Delegations(_) => {}
             }
         }
+    })
+}
+
+/// Asks for the sections of its own assignment, and for others beside them, while the assignment waits for its answer.
+/// Returns those that came, or why it was sent away.
+///
+/// # Errors
+/// When no assignment comes, or the controller says nothing.
+pub fn want(
+    from: &Namespace,
+    key: &SecretKey,
+    join: &JoinString,
+    others: &[ContentHash],
+) -> anyhow::Result<Result<Vec<ContentHash>, String>> {
+    in_namespace(from, async {
+        let mut meeting = attach(key, join).await?;
+        let (mut wanted, mut came) = (usize::MAX, vec![]);
+        while came.len() < wanted {
+            match meeting.receiver.receive_within(PATIENCE).await? {
+                ToGateway::Assignment(assignment) => {
+                    let assignment: Assignment = assignment.read_own()?;
+                    let own = assignment.sections.iter().map(|header| header.hash);
+                    let hashes: Vec<_> = own.chain(others.iter().copied()).collect();
+                    wanted = hashes.len();
+                    meeting.sender.send(&ToController::Want { hashes }).await?;
+                }
+                ToGateway::Section(section) => came.push(ContentHash::of(&section.bytes)),
+                ToGateway::Refused(refusal) => return Ok(Err(refusal.to_string())),
+                ToGateway::Welcome(_)
+                | ToGateway::Joined { .. }
+                | ToGateway::Challenge(_)
+                | ToGateway::Delegations(_)
+                | ToGateway::Recall => {}
+            }
+        }
+        meeting.end("it has what it wanted").await;
+        Ok(Ok(came))
     })
 }
 

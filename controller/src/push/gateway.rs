@@ -333,10 +333,20 @@ impl Conversation<'_> {
 
     async fn send_sections(&mut self, hashes: &[ContentHash]) -> anyhow::Result<()> {
         for hash in hashes {
-            let bytes = self.offer.section(hash).context("the gateway wants what it was not offered")?;
+            let Some(bytes) = self.offer.section(hash) else { return self.refuse_section(*hash).await };
             self.sender.send(&ToGateway::Section(SectionBytes { bytes: bytes.to_vec() })).await?;
         }
         Ok(())
+    }
+
+    /// Only a program that is none of ours asks for another gateway's configuration.
+    async fn refuse_section(&mut self, hash: ContentHash) -> anyhow::Result<()> {
+        self.reporter.report(ReportKind::ForeignSection(hash)).await?;
+        let message = format!("this gateway was not offered the section {hash}");
+        let hint = "take the assignment that is sent, with the sections that it names";
+        self.sender.send(&ToGateway::Refused(Refusal::new(RefusalCode::Protocol, message, hint))).await?;
+        self.sender.finish().await;
+        anyhow::bail!("the gateway wants what it was not offered")
     }
 }
 

@@ -129,7 +129,7 @@ impl Reconciler {
                 gateway.version = version;
                 gateway.nack = None;
             }
-            ReportKind::Challenged(_) | ReportKind::OutsideRanges => {}
+            ReportKind::Challenged(_) | ReportKind::OutsideRanges | ReportKind::ForeignSection(_) => {}
             // The end of an old connection does not hide a new one.
             ReportKind::Disconnected => {
                 if gateway.session == Some(report.session) {

@@ -95,6 +95,7 @@ impl Reconciler {
             ReportKind::Connected { .. }
             | ReportKind::Disconnected
             | ReportKind::OutsideRanges
+            | ReportKind::ForeignSection(_)
             | ReportKind::Challenged(_)
             | ReportKind::Nack(_)
             | ReportKind::Believes(_)
@@ -124,6 +125,10 @@ impl Reconciler {
             ReportKind::Disconnected | ReportKind::Nack(_) | ReportKind::Believes(_) => {
                 (true, Noticed::default())
             }
+            ReportKind::ForeignSection(hash) => {
+                self.foreign_section(server, *hash, report.remote).await;
+                (true, Noticed::default())
+            }
         };
         self.take_notice(server, noticed, report.remote).await;
         is_believed
@@ -133,6 +138,12 @@ impl Reconciler {
         let reason = "it was sent away: it is outside of spec.identity.sourceCidrs of its Server";
         let detail = json!({ "reason": reason });
         self.record("AddressOutsideRanges", Severity::High, server.to_string(), Some(remote), detail).await;
+    }
+
+    async fn foreign_section(&mut self, server: &ObjectKey, hash: ContentHash, remote: IpAddr) {
+        let reason = format!("it was sent away: it asked for configuration that is not its own ({hash})");
+        let detail = json!({ "reason": reason });
+        self.record("SectionRefused", Severity::High, server.to_string(), Some(remote), detail).await;
     }
 
     async fn take_notice(&mut self, server: &ObjectKey, noticed: Noticed, remote: IpAddr) {

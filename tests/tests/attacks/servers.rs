@@ -192,6 +192,49 @@ fn an_answer_to_another_challenge_ends_the_session_and_is_noticed() {
     });
 }
 
+/// Another server, of another network.
+const FAR: &str = "\
+apiVersion: horizon.dev/v1alpha1
+kind: Network
+metadata: {name: far}
+spec: {addressPools: [{cidr: 10.79.0.0/24}]}
+---
+apiVersion: horizon.dev/v1alpha1
+kind: Server
+metadata: {name: gw-2}
+spec:
+  networkRefs: [{name: far}]
+  endpoints: [{host: 192.0.2.2, port: 7444}]
+  identity: {publicKey: KEY}
+";
+
+#[test]
+fn a_gateway_is_given_no_section_of_another_one() {
+    in_world(|world| {
+        let far = SecretKey::from_seed(&[41; 32]);
+        world.start_servers()?;
+        world.manifests.write("far.yaml", &FAR.replace("KEY", &far.public().to_string()))?;
+        wait_for("the second server is known", || Ok(world.controller.server("gw-2").is_ok()))?;
+        world.gateway.stop()?;
+        let (key, join) = stolen(world)?;
+        let want = |key, others: &[_]| rogue::want(&world.net.gw, key, &join, others);
+        let asked = |key| want(key, &[])?.map_err(|why| anyhow::anyhow!("refused its own: {why}"));
+        let (own, theirs) = (asked(&key)?, asked(&far)?);
+        let foreign: Vec<_> = theirs.into_iter().filter(|hash| !own.contains(hash)).collect();
+        ensure!(!own.is_empty() && !foreign.is_empty(), "{own:?} {foreign:?}");
+        ensure!(!has_event(world, "SectionRefused")?, "each asked for its own");
+
+        for hash in foreign {
+            let why = want(&key, &[hash])?.err().context("it was given another gateway's configuration")?;
+            ensure!(why.contains(&format!("was not offered the section {hash}")), "{why}");
+        }
+
+        let noticed = event(world, "SectionRefused")?;
+        ensure!(noticed.subject.contains("gw-1"), "{noticed:?}");
+        Ok(())
+    });
+}
+
 #[test]
 fn a_host_outside_of_the_declared_ranges_does_not_join() {
     in_world(|world| {
