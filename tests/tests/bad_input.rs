@@ -227,3 +227,19 @@ impl Drop for Mounted {
         drop(Command::new("umount").arg("-l").arg(&self.0).status());
     }
 }
+
+#[test]
+fn whoever_reads_only_the_first_lines_ends_a_verb_without_a_word() {
+    in_world(|world| {
+        world.controller.start()?;
+        let program = text(&program::path("horizon-controller")?);
+        let data = text(world.controller.data());
+        // Its output is closed before it prints.
+        let line = "{ sleep 1; \"$1\" keys list --data \"$2\"; echo \"code $?\" >&2; } | true";
+
+        let outcome = in_shell(&world.net.ctl, line, &[&program, &data])?;
+
+        ensure!(outcome.stderr.trim() == "code 141", "{outcome:?}");
+        Ok(())
+    });
+}
