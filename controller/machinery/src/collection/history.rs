@@ -18,8 +18,9 @@ pub(super) struct History {
 
 type Segment = VecDeque<Arc<Change>>;
 
-/// How many changes a segment has at most: what a change copies, two kilobytes of pointers.
-const SEGMENT_MAX: usize = 256;
+/// How many changes a segment has at most: what a change copies, half a kilobyte of pointers; and of how many changes at
+/// least, and twice as many at most, the texts are kept for watchers.
+const SEGMENT_MAX: usize = 64;
 
 impl History {
     pub(super) fn push(&mut self, change: Arc<Change>) {
@@ -107,7 +108,11 @@ mod tests {
         history.pop();
 
         let is_shared = |segment: &&Arc<Segment>| snapshot.segments.iter().any(|s| Arc::ptr_eq(s, segment));
-        assert_eq!(history.segments.iter().filter(is_shared).count(), 2, "of four segments two are copied");
+        assert_eq!(
+            history.segments.iter().filter(is_shared).count(),
+            14,
+            "of sixteen segments two are copied"
+        );
         assert_eq!((versions(&snapshot, 0).len(), versions(&snapshot, 0)[0]), (1000, 1));
         assert_eq!((versions(&history, 0).len(), versions(&history, 0)[0]), (1000, 2));
     }
