@@ -276,9 +276,7 @@ impl Reconciler {
                 self.answer(reply, done);
             }
             Event::Settle(reply) => {
-                if self.view_is_due {
-                    self.publish_view();
-                }
+                self.settle();
                 drop(reply.send(Ok(())));
             }
             Event::Policy(question, reply) => drop(reply.send(self.why(&question))),
@@ -286,6 +284,13 @@ impl Reconciler {
                 self.token_refused(remote, &id, subject, reason).await;
             }
             Event::SignInRefused { remote } => self.sign_in_refused(remote).await,
+        }
+    }
+
+    /// Has everybody see what there is to see.
+    fn settle(&mut self) {
+        if self.view_is_due {
+            self.publish_view();
         }
     }
 

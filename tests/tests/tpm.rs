@@ -14,19 +14,19 @@ use horizon_tpm::{Tpm, TpmError};
 
 /// Nothing where there is no swtpm.
 fn software() -> Option<(tempfile::TempDir, SoftwareTpm)> {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     SoftwareTpm::is_installed().then(|| {
-        let tpm = SoftwareTpm::start(folder.path().join("tpm")).unwrap();
+        let tpm = SoftwareTpm::start(folder.path().join("tpm")).expect("swtpm starts");
         (folder, tpm)
     })
 }
 
 fn quote(software: &SoftwareTpm, seed: u8) -> Quote {
-    software.open().unwrap().quote(&[seed; 32], &[9; 32]).unwrap()
+    software.open().expect("it answers").quote(&[seed; 32], &[9; 32]).expect("a quote")
 }
 
 fn key(quote: &Quote) -> AttestationKey {
-    AttestationKey::from_public(&quote.key).unwrap()
+    AttestationKey::from_public(&quote.key).expect("a key")
 }
 
 #[test]

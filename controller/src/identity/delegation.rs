@@ -80,7 +80,7 @@ impl RingFile {
         });
         let decision = match decide(holding.as_ref(), root.is_some(), now_s) {
             Decision::Keep if !is_whole && root.is_some() => Decision::Sign,
-            decision => decision,
+            decision @ (Decision::Keep | Decision::Sign | Decision::Refuse) => decision,
         };
         match (decision, stored, holding, root) {
             (Decision::Keep, Some(ring), Some(document), root) => {

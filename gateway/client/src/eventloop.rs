@@ -45,7 +45,12 @@ pub(crate) enum Event {
     /// The controller answered a refresh, or did not.
     Refreshed { sign_in: u64, outcome: anyhow::Result<disk::Account> },
     /// The controller took another key in the place of this device's, or did not; nobody may wait for that.
-    Rotated { sign_in: u64, next: SecretKey, outcome: anyhow::Result<disk::Account>, reply: Option<Reply> },
+    Rotated {
+        sign_in: u64,
+        next: Box<SecretKey>,
+        outcome: anyhow::Result<disk::Account>,
+        reply: Option<Reply>,
+    },
     /// The controller said whom the gateway should keep out, or did not.
     News { outcome: anyhow::Result<Vec<CarriedNews>> },
     /// Names were resolved.
@@ -226,7 +231,7 @@ impl EventLoop {
                 Err(error) => (reply, Err(error)),
             },
             Event::Rotated { sign_in, next, outcome, reply } => {
-                let outcome = self.rotated(sign_in, next, outcome);
+                let outcome = self.rotated(sign_in, *next, outcome);
                 match reply {
                     Some(reply) => (reply, outcome),
                     None => return None,

@@ -81,7 +81,7 @@ pub enum Command {
         seal: Option<Box<Terms>>,
     },
     /// Device: another key is this node's, from the next link on.
-    Rekey(SecretKey),
+    Rekey(Box<SecretKey>),
     /// Device: what the controller says, for a gateway that cannot ask it.
     News(Box<CarriedNews>),
     /// Device: end the link.

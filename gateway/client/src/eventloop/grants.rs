@@ -233,7 +233,7 @@ impl EventLoop {
                 && let Ok(account) = controller::refresh(&next, word, &home).await
             {
                 let (outcome, reply) = (Ok(account), None);
-                drop(events.send(Event::Rotated { sign_in, next, outcome, reply }).await);
+                drop(events.send(Event::Rotated { sign_in, next: next.into(), outcome, reply }).await);
                 return;
             }
             let outcome = controller::refresh(&key, seal, &home).await;

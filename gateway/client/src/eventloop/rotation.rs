@@ -35,7 +35,9 @@ impl Rotation {
                 Ok(account) => Ok(account),
                 Err(_) => controller::rotate(&key, &next, &home).await,
             };
-            drop(events.send(Event::Rotated { sign_in, next, outcome, reply: Some(reply) }).await);
+            drop(
+                events.send(Event::Rotated { sign_in, next: next.into(), outcome, reply: Some(reply) }).await,
+            );
         });
     }
 }
@@ -68,7 +70,9 @@ impl EventLoop {
         info!(key = %next.public(), "this device has another key");
         if let Some(link) = &mut self.link {
             link.is_replaced = true;
-            if let Err(error) = link.handle.command(Command::Rekey(SecretKey::from_seed(&next.seed()))) {
+            if let Err(error) =
+                link.handle.command(Command::Rekey(Box::new(SecretKey::from_seed(&next.seed()))))
+            {
                 warn!(%error, "the link keeps the key before until it is made anew");
             }
         }

@@ -29,7 +29,7 @@ impl Shard {
                     self.take_seal_terms(seal);
                     self.tell_uplink(&FromDevice::Renew { grant, delegation: Some(delegation), card });
                 }
-                Order::Do(Command::Rekey(key)) => self.next_key = Some(key),
+                Order::Do(Command::Rekey(key)) => self.next_key = Some(*key),
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
                 Order::Stop(reason) => self.begin_stop(&reason),
