@@ -10,7 +10,8 @@ use std::{
 pub struct Random(u64);
 
 impl Random {
-    /// Starts from `HORIZON_SEED` or from the clock, and prints which.
+    /// Starts from `HORIZON_SEED` or from the clock, and prints which. The same seed is another beginning for each `what`: two
+    /// that a test starts in one second differ.
     pub fn start(what: &str) -> Self {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let given = env::var("HORIZON_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -19,7 +20,7 @@ impl Random {
         {
             eprintln!("{what}: HORIZON_SEED={seed}");
         }
-        Self(seed)
+        Self(what.bytes().fold(seed, |mixed, byte| mixed.rotate_left(8) ^ u64::from(byte)))
     }
 
     /// Returns the next 64 bits.
