@@ -118,19 +118,20 @@ impl Assignment {
         Signed::new(self, key)
     }
 
-    /// Checks an assignment against what this gateway trusts and runs.
+    /// Checks an assignment against what this gateway trusts and runs. `gateway` has every key that it goes by: more
+    /// than one while another key follows.
     ///
     /// # Errors
     /// When it is forged, for another gateway, older than `running`, or needs what this version lacks.
     pub fn verify(
         signed: &Signed,
         trust: &Trust,
-        gateway: &PublicKey,
+        gateway: &[PublicKey],
         running: Option<Version>,
     ) -> Result<VerifiedAssignment, AssignmentError> {
         let signer = trust.signer::<Self>(Role::Config, signed)?;
         let assignment: Self = signed.verify(&signer)?;
-        if assignment.gateway != *gateway {
+        if !gateway.contains(&assignment.gateway) {
             return Err(AssignmentError::ForeignGateway(assignment.gateway));
         }
         assignment.check_age(trust, running)?;
@@ -286,7 +287,7 @@ mod tests {
         assignment: &Assignment,
         running: Option<Version>,
     ) -> Result<VerifiedAssignment, AssignmentError> {
-        Assignment::verify(&assignment.sign(&key(2)), &trust(), &key(4).public(), running)
+        Assignment::verify(&assignment.sign(&key(2)), &trust(), &[key(4).public()], running)
     }
 
     #[test]

@@ -75,7 +75,8 @@ impl Grant {
 #[derive(Debug)]
 pub struct GrantCheck<'a> {
     pub trust: &'a Trust,
-    pub gateway: &'a PublicKey,
+    /// Every key that the gateway goes by.
+    pub gateway: &'a [PublicKey],
     /// The key that the link's handshake proved.
     pub peer: &'a PublicKey,
     /// Unix seconds: the highest this gateway has ever seen, so that a clock set back revives nothing.
@@ -146,7 +147,7 @@ impl UnverifiedGrant {
         if grant.device != *check.peer {
             return Err(GrantError::ForeignDevice);
         }
-        if !grant.audience.contains(check.gateway) {
+        if !check.gateway.iter().any(|key| grant.audience.contains(key)) {
             return Err(GrantError::ForeignAudience);
         }
         if grant.epoch < check.trust.epoch() {
@@ -274,7 +275,7 @@ mod tests {
     fn verify(bytes: &[u8], world: &World) -> Result<VerifiedGrant, GrantError> {
         UnverifiedGrant::parse(bytes)?.verify(&GrantCheck {
             trust: &trust(),
-            gateway: &world.gateway,
+            gateway: std::slice::from_ref(&world.gateway),
             peer: &world.peer,
             now: world.now,
             offline_grace_s: &world.grace,

@@ -43,7 +43,7 @@ impl Kept {
     pub fn verify(
         &self,
         root: RootFingerprint,
-        gateway: &PublicKey,
+        gateway: &[PublicKey],
     ) -> Result<(Version, BTreeSet<PublicKey>), KeptError> {
         let trust = Trust::establish(&self.delegation, &Pin::new(root), i64::MIN)?;
         let verified = Assignment::verify(&self.assignment, &trust, gateway, None)?;
@@ -96,16 +96,16 @@ mod tests {
 
     #[test]
     fn what_was_signed_is_believed_however_old_it_is() {
-        let (version, revoked) = kept(2, 8).verify(root(1), &key(4).public()).expect("signed");
+        let (version, revoked) = kept(2, 8).verify(root(1), &[key(4).public()]).expect("signed");
 
         assert_eq!((version, revoked), (Version { epoch: 2, revision: 7 }, [key(8).public()].into()));
     }
 
     #[test]
     fn a_gateway_can_add_nobody_and_speak_for_no_other() {
-        assert!(kept(2, 9).verify(root(1), &key(4).public()).is_err(), "another key");
-        assert!(kept(3, 8).verify(root(1), &key(4).public()).is_err(), "another signer");
-        assert!(kept(2, 8).verify(root(9), &key(4).public()).is_err(), "another root");
-        assert!(kept(2, 8).verify(root(1), &key(5).public()).is_err(), "another gateway");
+        assert!(kept(2, 9).verify(root(1), &[key(4).public()]).is_err(), "another key");
+        assert!(kept(3, 8).verify(root(1), &[key(4).public()]).is_err(), "another signer");
+        assert!(kept(2, 8).verify(root(9), &[key(4).public()]).is_err(), "another root");
+        assert!(kept(2, 8).verify(root(1), &[key(5).public()]).is_err(), "another gateway");
     }
 }

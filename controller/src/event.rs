@@ -48,6 +48,8 @@ pub enum Event {
     Join(JoinRequest, oneshot::Sender<Result<ServerName, Refusal>>),
     /// An enrolled gateway is back.
     Attach(AttachRequest, oneshot::Sender<Result<ServerName, Refusal>>),
+    /// A gateway says which key is to follow; the answer is since when that is known, in unix milliseconds.
+    NextKey(NextKeyRequest, oneshot::Sender<Result<i64, Refusal>>),
     /// A gateway gives back what it kept of this controller's word, before its store was restored.
     Kept(PublicKey, Kept, oneshot::Sender<()>),
     /// A gateway said something about itself.
@@ -132,6 +134,13 @@ pub struct JoinRequest {
 
 pub struct AttachRequest {
     pub gateway: PublicKey,
+    pub remote: IpAddr,
+}
+
+pub struct NextKeyRequest {
+    pub gateway: PublicKey,
+    /// It proved that it is the gateway's as well.
+    pub next: PublicKey,
     pub remote: IpAddr,
 }
 

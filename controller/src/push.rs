@@ -14,7 +14,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use anyhow::Context;
 use horizon_api::{
     key::PublicKey,
-    wire::{self, Hello, Refusal, RefusalCode, Welcome},
+    wire::{
+        self, Hello, Refusal, RefusalCode, Welcome,
+        rotation::{KEY_ROTATION, NEXT_KEY},
+    },
 };
 use horizon_node::{
     clock,
@@ -141,7 +144,7 @@ async fn meet(incoming: Incoming, context: &PushContext) -> anyhow::Result<Meeti
     let delegations = Arc::clone(&context.snapshots.borrow().delegations);
     let (delegation, others) = delegations.words.split_first().context("no key is delegated")?;
     let (delegation, others) = (delegation.clone(), others.to_vec());
-    let features = [wire::POSTURE, wire::QUOTE, wire::rotation::KEY_ROTATION].map(str::to_owned).to_vec();
+    let features = [wire::POSTURE, wire::QUOTE, KEY_ROTATION, NEXT_KEY].map(str::to_owned).to_vec();
     let welcome = Welcome { delegation, others, nonce, server_time_ms: clock::unix_ms(), features };
     if is_gateway {
         sender.send(&wire::cfg::ToGateway::Welcome(welcome)).await?;

@@ -16,6 +16,7 @@ mod enrol;
 mod enrolled;
 mod ephemeral;
 mod fates;
+mod gateway_key;
 mod gateways;
 mod grants;
 mod guard;
@@ -238,6 +239,7 @@ impl Reconciler {
             Event::Login(request, reply) => drop(reply.send(self.login(request).await)),
             Event::Refresh(request, reply) => drop(reply.send(self.refresh(&request).await)),
             Event::News(request, reply) => drop(reply.send(self.news(&request))),
+            Event::NextKey(request, reply) => drop(reply.send(self.announce_key(&request).await)),
             Event::RotateDevice(request, reply) => drop(reply.send(self.rotate_device(&request).await)),
             Event::SignOut(request, reply) => drop(reply.send(self.sign_out(&request).await)),
             Event::Invite(request, reply) => {

@@ -15,6 +15,7 @@ mod definition;
 mod document;
 mod error;
 mod event;
+mod gateway_key;
 mod guard;
 mod hold;
 mod key;
@@ -61,6 +62,7 @@ pub use definition::Definition;
 pub use document::{Document, DocumentChanges, DocumentKey, StoredDocuments};
 pub use error::StoreError;
 pub use event::{Event, Severity, StoredEvent};
+pub use gateway_key::{GatewayKeys, NextKey};
 pub use guard::{Armed, Guard, Plan, Reverted};
 pub use hold::Hold;
 pub use key::{IssueOutcome, IssuedKey, LastUse, TokenUses};
@@ -68,7 +70,7 @@ pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
 pub use revocation::{FORGOTTEN, Revocation, Revoke};
-pub use rotate_key::RotateKey;
+pub use rotate_key::{Changed, RotateKey};
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
 pub use trust::{Challenge, Trust};
@@ -362,6 +364,11 @@ impl Store {
         keyed: impl Fn(&[u8]) -> Option<[u8; 32]> + Send + 'static,
     ) -> Result<()> {
         self.parts.writer.write(move |statements| api_token::key_earlier(statements, keyed)).await
+    }
+
+    /// Keeps which key is to follow a gateway's, unless it is somebody's already; says whether it is.
+    pub async fn announce_key(&self, next: NextKey) -> Result<bool> {
+        self.parts.writer.write(move |statements| gateway_key::announce(statements, next)).await
     }
 
     /// Gives a node another key, unless that is somebody's already; says whether it is.

@@ -3,9 +3,10 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Parser, Subcommand};
+use horizon_api::resource::Period;
 use horizon_dataplane::apply::InterfaceName;
 
-use crate::{join, key, quoter::TpmChoice, run, status, uninstall};
+use crate::{join, key, quoter::TpmChoice, rotate_key, run, status, uninstall};
 
 /// The Horizon gateway: ends people's tunnels on this host, by the controller's signed configuration.
 #[derive(Parser)]
@@ -23,6 +24,9 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what the running gateway does.
     Status(StatusArgs),
+    /// Give this gateway another key while it runs: devices are told of it, and then it takes the place of the key
+    /// that it has, which is revoked.
+    RotateKey(RotateKeyArgs),
     /// Change how this gateway's key is kept.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -36,6 +40,7 @@ impl Command {
             Self::Join(args) => join::join(args).await,
             Self::Run(args) => run::run(args).await,
             Self::Status(args) => status::print(args).await,
+            Self::RotateKey(args) => rotate_key::rotate(args).await,
             Self::Key(command) => key::change(&command),
             Self::Uninstall(args) => uninstall::uninstall(args).await,
         }
@@ -57,6 +62,16 @@ pub(crate) struct JoinArgs {
     pub(crate) data: DataArgs,
     #[command(flatten)]
     pub(crate) tpm: TpmArgs,
+}
+
+#[derive(clap::Args)]
+pub(crate) struct RotateKeyArgs {
+    /// How long devices are told of the next key before it is taken up: as long as the grants and offers live that do
+    /// not name it. `0s` is for a key that leaked: devices then ask the controller when they connect again.
+    #[arg(long, default_value = "65m")]
+    pub(crate) overlap: Period,
+    #[command(flatten)]
+    pub(crate) data: DataArgs,
 }
 
 #[derive(Subcommand)]

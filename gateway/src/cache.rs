@@ -32,7 +32,7 @@ impl Cache {
     }
 
     /// Reads the last configuration and checks it as if it had just arrived. `None` before the first.
-    pub(crate) fn load(&self, pin: &Pin, gateway: &PublicKey) -> anyhow::Result<Option<(Running, i64)>> {
+    pub(crate) fn load(&self, pin: &Pin, gateway: &[PublicKey]) -> anyhow::Result<Option<(Running, i64)>> {
         self.load_file(CURRENT, pin, gateway)
     }
 
@@ -40,7 +40,7 @@ impl Cache {
     /// revokes stays revoked: a hold inside the time to confirm is none of what is taken back.
     pub(crate) fn load_previous(
         &self,
-        gateway: &PublicKey,
+        gateway: &[PublicKey],
         running: &Running,
     ) -> anyhow::Result<(Running, Sections)> {
         let loaded = self.load_file(PREVIOUS, &running.trust.pin().of_then(), gateway)?;
@@ -70,7 +70,7 @@ impl Cache {
         &self,
         name: &str,
         pin: &Pin,
-        gateway: &PublicKey,
+        gateway: &[PublicKey],
     ) -> anyhow::Result<Option<(Running, i64)>> {
         let path = self.folder.join(name);
         let bytes = match fs::read(&path) {

@@ -1,6 +1,8 @@
 //! The gateway's end of `hzn-cfg/1`: dial, attach, fetch what is lacking, and try again for ever.
 
+mod announcer;
 mod answers;
+mod attach;
 mod fetch;
 
 use std::{sync::Arc, time::Duration};
@@ -9,30 +11,35 @@ use anyhow::Context;
 use horizon_api::{
     assignment::{Assignment, Version},
     delegation::{Pin, Trust},
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     section::ContentHash,
     signed::Signed,
     wire::{
-        ALPN_CFG, Hello, QUOTE, Refusal, RefusalCode,
-        cfg::{self, Attach, CHALLENGE, Challenge, Heartbeat, Nack, ROTATION, ToController, ToGateway},
+        Hello, QUOTE, Refusal, RefusalCode,
+        cfg::{self, CHALLENGE, Challenge, Heartbeat, Nack, ROTATION, ToController, ToGateway},
     },
 };
 use horizon_node::{
     backoff::Backoff,
     clock,
-    controller::{self, Meeting},
+    controller::Meeting,
     framed::{self, Inbox, Sender},
     quic, random,
 };
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::Instant,
+};
 use tracing::{debug, info, warn};
 
 use self::{
+    announcer::Announcer,
     answers::Answers,
     fetch::{Fetch, Step},
 };
 use crate::{
     cache::Cache,
+    keys::Keys,
     quoter::Quoter,
     running::{Running, Sections},
 };
@@ -47,6 +54,12 @@ pub(crate) enum LinkToController {
     Candidate { running: Box<Running>, sections: Sections, answer: oneshot::Sender<Result<(), String>> },
     /// The controller does not want this gateway.
     Dismissed(Refusal),
+    /// The controller tells devices of the next key, since so long.
+    NextKeyKnown { next: PublicKey, known_s: u32 },
+    /// It does not take that key, or not yet.
+    NextKeyRefused(Refusal),
+    /// It knows this gateway by the next key. The session goes on once that is on disk.
+    LetInWithNextKey { answer: oneshot::Sender<anyhow::Result<()>> },
     /// Its root said which online keys are believed. The answer goes to the controller once it is on disk.
     Believed { trust: Trust, answer: oneshot::Sender<anyhow::Result<()>> },
 }
@@ -61,7 +74,7 @@ pub(crate) struct Report {
 
 /// The task's own parts.
 pub(crate) struct ControllerLink {
-    pub(crate) key: Arc<SecretKey>,
+    pub(crate) keys: watch::Receiver<Keys>,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) pin: Pin,
@@ -70,8 +83,10 @@ pub(crate) struct ControllerLink {
     pub(crate) reports: watch::Receiver<Report>,
     pub(crate) complaint: Complaint,
     pub(crate) quoter: Quoter,
-    /// What the controller said of its keys while sections were fetched: heeded before anything else is.
-    pub(crate) heard: Vec<Vec<Signed>>,
+    /// What the controller said of keys while sections were fetched: heeded before anything else is.
+    pub(crate) heard: Vec<ToGateway>,
+    /// When the controller refused the next key last.
+    pub(crate) refused_at: Option<Instant>,
 }
 
 /// What was said last about a controller that cannot be reached: the same is not said twice.
@@ -82,6 +97,8 @@ pub(crate) struct Complaint(Option<String>);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// A session that was so long was no accident.
 const LASTING: Duration = Duration::from_secs(30);
+/// The next key, where the controller does not take it yet.
+const TRY_NEXT_AGAIN: Duration = Duration::from_secs(20);
 /// What the controller is asked for must come within this time.
 const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -90,12 +107,17 @@ impl ControllerLink {
     pub(crate) async fn run(mut self) {
         let mut retry = RETRY;
         loop {
-            let started = tokio::time::Instant::now();
-            let reason = self.session().await.err().map(|error| format!("{error:#}"));
+            let started = Instant::now();
+            let ended = self.session().await;
             if self.reports.has_changed().is_err() {
                 // The gateway stops: that is no trouble of the controller's.
                 return;
             }
+            let reason = match ended {
+                Ok(Ended::WithAnotherKey) => continue,
+                Ok(Ended::Dismissed) => None,
+                Err(error) => Some(format!("{error:#}")),
+            };
             match &reason {
                 None => info!("controller link ended"),
                 Some(reason) if self.complaint.is_new(reason) => {
@@ -113,74 +135,39 @@ impl ControllerLink {
         }
     }
 
-    async fn session(&mut self) -> anyhow::Result<()> {
-        let address = controller::Address { host: &self.host, port: self.port };
-        let mut meeting = controller::meet(&self.key, ALPN_CFG, address, &self.pin, hello, |answer| {
-            if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None }
-        })
-        .await?;
-        self.pin = meeting.trust.pin();
-        meeting.is_key_sealed = self.quoter.is_key_sealed();
-        let attestation = meeting.attest(&self.key)?;
-        let quote = if meeting.knows(QUOTE) { self.quoter.quote(&attestation).await } else { None };
-        let (running, assignment) = {
-            let report = self.reports.borrow();
-            (report.running, report.assignment)
-        };
-        meeting
-            .sender
-            .send(&ToController::Attach(Attach { running, assignment, attestation, quote }))
-            .await?;
-        match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
-            ToGateway::Joined { .. } => {}
-            ToGateway::Refused(refusal) => return self.dismissed(refusal).await,
-            ToGateway::Welcome(_)
-            | ToGateway::Assignment(_)
-            | ToGateway::Section(_)
-            | ToGateway::Recall
-            | ToGateway::Delegations(_)
-            | ToGateway::Challenge(_) => {
-                anyhow::bail!("the controller did not answer the attach")
-            }
-        }
-        meeting.receiver.accept_long_frames();
-        let server_time_ms = meeting.server_time_ms;
-        self.events.send(LinkToController::Up { server_time_ms }).await?;
-        self.complaint = Complaint::default();
-        self.follow(meeting).await
-    }
-
-    async fn dismissed(&self, refusal: Refusal) -> anyhow::Result<()> {
-        if !ends_service(refusal.code) {
-            anyhow::bail!("the controller refuses this gateway: {refusal}");
-        }
-        warn!(code = ?refusal.code, reason = %refusal, "the controller refuses this gateway");
-        self.events.send(LinkToController::Dismissed(refusal)).await?;
-        Ok(())
-    }
-
-    async fn follow(&mut self, meeting: Meeting) -> anyhow::Result<()> {
+    async fn follow(&mut self, meeting: Meeting, key: Arc<SecretKey>) -> anyhow::Result<Ended> {
         let answers = Answers {
-            key: Arc::clone(&self.key),
+            key: Arc::clone(&key),
             answerer: meeting.answerer()?,
             quoter: meeting.knows(QUOTE).then(|| self.quoter.clone()),
         };
+        let mut announcer = Announcer::new(&meeting, Arc::clone(&key))?;
         let Meeting { mut sender, receiver, mut trust, connection, endpoint: _endpoint, .. } = meeting;
         let peer = quic::peer_key(&connection)?;
         let mut inbox = framed::read_ahead(receiver);
+        self.announce(&mut announcer, &mut sender).await?;
         loop {
             tokio::select! {
                 changed = self.reports.changed() => {
                     changed.context("the gateway stops")?;
-                    let heartbeat = Signed::new(&self.reports.borrow_and_update().heartbeat, &self.key);
+                    let heartbeat = Signed::new(&self.reports.borrow_and_update().heartbeat, &key);
                     sender.send(&ToController::Heartbeat(heartbeat)).await?;
+                    self.announce(&mut announcer, &mut sender).await?;
+                    if self.is_time_for_next(&key) {
+                        connection.close(0u32.into(), b"this gateway comes back with another key");
+                        return Ok(Ended::WithAnotherKey);
+                    }
+                }
+                changed = self.keys.changed() => {
+                    changed.context("the gateway stops")?;
+                    self.announce(&mut announcer, &mut sender).await?;
                 }
                 message = inbox.recv() => match message {
                     Some(Ok(ToGateway::Assignment(mut signed))) => {
                         let answer = loop {
                             let taken = self.take(&trust, &answers, signed, &mut sender, &mut inbox).await?;
-                            for words in self.heard.drain(..).collect::<Vec<_>>() {
-                                self.believe(&mut trust, words, &mut sender).await?;
+                            for heard in self.heard.drain(..).collect::<Vec<_>>() {
+                                self.hear(heard, &mut trust, &mut sender).await?;
                             }
                             match taken {
                                 Taken::Answered(answer) => break answer,
@@ -190,13 +177,12 @@ impl ControllerLink {
                         sender.send(&answer).await?;
                         trust.check_peer(&peer)?;
                     }
-                    Some(Ok(ToGateway::Delegations(words))) => {
-                        self.believe(&mut trust, words, &mut sender).await?;
-                        // A key that is withdrawn is the controller's no more: its link is made anew.
-                        trust.check_peer(&peer)?;
-                    }
                     Some(Ok(ToGateway::Recall)) => {
                         sender.send(&ToController::Kept(self.cache.kept())).await?;
+                    }
+                    // The key of this session may be the one before: the other one is tried first then.
+                    Some(Ok(ToGateway::Refused(_))) if self.keys.borrow().follower_of(&key).is_some() => {
+                        return Ok(Ended::WithAnotherKey);
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
                     Some(Ok(ToGateway::Challenge(Challenge { nonce }))) => {
@@ -204,8 +190,10 @@ impl ControllerLink {
                     }
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
-                    Some(Ok(ToGateway::Welcome(_) | ToGateway::Joined { .. })) => {
-                        anyhow::bail!("the controller begins again in the middle of a session")
+                    Some(Ok(message)) => {
+                        self.hear(message, &mut trust, &mut sender).await?;
+                        // A key that is withdrawn is the controller's no more: its link is made anew.
+                        trust.check_peer(&peer)?;
                     }
                     Some(Err(error)) => return Err(error.into()),
                     None => anyhow::bail!("the controller ended the link"),
@@ -213,6 +201,53 @@ impl ControllerLink {
                 reason = connection.closed() => return Err(reason.into()),
             }
         }
+    }
+
+    /// Takes in what the controller says of keys.
+    async fn hear(
+        &mut self,
+        message: ToGateway,
+        trust: &mut Trust,
+        sender: &mut Sender,
+    ) -> anyhow::Result<()> {
+        match message {
+            ToGateway::Delegations(words) => self.believe(trust, words, sender).await,
+            ToGateway::NextKeyKnown { next, known_s } => {
+                Ok(self.events.send(LinkToController::NextKeyKnown { next, known_s }).await?)
+            }
+            ToGateway::NextKeyRefused(refusal) => {
+                Ok(self.events.send(LinkToController::NextKeyRefused(refusal)).await?)
+            }
+            ToGateway::Welcome(_)
+            | ToGateway::Joined { .. }
+            | ToGateway::Refused(_)
+            | ToGateway::Assignment(_)
+            | ToGateway::Section(_)
+            | ToGateway::Recall
+            | ToGateway::Challenge(_) => {
+                anyhow::bail!("the controller begins again in the middle of a session")
+            }
+        }
+    }
+
+    /// Tells the controller which key is to follow the one of this session, where it has not heard so.
+    async fn announce(&self, announcer: &mut Announcer, sender: &mut Sender) -> anyhow::Result<()> {
+        let proof = announcer.poll_proof(&self.keys.borrow(), Instant::now());
+        match proof {
+            None => Ok(()),
+            Some(Some(proof)) => Ok(sender.send(&ToController::NextKey(Box::new(proof))).await?),
+            Some(None) => {
+                let message = "the controller knows no rotation of gateways' keys";
+                let refusal = Refusal::new(RefusalCode::Protocol, message, "upgrade the controller");
+                Ok(self.events.send(LinkToController::NextKeyRefused(refusal)).await?)
+            }
+        }
+    }
+
+    /// Says whether the controller is to know this gateway by the next key from here on.
+    fn is_time_for_next(&self, key: &SecretKey) -> bool {
+        let was_refused = self.refused_at.is_some_and(|at| at.elapsed() < TRY_NEXT_AGAIN);
+        !was_refused && self.keys.borrow().answering().public() != key.public()
     }
 
     /// Believes what the root says by now of the controller's keys, once that is on disk.
@@ -244,7 +279,8 @@ impl ControllerLink {
         inbox: &mut Inbox<ToGateway>,
     ) -> anyhow::Result<Taken> {
         let running = self.reports.borrow().running;
-        let verified = match Assignment::verify(&signed, trust, &self.key.public(), running) {
+        let names = self.keys.borrow().names();
+        let verified = match Assignment::verify(&signed, trust, &names, running) {
             Ok(verified) => verified,
             Err(error) => {
                 let section = error.section().map(str::to_owned);
@@ -302,7 +338,7 @@ impl ControllerLink {
             match fetch.handle_message(message)? {
                 Step::Went => {}
                 Step::Overtaken(newer) => return Ok(Fetched::Overtaken(newer)),
-                Step::Heard(words) => self.heard.push(words),
+                Step::Heard(heard) => self.heard.push(heard),
                 Step::Challenged(nonce) => {
                     sender.send(&answers.answer(nonce).await?).await?;
                 }
@@ -319,6 +355,13 @@ impl Complaint {
         self.0 = Some(reason.to_owned());
         is_new
     }
+}
+
+/// How a session ended, where nothing failed.
+enum Ended {
+    /// The next one is to begin at once.
+    WithAnotherKey,
+    Dismissed,
 }
 
 /// What became of an assignment.

@@ -49,6 +49,24 @@ pub(crate) struct Delegations {
     words: Vec<Signed>,
 }
 
+/// `keys`: which key is to follow this gateway's, and which it had before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeyRecord {
+    version: u32,
+    pub(crate) next: Option<Following>,
+    pub(crate) previous: Option<PublicKey>,
+}
+
+/// The key that is to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Following {
+    pub(crate) key: PublicKey,
+    /// How long devices are told of it before it is taken up.
+    pub(crate) overlap_s: u32,
+    /// Unix milliseconds by this host's clock: since when the controller tells devices of it.
+    pub(crate) known_since_ms: Option<i64>,
+}
+
 /// Why a file of ours cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DiskError {
@@ -61,6 +79,21 @@ pub(crate) enum DiskError {
 impl Enrolment {
     pub(crate) fn new(host: String, port: u16, pin: Pin, namespace: String, server: String) -> Self {
         Self { version: VERSION, host, port, pin, namespace, server }
+    }
+
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {
+        let read: Self = cbor::decode(bytes)?;
+        check(read.version).map(|()| read)
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        cbor::encode(self)
+    }
+}
+
+impl KeyRecord {
+    pub(crate) fn new(next: Option<Following>, previous: Option<PublicKey>) -> Self {
+        Self { version: VERSION, next, previous }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {

@@ -4,6 +4,7 @@ mod believe;
 mod heartbeat;
 mod news;
 mod revert;
+mod rotation;
 mod serving;
 
 use std::{
@@ -14,12 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::{
-    assignment::GatewayConfig,
-    delegation::Trust,
-    key::{PublicKey, SecretKey},
-    wire::Refusal,
-};
+use horizon_api::{assignment::GatewayConfig, delegation::Trust, key::PublicKey, wire::Refusal};
 use horizon_dataplane::{
     apply::{HostState, InterfaceName},
     time_floor::TimeFloor,
@@ -43,15 +39,20 @@ use crate::{
     cache::Cache,
     controller_link::{LinkToController, Report},
     disk::Enrolment,
+    keys::{KeyFiles, Keys},
     quoter::Quoter,
     running::{Running, Sections},
+    socket::Order,
     standby::Standby,
     status::Status,
 };
 
 /// What the loop is made of.
 pub(crate) struct Parts {
-    pub(crate) key: Arc<SecretKey>,
+    pub(crate) keys: Keys,
+    pub(crate) key_files: KeyFiles,
+    /// Tells the link to the controller which keys there are.
+    pub(crate) keys_told: watch::Sender<Keys>,
     pub(crate) cache: Arc<Cache>,
     pub(crate) host: Host<Linux>,
     pub(crate) tun: InterfaceName,
@@ -72,6 +73,8 @@ pub(crate) struct Parts {
 pub(crate) struct Inboxes {
     pub(crate) controller: mpsc::Receiver<LinkToController>,
     pub(crate) links: mpsc::Receiver<(u64, LinkEvent)>,
+    /// What people at this host want done.
+    pub(crate) orders: mpsc::Receiver<Order>,
     /// What runs beside the loop, by name: none may end before it.
     pub(crate) tasks: JoinSet<&'static str>,
 }
@@ -153,6 +156,10 @@ impl EventLoop {
         let ended = loop {
             tokio::select! {
                 Some(message) = inboxes.controller.recv() => self.handle_controller(message).await,
+                Some(Order { overlap_s, reply }) = inboxes.orders.recv() => {
+                    // Who asked may have gone.
+                    drop(reply.send(self.rotate_key(overlap_s)));
+                }
                 Some((shard, event)) = inboxes.links.recv() => self.handle_link(shard, event).await,
                 _ = heartbeat.tick() => {
                     if let Err(error) = self.handle_heartbeat().await {
@@ -179,6 +186,7 @@ impl EventLoop {
             self.revive().await;
         }
         self.revert_if_due().await;
+        self.turn_to_next_key();
         if self.standby.handle_timeout(Instant::now()) {
             info!("grants that expired while the controller was away hold no longer");
             self.serve_or_retry();
@@ -201,6 +209,9 @@ impl EventLoop {
                 // The session may be gone by now: the next one hears it again.
                 drop(answer.send(self.believe(trust)));
             }
+            LinkToController::NextKeyKnown { next, known_s } => self.next_key_known(&next, known_s),
+            LinkToController::NextKeyRefused(refusal) => self.next_key_refused(refusal),
+            LinkToController::LetInWithNextKey { answer } => drop(answer.send(self.take_up_key())),
             LinkToController::Candidate { running, sections, answer } => {
                 let revision = running.verified.version().revision;
                 if let Some(old) = &mut self.running {

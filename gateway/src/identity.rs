@@ -2,7 +2,10 @@
 //!
 //! It is one file in both forms, replaced whole: there is never none, and never another key.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use horizon_api::{
@@ -13,6 +16,8 @@ use horizon_node::{data_folder::DataFolder, durable, failure::Failure, random, s
 use horizon_tpm::{Tpm, sealed::Sealed};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
+
+use crate::keys::NEXT;
 
 /// A key and how it is kept.
 pub(crate) struct Identity {
@@ -29,7 +34,7 @@ struct SealedKey {
     sealed: Sealed,
 }
 
-const FILE: &str = "node.key";
+pub(crate) const FILE: &str = "node.key";
 /// No key is as long, so that nobody takes the one for the other.
 const MARK: &[u8] = b"horizon: a key that only one TPM opens\n";
 const VERSION: u32 = 1;
@@ -40,12 +45,7 @@ pub(crate) fn load_or_create(
     tpm: Option<&Path>,
     is_to_seal: bool,
 ) -> anyhow::Result<Identity> {
-    let is_new = !data.file(FILE).exists();
-    if is_new && is_to_seal {
-        let key = SecretKey::from_seed(&Zeroizing::new(random::bytes()));
-        keep_sealed(data, &key, tpm)?;
-    }
-    let identity = load(data, tpm)?;
+    let identity = make(&data.file(FILE), tpm, is_to_seal)?;
     if is_to_seal && !identity.is_sealed {
         let text = "this gateway has a key already, which is not sealed: seal it with `horizon-gateway key seal`, and join then";
         return Err(Failure::Usage(text.into()).into());
@@ -53,53 +53,70 @@ pub(crate) fn load_or_create(
     Ok(identity)
 }
 
-/// Reads the key as it is kept, and makes one in a file where there is none.
-pub(crate) fn load(data: &DataFolder, tpm: Option<&Path>) -> anyhow::Result<Identity> {
-    let path = data.file(FILE);
-    match read_sealed(&path)? {
+/// Reads a key, and makes it first where it is missing: sealed, if `is_to_seal`.
+pub(crate) fn make(path: &Path, tpm: Option<&Path>, is_to_seal: bool) -> anyhow::Result<Identity> {
+    if !path.exists() && is_to_seal {
+        let key = SecretKey::from_seed(&Zeroizing::new(random::bytes()));
+        keep_sealed(path, &key, tpm)?;
+    }
+    load(path, tpm)
+}
+
+/// Reads a key as it is kept, and makes one in a file where there is none.
+pub(crate) fn load(path: &Path, tpm: Option<&Path>) -> anyhow::Result<Identity> {
+    match read_sealed(path)? {
         Some(sealed) => {
             let key = open(&sealed, tpm).with_context(|| {
                 format!("open {}, which is sealed to a TPM and holds the key of this gateway", path.display())
             })?;
             Ok(Identity { key, is_sealed: true })
         }
-        None => Ok(Identity { key: secret_file::node_key(&path)?, is_sealed: false }),
+        None => Ok(Identity { key: secret_file::node_key(path)?, is_sealed: false }),
     }
 }
 
-/// Seals the key that is in the file. Returns whether it was not yet.
+/// Seals the key that is in the file, and the one that is to follow it. Returns whether one was not yet.
 pub(crate) fn seal(data: &DataFolder, tpm: Option<&Path>) -> anyhow::Result<bool> {
-    let identity = existing(data, tpm)?;
-    if !identity.is_sealed {
-        keep_sealed(data, &identity.key, tpm)?;
+    let mut has_changed = false;
+    for path in existing(data)? {
+        let identity = load(&path, tpm)?;
+        if !identity.is_sealed {
+            keep_sealed(&path, &identity.key, tpm)?;
+            has_changed = true;
+        }
     }
-    Ok(!identity.is_sealed)
+    Ok(has_changed)
 }
 
-/// Writes the key into the file as it is. Returns whether it was sealed.
+/// Writes the key into the file as it is, and the one that is to follow it. Returns whether one was sealed.
 pub(crate) fn unseal(data: &DataFolder, tpm: Option<&Path>) -> anyhow::Result<bool> {
-    let identity = existing(data, tpm)?;
-    if identity.is_sealed {
-        durable::write(&data.file(FILE), &identity.key.seed()[..]).context("write the key")?;
+    let mut has_changed = false;
+    for path in existing(data)? {
+        let identity = load(&path, tpm)?;
+        if identity.is_sealed {
+            durable::write(&path, &identity.key.seed()[..]).context("write the key")?;
+            has_changed = true;
+        }
     }
-    Ok(identity.is_sealed)
+    Ok(has_changed)
 }
 
-fn existing(data: &DataFolder, tpm: Option<&Path>) -> anyhow::Result<Identity> {
+/// Returns the files of the keys that there are.
+fn existing(data: &DataFolder) -> anyhow::Result<Vec<PathBuf>> {
     if !data.file(FILE).exists() {
         let text = format!("there is no key in {}: join first", data.path().display());
         return Err(Failure::Failed(text).into());
     }
-    load(data, tpm)
+    Ok([FILE, NEXT].map(|name| data.file(name)).into_iter().filter(|path| path.exists()).collect())
 }
 
 /// What was sealed is opened again before it takes the place of what it was made from.
-fn keep_sealed(data: &DataFolder, key: &SecretKey, tpm: Option<&Path>) -> anyhow::Result<()> {
+fn keep_sealed(path: &Path, key: &SecretKey, tpm: Option<&Path>) -> anyhow::Result<()> {
     let sealed = tpm_at(tpm)?.seal(&key.seed()).context("seal the key")?;
     let kept = SealedKey { version: VERSION, public: key.public(), sealed };
     open(&kept, tpm).context("open what was just sealed")?;
     let bytes = [MARK, &cbor::encode(&kept)].concat();
-    durable::write(&data.file(FILE), &bytes).context("write the sealed key")
+    durable::write(path, &bytes).context("write the sealed key")
 }
 
 fn open(kept: &SealedKey, tpm: Option<&Path>) -> anyhow::Result<SecretKey> {
@@ -145,7 +162,7 @@ mod tests {
         let (_folder, data) = data();
 
         let made = load_or_create(&data, None, false).expect("made");
-        let read = load(&data, None).expect("read");
+        let read = load(&data.file(FILE), None).expect("read");
 
         assert_eq!(made.key.public(), read.key.public());
         assert!(!read.is_sealed && !unseal(&data, None).expect("nothing to do"));
@@ -157,14 +174,14 @@ mod tests {
         assert!(said(seal(&data, None)).contains("join first"));
         assert!(said(load_or_create(&data, None, true)).contains("has no TPM"));
         assert!(!data.file(FILE).exists(), "nothing was made");
-        let made = load(&data, None).expect("made");
+        let made = load(&data.file(FILE), None).expect("made");
 
         let missing = folder.path().join("no-tpm");
         assert!(said(seal(&data, None)).contains("has no TPM"));
         assert!(said(seal(&data, Some(&missing))).contains("there is no TPM at"));
         assert!(said(load_or_create(&data, None, true)).contains("key seal"));
 
-        assert_eq!(load(&data, None).expect("as it was").key.public(), made.key.public());
+        assert_eq!(load(&data.file(FILE), None).expect("as it was").key.public(), made.key.public());
     }
 
     #[test]
@@ -172,6 +189,6 @@ mod tests {
         let (_folder, data) = data();
         durable::write(&data.file(FILE), &[MARK, b"damaged"].concat()).expect("written");
 
-        assert!(said(load(&data, None)).starts_with("read "));
+        assert!(said(load(&data.file(FILE), None)).starts_with("read "));
     }
 }

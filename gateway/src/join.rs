@@ -17,6 +17,7 @@ use crate::{
     controller_link::hello,
     disk::Enrolment,
     identity::{self, Identity},
+    keys::KeyFiles,
     quoter::TpmChoice,
 };
 
@@ -31,6 +32,7 @@ pub(crate) async fn join(args: JoinArgs) -> anyhow::Result<()> {
     let tpm = TpmChoice::path(args.tpm.choice.as_ref());
     let identity = identity::load_or_create(&data, tpm.as_deref(), args.seal_key)?;
     let (pin, namespace, server) = enrol(&identity, &join, args.name).await?;
+    KeyFiles::new(&data, tpm).forget_next()?;
     let enrolment = Enrolment::new(join.host, join.port, pin, namespace.clone(), server.clone());
     durable::write(&data.file("enrolment"), &enrolment.to_bytes()).context("write the enrolment")?;
     #[expect(clippy::print_stdout, reason = "what the command is for")]
@@ -57,6 +59,8 @@ async fn enrol(
         | ToGateway::Section(_)
         | ToGateway::Recall
         | ToGateway::Delegations(_)
+        | ToGateway::NextKeyKnown { .. }
+        | ToGateway::NextKeyRefused(_)
         | ToGateway::Challenge(_) => None,
     })
     .await?;
@@ -78,6 +82,8 @@ async fn enrol(
         | ToGateway::Section(_)
         | ToGateway::Recall
         | ToGateway::Delegations(_)
+        | ToGateway::NextKeyKnown { .. }
+        | ToGateway::NextKeyRefused(_)
         | ToGateway::Challenge(_) => {
             anyhow::bail!("the controller did not answer the join; upgrade this gateway")
         }

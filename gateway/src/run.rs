@@ -19,40 +19,45 @@ use crate::{
     controller_link::{Complaint, ControllerLink, Report},
     disk::{Delegations, Enrolment},
     eventloop::{EventLoop, Inboxes, Parts, wanted_host},
-    identity::{self, Identity},
+    keys::{KeyFiles, Keys},
     quoter::{Quoter, TpmChoice},
     running::Running,
+    socket::{self, Order, Socket},
     status,
 };
 
 /// Messages of the controller link and of the shard that wait for the event loop.
 const EVENTS_MAX: usize = 64;
 const LINK_EVENTS_MAX: usize = 1024;
+/// People at this host, one after the other.
+const ORDERS_MAX: usize = 8;
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
     clock::check(clock::unix_s()).map_err(Failure::Failed)?;
     let data = DataFolder::open(&args.data.folder)?;
     let enrolment = enrolment(&data)?;
     let tpm = TpmChoice::path(args.tpm.choice.as_ref());
-    let Identity { key, is_sealed } = identity::load(&data, tpm.as_deref())?;
-    let key = Arc::new(key);
+    let key_files = KeyFiles::new(&data, tpm.clone());
+    let mut keys = key_files.load()?;
+    keys.handle_time(clock::unix_ms());
     let cache = Arc::new(Cache::open(&data)?);
-    let cached = cache.load(&enrolment.pin, &key.public()).unwrap_or_else(|error| {
-        warn!(reason = %format!("{error:#}"), "the cached configuration cannot be used; waiting for the controller's");
-        None
-    });
+    let cached = last_good(&cache, &enrolment.pin, &keys);
     let believed = believed(&data, &enrolment.pin);
+    let trusts = cached.iter().map(|(running, _)| &running.trust).chain(&believed);
+    let pin = trusts.map(Trust::pin).fold(enrolment.pin, Pin::later);
     let leftovers = cached.as_ref().map(|(running, _)| wanted_host(&running.config, &args.tun));
     let host = recovered_host(&data, leftovers.as_ref()).await?;
     let (events, inbox) = mpsc::channel(EVENTS_MAX);
     let (link_events, link_inbox) = mpsc::channel(LINK_EVENTS_MAX);
     let (reports, reports_seen) = watch::channel(Report::default());
     let (statuses, statuses_seen) = watch::channel(status::Status::default());
-    let quoter = Quoter::new(tpm, &enrolment.pin.root, is_sealed);
-    let pin = cached.as_ref().map_or(enrolment.pin, |(running, _)| running.trust.pin()).later(enrolment.pin);
-    let pin = believed.as_ref().map_or(pin, |trust| pin.later(trust.pin()));
+    let (keys_told, keys_seen) = watch::channel(keys.clone());
+    let (orders, orders_inbox) = mpsc::channel(ORDERS_MAX);
+    let quoter = Quoter::new(tpm, &enrolment.pin.root, keys.is_sealed);
     let mut event_loop = EventLoop::new(Parts {
-        key: Arc::clone(&key),
+        keys,
+        key_files,
+        keys_told,
         cache: Arc::clone(&cache),
         host,
         tun: args.tun,
@@ -67,7 +72,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         delegations: data.file(DELEGATIONS),
     });
     let mut tasks = JoinSet::new();
-    let socket = match come_up(&mut event_loop, cached, &data, &mut tasks, statuses_seen).await {
+    let socket = match come_up(&mut event_loop, cached, &data, &mut tasks, (statuses_seen, orders)).await {
         Ok(socket) => socket,
         Err(error) => {
             event_loop.stop().await;
@@ -75,7 +80,7 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         }
     };
     let link = ControllerLink {
-        key,
+        keys: keys_seen,
         host: enrolment.host,
         port: enrolment.port,
         pin,
@@ -85,14 +90,24 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<()> {
         complaint: Complaint::default(),
         quoter,
         heard: Vec::new(),
+        refused_at: None,
     };
     tasks.spawn(async {
         link.run().await;
         "link to the controller"
     });
-    let ended = event_loop.run(Inboxes { controller: inbox, links: link_inbox, tasks }).await;
+    let ended =
+        event_loop.run(Inboxes { controller: inbox, links: link_inbox, orders: orders_inbox, tasks }).await;
     drop(socket);
     ended
+}
+
+/// Reads the configuration that ran last. An online key that was withdrawn since may have signed it.
+fn last_good(cache: &Cache, pin: &Pin, keys: &Keys) -> Option<(Running, i64)> {
+    cache.load(&pin.of_then(), &keys.names()).unwrap_or_else(|error| {
+        warn!(reason = %format!("{error:#}"), "the cached configuration cannot be used; waiting for the controller's");
+        None
+    })
 }
 
 /// Opens the host with what an earlier run left on it: adopted where it is wanted again, else taken back.
@@ -111,13 +126,13 @@ async fn come_up(
     cached: Option<(Running, i64)>,
     data: &DataFolder,
     tasks: &mut JoinSet<&'static str>,
-    statuses: watch::Receiver<status::Status>,
-) -> anyhow::Result<status::Socket> {
+    (statuses, orders): (watch::Receiver<status::Status>, mpsc::Sender<Order>),
+) -> anyhow::Result<Socket> {
     if let Some((running, time_floor_ms)) = cached {
         info!(revision = running.verified.version().revision, "running from the cached configuration");
         event_loop.resume(running, time_floor_ms).await?;
     }
-    let (socket, server) = status::serve(data, statuses)?;
+    let (socket, server) = socket::serve(data, statuses, orders)?;
     tasks.spawn(async {
         server.await;
         "status socket"

@@ -1,26 +1,15 @@
 //! `horizon-gateway status`: what the running gateway does, read from its socket as one JSON document.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Context;
 use horizon_api::wire::cfg::LinkReport;
-use horizon_node::{data_folder::DataFolder, failure::Failure};
 use serde::{Deserialize, Serialize};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
-    sync::watch,
+
+use crate::{
+    args::StatusArgs,
+    moment::moment,
+    socket::{self, Question},
 };
-
-use crate::args::StatusArgs;
-
-const SOCKET: &str = "gateway.sock";
 
 /// What a person at the host wants to know.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -28,6 +17,9 @@ pub(crate) struct Status {
     pub(crate) namespace: String,
     pub(crate) server: String,
     pub(crate) key: String,
+    /// The key that is to follow.
+    #[serde(default)]
+    pub(crate) next_key: Option<NextKey>,
     pub(crate) revision: Option<u64>,
     /// Unix milliseconds since when the controller is away.
     pub(crate) standby_since_ms: Option<i64>,
@@ -46,52 +38,19 @@ pub(crate) struct Status {
     pub(crate) evidence: String,
 }
 
-/// The socket's file, removed with the value.
-pub(crate) struct Socket(PathBuf);
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.0));
-    }
+/// The key that is to follow, and when.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct NextKey {
+    pub(crate) key: String,
+    /// Unix milliseconds; nothing while the controller does not know it.
+    pub(crate) due_ms: Option<i64>,
+    /// What it waits for beside the time.
+    pub(crate) waits_for: Option<String>,
 }
-
-/// Listens, and returns what answers each connection with the newest status for as long as it is polled.
-pub(crate) fn serve(
-    data: &DataFolder,
-    statuses: watch::Receiver<Status>,
-) -> anyhow::Result<(Socket, impl Future<Output = ()> + use<>)> {
-    let path = data.file(SOCKET);
-    // The folder is locked, so a socket that is there is of a process that is gone.
-    drop(fs::remove_file(&path));
-    let listener = UnixListener::bind(&path).with_context(|| format!("listen on {}", path.display()))?;
-    let socket = Socket(path);
-    fs::set_permissions(&socket.0, fs::Permissions::from_mode(0o600))?;
-    Ok((socket, answer_all(listener, statuses)))
-}
-
-async fn answer_all(listener: UnixListener, statuses: watch::Receiver<Status>) {
-    loop {
-        match listener.accept().await {
-            Ok((mut stream, _)) => {
-                let json = serde_json::to_vec(&*statuses.borrow()).unwrap_or_default();
-                let written = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&json)).await;
-                tracing::trace!(?written, "status told");
-            }
-            // Descriptors that ran out are free again at some time; who asks waits in the queue of the socket.
-            Err(error) => {
-                tracing::warn!(%error, "cannot take a question about the status");
-                tokio::time::sleep(AFTER_ERROR).await;
-            }
-        }
-    }
-}
-
-/// Long enough for a busy host, short enough for a person.
-const AFTER_ERROR: Duration = Duration::from_millis(200);
 
 pub(crate) async fn print(args: StatusArgs) -> anyhow::Result<()> {
     loop {
-        let status = ask(&args.data.folder.join(SOCKET)).await?;
+        let status: Status = socket::ask(&args.data.folder, Question::Status).await?;
         #[expect(clippy::print_stdout, reason = "what the command is for")]
         if args.json {
             println!("{}", serde_json::to_string(&status)?);
@@ -105,21 +64,14 @@ pub(crate) async fn print(args: StatusArgs) -> anyhow::Result<()> {
     }
 }
 
-async fn ask(socket: &Path) -> anyhow::Result<Status> {
-    let mut stream = UnixStream::connect(socket).await.map_err(|e| {
-        Failure::Unreachable(format!(
-            "no gateway answers on {} ({e}); start it with `horizon-gateway run`, or name its folder with --data DIR",
-            socket.display()
-        ))
-    })?;
-    let mut json = Vec::new();
-    stream.read_to_end(&mut json).await?;
-    serde_json::from_slice(&json).context("read the status")
-}
-
 fn text(status: &Status) -> String {
     let mut lines = vec![format!("server      {}/{}", status.namespace, status.server)];
     lines.push(format!("key         {}", status.key));
+    if let Some(NextKey { key, due_ms, waits_for }) = &status.next_key {
+        let due = due_ms.map(|due_ms| format!(", to be taken up at {}", moment(due_ms)));
+        let waits = waits_for.as_ref().map(|reason| format!(": {reason}"));
+        lines.push(format!("next key    {key}{}{}", due.unwrap_or_default(), waits.unwrap_or_default()));
+    }
     lines.push(match status.revision {
         Some(revision) => format!("revision    {revision}"),
         None => "revision    none yet".to_owned(),
@@ -159,10 +111,6 @@ fn text(status: &Status) -> String {
     lines.extend(status.drops.iter().map(|(reason, count)| format!("dropped     {count} × {reason}")));
     lines.push(String::new());
     lines.join("\n")
-}
-
-fn moment(unix_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(unix_ms).map_or_else(|_| unix_ms.to_string(), |at| at.to_string())
 }
 
 #[cfg(test)]

@@ -48,7 +48,9 @@ pub fn stay_silent(
                 | ToGateway::Joined { .. }
                 | ToGateway::Section(_)
                 | ToGateway::Recall
-                | ToGateway::Delegations(_) => {}
+                | ToGateway::Delegations(_)
+                | ToGateway::NextKeyKnown { .. }
+                | ToGateway::NextKeyRefused(_) => {}
             }
         }
         meeting.end("it was silent").await;
@@ -75,7 +77,9 @@ pub fn answer_wrongly(from: &Namespace, key: &SecretKey, join: &JoinString) -> a
                 | ToGateway::Joined { .. }
                 | ToGateway::Section(_)
                 | ToGateway::Recall
-                | ToGateway::Delegations(_) => {}
+                | ToGateway::Delegations(_)
+                | ToGateway::NextKeyKnown { .. }
+                | ToGateway::NextKeyRefused(_) => {}
             }
         }
     })
@@ -110,6 +114,8 @@ pub fn want(
                 | ToGateway::Joined { .. }
                 | ToGateway::Challenge(_)
                 | ToGateway::Delegations(_)
+                | ToGateway::NextKeyKnown { .. }
+                | ToGateway::NextKeyRefused(_)
                 | ToGateway::Recall => {}
             }
         }
@@ -163,6 +169,8 @@ async fn attach(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
         | ToGateway::Section(_)
         | ToGateway::Recall
         | ToGateway::Delegations(_)
+        | ToGateway::NextKeyKnown { .. }
+        | ToGateway::NextKeyRefused(_)
         | ToGateway::Challenge(_)) => anyhow::bail!("it was not let in: {other:?}"),
     }
 }

@@ -165,18 +165,32 @@ impl Meeting {
         Ok(PersonalProof::new(&PersonalWord { exporter, nonce: self.nonce, device }, person))
     }
 
-    /// Has another key follow this node's, and both say so on this link.
+    /// Returns what proves on this link that another key follows this node's.
     ///
     /// # Errors
     /// When the connection is gone.
-    pub fn prove_next(&self, old: &SecretKey, next: &SecretKey) -> anyhow::Result<RotationProof> {
-        Ok(RotationProof::new(quic::exporter(&self.connection)?, self.nonce, old, next))
+    pub fn prover(&self) -> anyhow::Result<Prover> {
+        Ok(Prover { exporter: quic::exporter(&self.connection)?, nonce: self.nonce })
     }
 
     /// Ends the connection and waits until the other end can know.
     pub async fn end(self, reason: &str) {
         self.connection.close(0u32.into(), reason.as_bytes());
         drop(tokio::time::timeout(Duration::from_secs(1), self.endpoint.wait_idle()).await);
+    }
+}
+
+/// Proves that another key follows a node's, for as long as a connection lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Prover {
+    exporter: [u8; 32],
+    nonce: [u8; 32],
+}
+
+impl Prover {
+    /// Has both keys say so.
+    pub fn prove(&self, old: &SecretKey, next: &SecretKey) -> RotationProof {
+        RotationProof::new(self.exporter, self.nonce, old, next)
     }
 }
 

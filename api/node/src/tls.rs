@@ -44,15 +44,15 @@ pub fn server_config(key: &SecretKey, alpns: &[&[u8]]) -> Result<ServerConfig, E
     Ok(config)
 }
 
-/// Returns the settings of the end that dials. With `expected` only that key is accepted; without, the caller checks
-/// the key after the handshake (a controller's, by its delegation).
+/// Returns the settings of the end that dials. With `expected` only one of these keys is accepted; without, the caller
+/// checks the key after the handshake (a controller's, by its delegation).
 ///
 /// # Errors
 /// When the library refuses the key.
 pub fn client_config(
     key: &SecretKey,
     alpn: &[u8],
-    expected: Option<PublicKey>,
+    expected: Option<Vec<PublicKey>>,
 ) -> Result<ClientConfig, Error> {
     client_config_of(provider(), key, alpn, expected)
 }
@@ -65,7 +65,7 @@ pub fn client_config_of(
     provider: CryptoProvider,
     key: &SecretKey,
     alpn: &[u8],
-    expected: Option<PublicKey>,
+    expected: Option<Vec<PublicKey>>,
 ) -> Result<ClientConfig, Error> {
     let provider = Arc::new(provider);
     let resolver = AlwaysResolvesClientRawPublicKeys::new(certified_key(key, &provider)?);
@@ -178,7 +178,7 @@ impl ClientCertVerifier for AnyClientKey {
 #[derive(Debug)]
 struct ServerKey {
     algorithms: WebPkiSupportedAlgorithms,
-    expected: Option<PublicKey>,
+    expected: Option<Vec<PublicKey>>,
 }
 
 impl ServerCertVerifier for ServerKey {
@@ -191,8 +191,8 @@ impl ServerCertVerifier for ServerKey {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let key = key_of(end_entity)?;
-        match self.expected {
-            Some(expected) if expected != key => {
+        match &self.expected {
+            Some(expected) if !expected.contains(&key) => {
                 Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
             }
             _ => Ok(ServerCertVerified::assertion()),

@@ -126,7 +126,8 @@ async fn a_pinned_key_and_a_known_protocol_are_demanded() {
             drop(incoming.await);
         }
     });
-    let expecting = |expected, alpn: &[u8]| tls::client_config(&key(3), alpn, Some(expected)).expect("valid");
+    let expecting =
+        |expected, alpn: &[u8]| tls::client_config(&key(3), alpn, Some(vec![expected])).expect("valid");
 
     let right = dial(port, expecting(key(2).public(), ALPN_CFG)).await;
     let other_key = dial(port, expecting(key(4).public(), ALPN_CFG)).await;

@@ -13,7 +13,7 @@ use crate::{
     token::TokenText,
     tpm::Quote,
     traffic::PassedReport,
-    wire::{Hello, Refusal, Welcome},
+    wire::{Hello, Refusal, Welcome, rotation::RotationProof},
 };
 
 /// What a gateway says.
@@ -44,6 +44,9 @@ pub enum ToController {
         attestation: Signed,
         quote: Quote,
     },
+    /// Another key is to follow the one of this connection: only to a controller with the feature
+    /// [`NEXT_KEY`](crate::wire::rotation::NEXT_KEY). The gateway attaches with it once devices know it.
+    NextKey(Box<RotationProof>),
     /// The answer to [`ToGateway::Delegations`], once they are on disk: the hash of their bytes.
     Believes(ContentHash),
 }
@@ -61,6 +64,13 @@ pub enum ToGateway {
     /// A signed [`crate::assignment::Assignment`].
     Assignment(Signed),
     Section(SectionBytes),
+    /// The answer to [`ToController::NextKey`]: grants and offers name that key, and for how long they have.
+    NextKeyKnown {
+        next: PublicKey,
+        known_s: u32,
+    },
+    /// The other answer: the gateway keeps the key that it has.
+    NextKeyRefused(Refusal),
     /// The controller's store was restored: what did this gateway run before? Asked before anything is assigned.
     Recall,
     /// Show again whose key this is: only to a gateway that says [`CHALLENGE`] in its features.

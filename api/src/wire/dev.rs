@@ -135,6 +135,12 @@ pub struct IssuedCard {
 pub struct ServerOffer {
     pub name: String,
     pub key: PublicKey,
+    /// The key that is to follow: the gateway may answer with either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<PublicKey>,
+    /// The key before, by which the device may remember this gateway: it answers with it no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PublicKey>,
     pub endpoints: Vec<Endpoint>,
     pub networks: Vec<NetworkOffer>,
     /// Whether the controller heard from it lately.

@@ -11,6 +11,9 @@ use crate::{
 /// What a controller says in its Welcome if it knows [`super::dev::FromDevice::RotateKey`].
 pub const KEY_ROTATION: &str = "key-rotation";
 
+/// What a controller says in its Welcome if it knows [`super::cfg::ToController::NextKey`].
+pub const NEXT_KEY: &str = "next-key";
+
 /// "This key follows that one": worth nothing on another connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRotation {

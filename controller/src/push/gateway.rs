@@ -11,6 +11,7 @@ use horizon_api::{
     wire::{
         Attestation, Refusal, RefusalCode,
         cfg::{CHALLENGE, Heartbeat, ROTATION, SectionBytes, ToController, ToGateway},
+        rotation::RotationProof,
     },
 };
 use horizon_node::{
@@ -27,7 +28,7 @@ use tracing::{debug, info, warn};
 
 use super::{Peer, PushContext, ask, bounds, in_time, offer::Offer, trial::Trial};
 use crate::{
-    event::{AttachRequest, Event, GatewayReport, JoinRequest, ReportKind, ServerName},
+    event::{AttachRequest, Event, GatewayReport, JoinRequest, NextKeyRequest, ReportKind, ServerName},
     snapshot::Delegations,
 };
 
@@ -127,6 +128,7 @@ async fn decide(
         | ToController::Heartbeat(_)
         | ToController::Kept(_)
         | ToController::Believes(_)
+        | ToController::NextKey(_)
         | ToController::Answer(_)
         | ToController::AnswerWith { .. } => {
             let message = "the second message is not Join or Attach";
@@ -300,6 +302,7 @@ impl Conversation<'_> {
                 return self.take_answer(&attestation, Some(&quote)).await;
             }
             ToController::Believes(name) => ReportKind::Believes(name),
+            ToController::NextKey(proof) => return self.take_next_key(&proof).await,
             ToController::Heartbeat(signed) => {
                 let heartbeat: Heartbeat =
                     signed.verify(&self.reporter.peer.key).context("read a heartbeat")?;
@@ -314,6 +317,32 @@ impl Conversation<'_> {
             }
         };
         self.reporter.report(kind).await
+    }
+
+    /// The session goes on with the key that it began with, whatever is decided.
+    async fn take_next_key(&mut self, proof: &RotationProof) -> anyhow::Result<()> {
+        let Reporter { peer, context } = self.reporter;
+        let decided = match proof.check(&peer.key, &peer.exporter, &peer.nonce) {
+            Err(refusal) => Err(refusal),
+            Ok(next) => {
+                let (reply, answer) = oneshot::channel();
+                let request = NextKeyRequest { gateway: peer.key, next, remote: peer.address() };
+                ask(context, Event::NextKey(request, reply), answer).await?.map(|since| (next, since))
+            }
+        };
+        self.sender
+            .send(&match decided {
+                Ok((next, since_ms)) => {
+                    let known_s = clock::unix_ms().saturating_sub(since_ms) / 1000;
+                    ToGateway::NextKeyKnown { next, known_s: u32::try_from(known_s).unwrap_or(0) }
+                }
+                Err(refusal) => {
+                    info!(code = ?refusal.code, reason = %refusal, "another key of a gateway is refused");
+                    ToGateway::NextKeyRefused(refusal)
+                }
+            })
+            .await?;
+        Ok(())
     }
 
     /// Whoever answers wrongly must prove its key anew, in a session of its own.

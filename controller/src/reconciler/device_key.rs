@@ -13,7 +13,10 @@ use tracing::{error, info};
 use uuid::Uuid;
 
 use super::{Reconciler, compile::stored_object, enrol, state::State};
-use crate::{event::RotateDeviceRequest, store::RotateKey};
+use crate::{
+    event::RotateDeviceRequest,
+    store::{Changed, RotateKey},
+};
 
 impl Reconciler {
     /// The handshake has proved the key before, and both keys have signed that one follows the other.
@@ -31,7 +34,7 @@ impl Reconciler {
         let rotation = RotateKey {
             owner: entry.uid.to_string(),
             name: key.to_string(),
-            object,
+            with: Changed::Device(object),
             old: request.device.as_bytes().to_vec(),
             next: request.next.as_bytes().to_vec(),
             remote: request.remote.to_string(),

@@ -169,10 +169,11 @@ impl Reconciler {
     }
 
     pub(super) async fn attach(&mut self, request: &AttachRequest) -> Result<ServerName, Refusal> {
-        let mut servers = self.state.compiled.effective.servers.iter();
         // A disabled one is let in too: it hears that it has nothing to serve.
-        let server = servers.find(|(_, server)| server.public_key == Some(request.gateway));
-        let server = server.map(|(server, _)| server.clone());
+        let server = match self.state.server_of(&request.gateway) {
+            Some(server) => Some(server),
+            None => self.take_up_key(request).await?,
+        };
         let known = server.filter(|server| self.state.assignments.contains_key(server));
         match known {
             Some(server) => match self.check_place(&server, request.remote) {
@@ -193,7 +194,7 @@ impl Reconciler {
         }
     }
 
-    fn check_place(&self, server: &ObjectKey, remote: IpAddr) -> Result<(), Refusal> {
+    pub(super) fn check_place(&self, server: &ObjectKey, remote: IpAddr) -> Result<(), Refusal> {
         let effective = self.state.compiled.effective.servers.get(server);
         if effective.is_none_or(|effective| is_in(&effective.source_cidrs, remote)) {
             return Ok(());

@@ -3,6 +3,7 @@
 mod cluster;
 mod devices;
 mod enrolled;
+mod gateway_key;
 mod guard;
 mod programmed;
 mod trust;

@@ -96,11 +96,14 @@ impl Reconciler {
         if carried.is_empty() {
             return None;
         }
+        let keys = self.state.keys_of(server);
         let gateway = self.state.gateway_of(Some(key));
         let links = gateway.and_then(|g| g.heartbeat.as_ref()).map_or(0, |h| h.links.len());
         Some(ServerOffer {
             name: server.name.to_string(),
             key,
+            next: keys.next,
+            previous: keys.previous,
             endpoints: effective.endpoints.clone(),
             networks: carried
                 .into_iter()

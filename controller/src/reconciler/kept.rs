@@ -34,7 +34,9 @@ impl Reconciler {
     }
 
     async fn recall(&mut self, gateway: &PublicKey, kept: &Kept) {
-        let (version, revoked) = match kept.verify(self.identity.root_fingerprint(), gateway) {
+        let server = self.state.server_of(gateway);
+        let keys = server.map_or_else(|| vec![*gateway], |server| self.state.names_of(&server, *gateway));
+        let (version, revoked) = match kept.verify(self.identity.root_fingerprint(), &keys) {
             Ok(verified) => verified,
             Err(error) => return warn!(%error, "what a gateway kept is not believed"),
         };

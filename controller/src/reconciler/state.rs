@@ -33,6 +33,7 @@ use super::{
     compile::TextHashes,
     enrolled::{Enrolment, Tokens},
     fates::WaitingFor,
+    gateway_key::GatewayKeys,
     gateways::Gateway,
     guard::{self, Guard},
     invite::INVITATION,
@@ -74,6 +75,8 @@ pub(super) struct State {
     pub(super) tokens: Tokens,
     /// The key that enrolled each node.
     pub(super) enrolments: BTreeMap<PublicKey, Enrolment>,
+    /// Keys of gateways beside those that they have, by the uid of the Server.
+    pub(super) gateway_keys: BTreeMap<String, GatewayKeys>,
     /// What admins took out of force.
     pub(super) holds: Holds,
     pub(super) guard: Guard,
@@ -169,6 +172,7 @@ impl State {
         let by_uid: BTreeMap<String, ObjectKey> =
             state.ledger.iter().map(|(key, uid)| (uid.uid.to_string(), key.clone())).collect();
         state.take_facts(&by_uid, stored.bindings, stored.revocations);
+        state.take_gateway_keys(stored.gateway_keys);
         state.digests = stored.issued_keys.into_iter().map(|key| (key.uid, key.digest)).collect();
         let uses = stored.token_uses.into_iter();
         state.token_uses =
@@ -213,6 +217,7 @@ impl State {
             last_uses: BTreeMap::new(),
             tokens: Tokens::new(),
             enrolments: BTreeMap::new(),
+            gateway_keys: BTreeMap::new(),
             holds: Holds::new(),
             guard: Guard::default(),
             is_reverting: false,

@@ -12,8 +12,10 @@ impl Reconciler {
     pub(super) async fn compare_traffic(&mut self, server: &ObjectKey, report: &GatewayReport) {
         let ReportKind::Heartbeat(heartbeat) = &report.kind else { return };
         let passed = heartbeat.links.iter().filter_map(|link| Some((link.device, link.reported.as_ref()?)));
+        // A device names the key that answered when it made its link.
+        let gateway = self.state.names_of(server, report.gateway);
         let compare = |(device, passed): (PublicKey, &PassedReport)| {
-            Some((device, self.state.traffic.handle_report(&report.gateway, device, passed)?))
+            Some((device, self.state.traffic.handle_report(&gateway, device, passed)?))
         };
         let differences: Vec<_> = passed.filter_map(compare).collect();
         for (device, difference) in differences {

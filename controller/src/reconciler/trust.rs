@@ -76,6 +76,22 @@ impl Trust {
         }
     }
 
+    /// Returns what is known of a server as it is once another key follows this one.
+    pub(super) fn rotated(
+        &self,
+        server: &ObjectKey,
+        old: &PublicKey,
+        next: PublicKey,
+    ) -> Option<ServerTrust> {
+        let mut known = self.servers.get(server).filter(|known| known.key() == old)?.clone();
+        known.handle_rotated(next);
+        Some(known)
+    }
+
+    pub(super) fn replace(&mut self, server: &ObjectKey, known: Option<ServerTrust>) {
+        self.servers.extend(known.map(|known| (server.clone(), known)));
+    }
+
     /// Returns what is known of a server that has this key; with another key, it is another host.
     fn of(&mut self, server: &ObjectKey, node: PublicKey) -> &mut ServerTrust {
         let begin = |bound: &mut BTreeMap<_, _>| ServerTrust::new(node, bound.remove(&node));
@@ -236,8 +252,7 @@ impl Reconciler {
         if rows.is_empty() {
             return;
         }
-        let kept = i64::try_from(KEPT).unwrap_or(i64::MAX);
-        if let Err(error) = self.store.keep_trust(rows, kept).await {
+        if let Err(error) = self.store.keep_trust(rows, kept()).await {
             warn!(%error, "how far servers are believed is not stored");
             for (server, entries) in saved {
                 if let Some(trust) = self.state.trust.servers.get_mut(&server) {
@@ -292,6 +307,11 @@ impl State {
         let key = self.compiled.effective.servers.get(server)?.public_key?;
         self.trust.servers.get(server).filter(|trust| *trust.key() == key)
     }
+}
+
+/// How many challenges of a server are kept.
+pub(super) fn kept() -> i64 {
+    i64::try_from(KEPT).unwrap_or(i64::MAX)
 }
 
 fn row(entry: &Entry) -> store::Challenge {

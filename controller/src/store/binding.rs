@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::Result;
+use super::gateway_key;
 use super::statement::{Row, Statements};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +144,7 @@ pub(super) fn see(statements: &mut Statements, seen: &Seen) -> Result<()> {
 
 pub(super) fn delete(statements: &mut Statements, owner: &str) -> Result<()> {
     statements.execute("DELETE FROM bindings WHERE owner = ?1", vec![owner.into()])?;
-    Ok(())
+    gateway_key::delete(statements, owner)
 }
 
 pub(super) fn of_owner(statements: &mut Statements, owner: &str) -> Result<Option<Binding>> {

@@ -5,6 +5,7 @@ use super::assignment::{self, StoredAssignment};
 use super::binding::{self, Binding};
 use super::definition::{self, Definition};
 use super::error::Result;
+use super::gateway_key::{self, GatewayKeys};
 use super::guard::{self, Guard};
 use super::hold::{self, Hold};
 use super::key::{self, IssuedKey, LastUse, TokenUses};
@@ -27,6 +28,7 @@ pub struct Stored {
     pub objects: Vec<Object>,
     pub allocations: Vec<Allocation>,
     pub bindings: Vec<Binding>,
+    pub gateway_keys: Vec<GatewayKeys>,
     pub issued_keys: Vec<IssuedKey>,
     pub token_uses: Vec<TokenUses>,
     pub last_uses: Vec<LastUse>,
@@ -50,6 +52,7 @@ pub(super) fn load(statements: &mut Statements) -> Result<Stored> {
         objects: object::all(statements)?,
         allocations: allocation::all(statements)?,
         bindings: binding::all(statements)?,
+        gateway_keys: gateway_key::all(statements)?,
         issued_keys: key::issued(statements)?,
         token_uses: key::uses(statements)?,
         last_uses: key::last_uses(statements)?,

@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, text: include_str!("migration/0008_enrolments.sql") },
     Migration { version: 9, text: include_str!("migration/0009_api_tokens.sql") },
     Migration { version: 10, text: include_str!("migration/0010_peppers.sql") },
+    Migration { version: 11, text: include_str!("migration/0011_gateway_keys.sql") },
 ];
 
 /// Brings the database to the schema of this program.

@@ -6,9 +6,11 @@ use super::audit::{self, AuditEntry};
 use super::binding;
 use super::error::Result;
 use super::event::{self, Event, Severity};
+use super::gateway_key;
 use super::object::{self, Object};
 use super::revocation::{self, Revoke};
 use super::statement::Statements;
+use super::trust::{self, Trust};
 
 /// Why the key before is revoked.
 const ROTATED: &str = "the node has another key";
@@ -20,8 +22,8 @@ pub struct RotateKey {
     pub owner: String,
     /// `Kind/name` of it.
     pub name: String,
-    /// The object as it is with the key that follows.
-    pub object: Object,
+    /// What changes beside the key.
+    pub with: Changed,
     pub old: Vec<u8>,
     pub next: Vec<u8>,
     pub remote: String,
@@ -29,17 +31,32 @@ pub struct RotateKey {
     pub now: i64,
 }
 
+/// What changes with a node's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Changed {
+    /// A device's object, which says the key.
+    Device(Object),
+    /// How far a server is believed, by its key; and how many challenges of it are kept.
+    Server(Option<Trust>, i64),
+}
+
 /// Binds the next key, unless it is somebody's or was revoked; says whether it was. A retry changes nothing.
 pub(super) fn rotate(statements: &mut Statements, rotation: RotateKey) -> Result<bool> {
-    let RotateKey { owner, name, object, old, next, remote, event_id, now } = rotation;
+    let RotateKey { owner, name, with, old, next, remote, event_id, now } = rotation;
     if let Some(bound) = binding::of_public_key(statements, &next)? {
         return Ok(bound.owner != owner);
     }
     if revocation::find(statements, &next)?.is_some() {
         return Ok(true);
     }
-    object::put(statements, object)?;
     binding::rotate(statements, &owner, &old, &next)?;
+    match with {
+        Changed::Device(object) => object::put(statements, object)?,
+        Changed::Server(known, kept) => {
+            gateway_key::follow(statements, &owner, &old)?;
+            known.map_or(Ok(()), |known| trust::put(statements, known, kept))?;
+        }
+    }
     let revoke = Revoke { public_key: old, owner: name.clone(), reason: ROTATED.to_owned(), now };
     revocation::revoke(statements, &revoke)?;
     let detail = json!({ "reason": "it has another key" });

@@ -111,6 +111,12 @@ impl ServerTrust {
         self.record.newest = Some(evidence);
     }
 
+    /// The same host has another key, which it proved beside the one before.
+    pub fn handle_rotated(&mut self, next: PublicKey) {
+        self.is_changed = true;
+        self.record.key = next;
+    }
+
     /// A gateway was let in.
     pub fn handle_arrival(&mut self, arrival: Arrival, now_ms: i64) -> Noticed {
         let Arrival { evidence, quoted, remote, running, answers } = arrival;
@@ -222,6 +228,11 @@ impl ServerTrust {
         // A store that refuses for hours must not fill the memory.
         let excess = self.unsaved.len().saturating_sub(crate::log::KEPT);
         self.unsaved.drain(..excess);
+    }
+
+    /// Returns the record as it is kept.
+    pub fn record(&self) -> Vec<u8> {
+        self.record.to_bytes()
     }
 
     pub fn key(&self) -> &PublicKey {

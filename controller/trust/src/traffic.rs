@@ -42,9 +42,10 @@ const LOST_BYTES_MIN: u64 = 1 << 20;
 
 impl Links {
     /// Compares a report that a gateway passed on with what it says itself, and with what both said before.
+    /// `gateway` has every key that it answers, or answered, links with.
     pub fn handle_report(
         &mut self,
-        gateway: &PublicKey,
+        gateway: &[PublicKey],
         device: PublicKey,
         passed: &PassedReport,
     ) -> Option<Difference> {
@@ -56,7 +57,7 @@ impl Links {
             return None;
         }
         let before = self.0.remove(&device).filter(|before| before.number == heard.number);
-        let difference = if report.gateway == *gateway {
+        let difference = if gateway.contains(&report.gateway) {
             heard.difference(before.as_ref())
         } else {
             Some(Difference::Foreign)
@@ -153,7 +154,7 @@ mod tests {
     fn hear(links: &mut Links, link: u64, device: Counts, gateway: Counts) -> Option<Difference> {
         let report = TrafficReport { gateway: key(2).public(), link, counts: device };
         let passed = PassedReport { report: Signed::new(&report, &key(1)), counts: gateway };
-        links.handle_report(&key(2).public(), key(1).public(), &passed)
+        links.handle_report(&[key(2).public()], key(1).public(), &passed)
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
             let report = TrafficReport { gateway: key(gateway).public(), link: 7, counts: counts(0, 0) };
             PassedReport { report: Signed::new(&report, &key(signer)), counts: counts(0, 0) }
         };
-        let mut hear = |passed| links.handle_report(&key(2).public(), key(1).public(), &passed);
+        let mut hear = |passed| links.handle_report(&[key(2).public()], key(1).public(), &passed);
 
         assert_eq!(hear(report(9, 2)), None, "somebody else signed it");
         assert_eq!(hear(report(1, 3)), Some(Difference::Foreign));

@@ -108,6 +108,8 @@ pub(crate) mod tests {
         let server = ServerOffer {
             name: "gw-1".into(),
             key: key(4).public(),
+            next: None,
+            previous: None,
             endpoints: vec![Endpoint { host: "192.0.2.1".into(), port: 7444 }],
             networks: vec![NetworkOffer { network: office, routes: vec![] }],
             is_connected: true,

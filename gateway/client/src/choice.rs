@@ -16,6 +16,8 @@ use crate::disk::{Connection, Wish};
 pub(crate) struct Candidate {
     pub(crate) server: String,
     pub(crate) key: PublicKey,
+    /// The key that is to follow.
+    pub(crate) next: Option<PublicKey>,
     pub(crate) network: NetworkId,
     pub(crate) endpoints: Vec<Endpoint>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn candidates(
         .map(|server| Candidate {
             server: server.name.clone(),
             key: server.key,
+            next: server.next,
             network: network.clone(),
             endpoints: server.endpoints.clone(),
         })
@@ -135,6 +138,8 @@ mod tests {
         ServerOffer {
             name: name.into(),
             key: key(seed),
+            next: None,
+            previous: None,
             endpoints: vec![],
             networks: networks.collect(),
             is_connected: true,

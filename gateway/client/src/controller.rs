@@ -131,7 +131,7 @@ pub(crate) async fn rotate(
         let text = format!("the controller at {host}:{port} knows no rotation of keys; upgrade it");
         return Err(Failure::Refused(text).into());
     }
-    let proof = FromDevice::RotateKey(Box::new(meeting.prove_next(key, next)?));
+    let proof = FromDevice::RotateKey(Box::new(meeting.prover()?.prove(key, next)));
     ask_for_grant(meeting, &proof, host, port).await
 }
 

@@ -14,7 +14,7 @@ use std::{
 use horizon_api::{
     key::PublicKey,
     section::NetworkId,
-    wire::{Refusal, RefusalCode},
+    wire::{Refusal, RefusalCode, dev::ServerOffer},
 };
 use horizon_node::backoff::Backoff;
 
@@ -25,6 +25,8 @@ use crate::api::StateName;
 pub(crate) struct Target {
     pub(crate) server: String,
     pub(crate) key: PublicKey,
+    /// The key that is to follow: the gateway may answer with it already.
+    pub(crate) next: Option<PublicKey>,
     pub(crate) network: NetworkId,
     pub(crate) remote: SocketAddr,
 }
@@ -297,6 +299,15 @@ impl Machine {
         self.last_problem.as_ref()
     }
 
+    /// The controller says which keys servers have by now. The link that is there stays.
+    pub(crate) fn handle_offers(&mut self, servers: &[ServerOffer]) {
+        let current = match &mut self.phase {
+            Phase::Dialing(target) | Phase::Configuring(target) | Phase::Up(target) => Some(target),
+            Phase::Idle | Phase::LookingUp | Phase::Waiting(_) => None,
+        };
+        current.into_iter().chain(&mut self.rest).for_each(|target| target.follow(servers));
+    }
+
     /// Returns the target of the link that is up.
     pub(crate) fn up(&self) -> Option<&Target> {
         match &self.phase {
@@ -397,6 +408,21 @@ impl Machine {
             self.shown = name;
             self.since_ms = at.unix_ms;
         }
+    }
+}
+
+impl Target {
+    /// Takes in which key its server has by now.
+    pub(crate) fn follow(&mut self, servers: &[ServerOffer]) {
+        let is_it = |server: &&ServerOffer| server.key == self.key || server.previous == Some(self.key);
+        if let Some(server) = servers.iter().find(is_it) {
+            (self.key, self.next) = (server.key, server.next);
+        }
+    }
+
+    /// Returns the keys that it may answer with.
+    pub(crate) fn keys(&self) -> Vec<PublicKey> {
+        [Some(self.key), self.next].into_iter().flatten().collect()
     }
 }
 

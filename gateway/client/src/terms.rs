@@ -90,6 +90,7 @@ mod tests {
         Target {
             server: "gw-1".into(),
             key: SecretKey::from_seed(&[4; 32]).public(),
+            next: None,
             network: office(),
             remote: ([192, 0, 2, 1], 7444).into(),
         }
@@ -118,6 +119,8 @@ mod tests {
         ServerOffer {
             name: "gw-1".into(),
             key: target().key,
+            next: None,
+            previous: None,
             endpoints: vec![],
             networks: vec![NetworkOffer { network: office(), routes }],
             is_connected: true,

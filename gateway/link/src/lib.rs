@@ -80,7 +80,7 @@ pub enum Command {
         delegation: Signed,
         seal: Option<Box<Terms>>,
     },
-    /// Device: another key is this node's, from the next link on.
+    /// Another key is this node's, from the next link on.
     Rekey(Box<SecretKey>),
     /// Device: what the controller says, for a gateway that cannot ask it.
     News(Box<CarriedNews>),
@@ -99,7 +99,8 @@ pub struct Serving {
 /// Where to dial, whom to expect there, what to say.
 pub struct Dial {
     pub remote: SocketAddr,
-    pub gateway: PublicKey,
+    /// Who may answer: more than one key while another one follows.
+    pub gateway: Vec<PublicKey>,
     pub hello: LinkHello,
     /// How packets for other devices are sealed, where they are.
     pub seal: Option<Box<Terms>>,

@@ -46,7 +46,7 @@ pub(crate) fn server(key: &SecretKey) -> Result<ServerConfig, String> {
 
 /// # Errors
 /// When the TLS library refuses the key.
-pub(crate) fn client(key: &SecretKey, gateway: PublicKey) -> Result<ClientConfig, String> {
+pub(crate) fn client(key: &SecretKey, gateway: Vec<PublicKey>) -> Result<ClientConfig, String> {
     let crypto = tls::client_config(key, ALPN_LINK, Some(gateway)).map_err(|e| e.to_string())?;
     let crypto = QuicClientConfig::try_from(crypto).map_err(|e| e.to_string())?;
     let mut config = ClientConfig::new(Arc::new(crypto));

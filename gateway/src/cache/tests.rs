@@ -13,7 +13,7 @@ fn cache() -> (tempfile::TempDir, Cache) {
 }
 
 fn loaded_revision(cache: &Cache) -> Option<u64> {
-    let loaded = cache.load(&pin(), &gateway()).expect("readable");
+    let loaded = cache.load(&pin(), &[gateway()]).expect("readable");
     loaded.map(|(running, _)| running.verified.version().revision)
 }
 
@@ -24,7 +24,7 @@ fn a_damaged_section_is_written_again() {
     cache.store(&running, &sections, 0).expect("stored");
     let hash = sections.keys().next().expect("one").to_string();
     fs::write(cache.folder.join(&hash), "damaged").expect("written");
-    assert!(cache.load(&pin(), &gateway()).is_err());
+    assert!(cache.load(&pin(), &[gateway()]).is_err());
 
     cache.store(&running, &sections, 0).expect("stored");
 
@@ -43,7 +43,7 @@ fn going_back_takes_one_file_until_the_others_are_forgotten() {
     assert_eq!(loaded_revision(&cache), Some(7));
     cache.forget_others(&new);
 
-    assert!(cache.load(&pin(), &gateway()).is_err(), "its section is forgotten");
+    assert!(cache.load(&pin(), &[gateway()]).is_err(), "its section is forgotten");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn gateway() -> PublicKey {
 }
 
 fn previous_revision(cache: &Cache, running: &Running) -> Option<u64> {
-    cache.load_previous(&gateway(), running).ok().map(|(previous, _)| previous.verified.version().revision)
+    cache.load_previous(&[gateway()], running).ok().map(|(previous, _)| previous.verified.version().revision)
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn what_ran_before_is_kept_until_what_came_is_confirmed() {
     cache.keep_previous(Some(&old), &new, 0).expect("kept");
     cache.store(&new, &new_sections, 0).expect("stored");
     cache.forget_others(&new);
-    let (kept, sections) = cache.load_previous(&gateway(), &new).expect("there");
+    let (kept, sections) = cache.load_previous(&[gateway()], &new).expect("there");
     assert_eq!((kept.verified.version().revision, sections), (7, old_sections));
 
     cache.keep_previous(Some(&new), &confirmed, 0).expect("nothing to keep");
@@ -123,9 +123,9 @@ fn going_back_takes_no_revocation_back_and_a_restart_neither() {
     cache.keep_previous(Some(&old), &new, 0).expect("kept");
     cache.store(&new, &new_sections, 0).expect("stored");
 
-    let (previous, sections) = cache.load_previous(&gateway(), &new).expect("there");
+    let (previous, sections) = cache.load_previous(&[gateway()], &new).expect("there");
     cache.store(&previous, &sections, 0).expect("stored");
-    let (loaded, _) = cache.load(&pin(), &gateway()).expect("readable").expect("there");
+    let (loaded, _) = cache.load(&pin(), &[gateway()]).expect("readable").expect("there");
 
     let revoked = [key(7).public(), key(8).public()].into();
     assert_eq!((&previous.config.revoked, &loaded.config.revoked), (&revoked, &revoked));

@@ -26,8 +26,8 @@ pub(super) enum Step {
     Overtaken(Signed),
     /// It goes on, and the controller asks for something else meanwhile.
     Challenged([u8; 32]),
-    /// It goes on, and the controller's keys change meanwhile.
-    Heard(Vec<Signed>),
+    /// It goes on, and the controller says meanwhile what is heeded after it.
+    Heard(ToGateway),
 }
 
 impl Fetch {
@@ -48,7 +48,9 @@ impl Fetch {
             }
             ToGateway::Assignment(newer) => Ok(Step::Overtaken(newer)),
             ToGateway::Challenge(Challenge { nonce }) => Ok(Step::Challenged(nonce)),
-            ToGateway::Delegations(words) => Ok(Step::Heard(words)),
+            heard @ (ToGateway::Delegations(_)
+            | ToGateway::NextKeyKnown { .. }
+            | ToGateway::NextKeyRefused(_)) => Ok(Step::Heard(heard)),
             ToGateway::Refused(refusal) => anyhow::bail!("the controller refuses this gateway: {refusal}"),
             ToGateway::Welcome(_) | ToGateway::Joined { .. } | ToGateway::Recall => {
                 anyhow::bail!("the controller begins again in the middle of a session")

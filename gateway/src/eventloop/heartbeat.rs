@@ -5,7 +5,10 @@ use horizon_link::{LinkStatus, ShardStatus};
 use horizon_node::clock;
 
 use super::EventLoop;
-use crate::{controller_link::Report, status::Status};
+use crate::{
+    controller_link::Report,
+    status::{NextKey, Status},
+};
 
 impl EventLoop {
     pub(super) fn beat(&mut self) {
@@ -27,7 +30,8 @@ impl EventLoop {
         let status = Status {
             namespace: self.parts.enrolment.namespace.clone(),
             server: self.parts.enrolment.server.clone(),
-            key: self.parts.key.public().to_string(),
+            key: self.parts.keys.key.public().to_string(),
+            next_key: self.next_key(),
             revision: running.map(|version| version.revision),
             standby_since_ms: self.standby.since_ms(),
             away_reason: self.standby.reason().map(str::to_owned),
@@ -44,6 +48,12 @@ impl EventLoop {
 }
 
 impl EventLoop {
+    fn next_key(&self) -> Option<NextKey> {
+        let keys = &self.parts.keys;
+        let key = keys.next.as_ref()?.key.public().to_string();
+        Some(NextKey { key, due_ms: keys.due_ms(), waits_for: keys.waits_for() })
+    }
+
     fn sealed_networks(&self) -> Vec<String> {
         let networks = self.running.iter().flat_map(|running| running.config.networks.values());
         networks.filter(|network| network.is_sealed).map(|network| network.id.to_string()).collect()

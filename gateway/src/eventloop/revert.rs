@@ -36,7 +36,7 @@ impl EventLoop {
 
     async fn revert(&mut self) -> anyhow::Result<()> {
         let Some(running) = &self.running else { return Ok(()) };
-        let (previous, sections) = self.parts.cache.load_previous(&self.parts.key.public(), running)?;
+        let (previous, sections) = self.parts.cache.load_previous(&self.parts.keys.names(), running)?;
         self.apply(previous, &sections).await
     }
 

@@ -131,7 +131,7 @@ impl EventLoop {
             socket,
             tun: queue,
             joins_udp: tun.offload == Offload::TcpAndUdp,
-            key: SecretKey::from_seed(&self.parts.key.seed()),
+            key: SecretKey::from_seed(&self.parts.keys.answering().seed()),
             role: Role::Gateway,
             // A loop that does not keep up loses news of links, never packets.
             on_event: Box::new(move |event| drop(events.try_send((number, event)))),
@@ -157,7 +157,7 @@ impl EventLoop {
         let forwarder = Forwarder::new(self.generation, &server, &networks, &policies, &config.routes);
         let admission = Admission {
             trust: self.trust_of(running),
-            gateway: self.parts.key.public(),
+            gateway: self.parts.keys.names(),
             config,
             has_grace: self.standby.has_grace(),
             news_after: self.standby.since_ms().map(|_| running.verified.version()),

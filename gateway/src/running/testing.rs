@@ -36,7 +36,7 @@ pub(crate) fn running_until(revision: u64, provisional: Option<Provisional>) -> 
     let gateway = key(4).public();
     let sections = vec![section.header.clone()];
     let signed = Assignment { epoch: 1, revision, gateway, sections, provisional }.sign(&key(2));
-    let verified = Assignment::verify(&signed, &trust, &gateway, None).expect("valid");
+    let verified = Assignment::verify(&signed, &trust, &[gateway], None).expect("valid");
     let sections: Sections = [(section.header.hash, section.bytes)].into();
     let config = verified.assemble(|hash| sections.get(hash).cloned()).expect("whole");
     (Running::new(trust, delegation(), signed, verified, config), sections)

@@ -141,14 +141,14 @@ impl Stranger {
     }
 
     fn config(&self) -> anyhow::Result<rustls::ClientConfig> {
-        Ok(tls::client_config(&self.key, ALPN_LINK, Some(self.gateway))?)
+        Ok(tls::client_config(&self.key, ALPN_LINK, Some(vec![self.gateway]))?)
     }
 
     /// As an agent of before, or as one whose first words somebody on the way altered.
     fn classical(&self) -> anyhow::Result<rustls::ClientConfig> {
         let mut provider = tls::provider();
         provider.kx_groups.retain(|group| group.name() == NamedGroup::X25519);
-        Ok(tls::client_config_of(provider, &self.key, ALPN_LINK, Some(self.gateway))?)
+        Ok(tls::client_config_of(provider, &self.key, ALPN_LINK, Some(vec![self.gateway]))?)
     }
 
     fn hello(&self) -> LinkHello {

@@ -21,11 +21,11 @@ async fn signed_in(key: &Token, more: &str) -> World {
 }
 
 impl World {
-    async fn refresh(&mut self, device: u8) -> Result<Granted, Refusal> {
+    pub(super) async fn refresh(&mut self, device: u8) -> Result<Granted, Refusal> {
         self.reconciler.refresh(&RefreshRequest { device: node(device), evidence: None, seal: None }).await
     }
 
-    fn is_revoked(&self, device: u8) -> bool {
+    pub(super) fn is_revoked(&self, device: u8) -> bool {
         self.reconciler.state.compiled.revoked.contains(&node(device))
     }
 }

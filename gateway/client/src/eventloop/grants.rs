@@ -16,7 +16,6 @@ use crate::{
     account::Account,
     controller::{self, Credential, SignedIn},
     disk,
-    state::Target,
 };
 
 /// What is known of the controller, and of the question that is under way.
@@ -294,25 +293,33 @@ impl EventLoop {
 
     /// Uses a grant: for the link that is there, or for one that was refused.
     fn take(&mut self, account: Account) {
-        self.grants.is_reachable = Some(true);
         self.grants.refusal = None;
-        // One that does not name the gateway of the link would end it before its time.
-        let names = |up: &Target| account.grant().audience.contains(&up.key);
-        if let (Some(link), Some(up)) = (&self.link, self.machine.up().filter(|up| names(up))) {
-            let disk::Account { granted, delegation, .. } = account.stored();
-            let (grant, delegation) = (granted.grant.clone(), delegation.clone());
-            let seal = self.parts.seal.terms(&account, &up.network);
-            if let Err(error) = link.handle.command(Command::Renew { grant, delegation, seal }) {
-                warn!(%error, "cannot renew the grant of the link");
-            }
-        }
         self.take_account(account);
+        self.renew_link();
+    }
+
+    /// Hands the grant to the link that is there, if it names its gateway: one that does not would end it before its
+    /// time.
+    fn renew_link(&self) {
+        let (Some(account), Some(link), Some(up)) = (&self.account, &self.link, self.machine.up()) else {
+            return;
+        };
+        if !account.grant().audience.contains(&up.key) {
+            return;
+        }
+        let disk::Account { granted, delegation, .. } = account.stored();
+        let (grant, delegation) = (granted.grant.clone(), delegation.clone());
+        let seal = self.parts.seal.terms(account, &up.network);
+        if let Err(error) = link.handle.command(Command::Renew { grant, delegation, seal }) {
+            warn!(%error, "cannot renew the grant of the link");
+        }
     }
 
     /// Goes on with a grant, whatever becomes of the link that is there.
     pub(super) fn take_account(&mut self, account: Account) {
         self.grants.is_reachable = Some(true);
         self.account = Some(account);
+        self.follow_keys();
         self.machine.handle_granted();
         if self.waiting.take().is_some() {
             self.approved();

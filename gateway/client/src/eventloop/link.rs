@@ -186,7 +186,7 @@ impl EventLoop {
             // Granted to an agent of before, which had no key to seal with.
             self.grants.hurry();
         }
-        let dial = Dial { remote: target.remote, gateway: target.key, hello, seal };
+        let dial = Dial { remote: target.remote, gateway: target.keys(), hello, seal };
         link.dialed = Some(target.clone());
         link.unoffered = None;
         link.is_replaced = false;
@@ -246,6 +246,24 @@ impl EventLoop {
             self.tun_lost();
         }
         Ok(())
+    }
+
+    /// Goes on with the keys that servers have by now, in everything that remembers a server by its key.
+    pub(super) fn follow_keys(&mut self) {
+        let Some(account) = &self.account else { return };
+        let servers = &account.stored().granted.servers;
+        self.machine.handle_offers(servers);
+        let dialed = self.link.as_mut().and_then(|link| link.dialed.as_mut());
+        dialed.into_iter().chain(&mut self.last).for_each(|target| target.follow(servers));
+        for server in servers {
+            let Some(previous) = server.previous else { continue };
+            if let Some(rtt_us) = self.memory.rtts_us.remove(&previous) {
+                self.memory.rtts_us.entry(server.key).or_insert(rtt_us);
+            }
+            if self.memory.last == Some(previous) {
+                self.memory.last = Some(server.key);
+            }
+        }
     }
 
     /// Reads the counters of the link, and remembers its round trip.

@@ -51,6 +51,7 @@ pub(crate) async fn find(candidates: Vec<Candidate>, family: Family, controller:
                     found.targets.extend(fitting.map(|remote| Target {
                         server: candidate.server.clone(),
                         key: candidate.key,
+                        next: candidate.next,
                         network: candidate.network.clone(),
                         remote,
                     }));
@@ -85,6 +86,7 @@ mod tests {
         Target {
             server: "gw-1".into(),
             key: SecretKey::from_seed(&[seed; 32]).public(),
+            next: None,
             network: NetworkId::new("default", "office"),
             remote: ([192, 0, 2, seed], port).into(),
         }

@@ -107,8 +107,8 @@ impl EventLoop {
     }
 
     fn live_link(&self) -> Option<LinkStatus> {
-        let (link, up) = (self.link.as_ref()?, self.machine.up()?);
-        link.handle.status().links.iter().find(|link| link.peer == up.key).cloned()
+        let (link, _) = (self.link.as_ref()?, self.machine.up()?);
+        link.handle.status().links.first().cloned()
     }
 
     fn servers(&self, account: &Account) -> Servers {

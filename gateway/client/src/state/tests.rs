@@ -70,6 +70,7 @@ fn target(server: &str) -> Target {
     Target {
         server: server.into(),
         key: SecretKey::from_seed(&[1; 32]).public(),
+        next: None,
         network: NetworkId::new("default", "office"),
         remote: ([192, 0, 2, 1], 7444).into(),
     }

@@ -22,7 +22,8 @@ use ipnet::IpNet;
 #[derive(Clone, Debug)]
 pub struct Admission {
     pub trust: Trust,
-    pub gateway: PublicKey,
+    /// Every key that this gateway goes by: more than one while another key follows.
+    pub gateway: Vec<PublicKey>,
     pub config: GatewayConfig,
     /// Whether expired grants hold for their network's `offlineGrace`: while the controller is away, and a little longer.
     pub has_grace: bool,
@@ -221,7 +222,7 @@ mod tests {
         };
         Admission {
             trust: Trust::establish(&delegation.sign(&key(1)), &pin, 0).expect("valid"),
-            gateway: key(4).public(),
+            gateway: vec![key(4).public()],
             config: GatewayConfig {
                 networks: [(office(), network)].into(),
                 routes: vec![route],

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use horizon_api::{
-    key::PublicKey,
+    key::{PublicKey, SecretKey},
     signed::Signed,
     traffic::{TRAFFIC_REPORTS, TrafficReport},
     wire::link::{Accept, FromDevice},
 };
 use horizon_dataplane::link::session::DeviceSession;
+use tracing::error;
 
 use super::{LAST_WORDS, REPORT_EVERY, Shard};
 use crate::{
-    Command, Dial, LinkEvent, Serving,
+    Command, Dial, LinkEvent, Role, Serving,
     link::{End, handle_of},
     orders::Order,
     settings,
@@ -29,7 +30,7 @@ impl Shard {
                     self.take_seal_terms(seal);
                     self.tell_uplink(&FromDevice::Renew { grant, delegation: Some(delegation), card });
                 }
-                Order::Do(Command::Rekey(key)) => self.next_key = Some(*key),
+                Order::Do(Command::Rekey(key)) => self.rekey(*key),
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
                 Order::Stop(reason) => self.begin_stop(&reason),
@@ -57,6 +58,21 @@ impl Shard {
             self.tell_gone(&gone);
         }
         self.to_judge = self.table.handles().into();
+    }
+
+    /// A gateway answers new links with the key; a device dials the next one with it. Links that are there stay.
+    fn rekey(&mut self, key: SecretKey) {
+        match self.role {
+            Role::Device => self.next_key = Some(key),
+            Role::Gateway => match settings::server(&key) {
+                Ok(server) => {
+                    self.server = Some(Arc::new(server));
+                    self.endpoint.set_server_config(self.server.clone());
+                    self.key = key;
+                }
+                Err(reason) => error!(%reason, "links are answered with the key before"),
+            },
+        }
     }
 
     fn dial(&mut self, dial: Dial) {

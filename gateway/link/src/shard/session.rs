@@ -14,7 +14,7 @@ use horizon_dataplane::{
     forwarder::DeviceForwarder,
     link::session::{DeviceStep, GatewaySession, GatewayStep},
 };
-use quinn_proto::{ConnectionHandle, Event};
+use quinn_proto::{ConnectionError, ConnectionHandle, Event, TransportErrorCode};
 
 use super::{JUDGE_AGAIN, JUDGE_PER_TURN, Shard};
 use crate::{
@@ -40,7 +40,7 @@ impl Shard {
             match event {
                 Event::Connected => self.handshake_done(link),
                 Event::ConnectionLost { reason } => {
-                    let reason = reason.to_string();
+                    let reason = said_of(&reason);
                     self.hear_last_words(link);
                     if !link.is_closing {
                         link.is_closing = true;
@@ -294,6 +294,19 @@ fn forwarder_of(accept: &Accept) -> DeviceForwarder {
     let addresses = accept.addresses.iter().map(ipnet::IpNet::addr).collect();
     DeviceForwarder::new(addresses, accept.routes.clone())
 }
+
+/// Says in words why a link ended, where the library's own are about its inside.
+fn said_of(reason: &ConnectionError) -> String {
+    if let ConnectionError::TransportError(error) = reason
+        && error.code == TransportErrorCode::crypto(FOREIGN_KEY)
+    {
+        return "whoever answers has another key than the controller's list says".to_owned();
+    }
+    reason.to_string()
+}
+
+/// What TLS says of a key that is not the expected one: `access_denied` (RFC 8446 §6).
+const FOREIGN_KEY: u8 = 49;
 
 fn peer_of(link: &Link) -> Option<PublicKey> {
     let identity = link.connection.crypto_session().peer_identity()?;

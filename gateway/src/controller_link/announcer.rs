@@ -1,0 +1,44 @@
+//! What tells the controller, on one connection, which key is to follow this gateway's.
+
+use std::{sync::Arc, time::Duration};
+
+use horizon_api::{
+    key::{PublicKey, SecretKey},
+    wire::rotation::{NEXT_KEY, RotationProof},
+};
+use horizon_node::controller::{Meeting, Prover};
+use tokio::time::Instant;
+
+use crate::keys::Keys;
+
+pub(super) struct Announcer {
+    /// The key of the session.
+    key: Arc<SecretKey>,
+    /// Nothing where the controller understands no such proof.
+    prover: Option<Prover>,
+    /// What it was told last, and when.
+    told: Option<(PublicKey, Instant)>,
+}
+
+/// A key that was refused: what kept it out may be over.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+impl Announcer {
+    pub(super) fn new(meeting: &Meeting, key: Arc<SecretKey>) -> anyhow::Result<Self> {
+        let prover = meeting.knows(NEXT_KEY).then(|| meeting.prover()).transpose()?;
+        Ok(Self { key, prover, told: None })
+    }
+
+    /// Returns what is to be said now, if something is: both keys' word, or nothing where it would not be understood.
+    pub(super) fn poll_proof(&mut self, keys: &Keys, now: Instant) -> Option<Option<RotationProof>> {
+        let next = keys.follower_of(&self.key)?;
+        let is_told = self.told.is_some_and(|(told, at)| {
+            told == next.public() && !(keys.is_refused() && now.duration_since(at) >= TELL_AGAIN)
+        });
+        if is_told {
+            return None;
+        }
+        self.told = Some((next.public(), now));
+        Some(self.prover.map(|prover| prover.prove(&self.key, next)))
+    }
+}
