@@ -7,12 +7,13 @@ use horizon_api::{
     assignment::{Assignment, Version},
     delegation::Pin,
     join::JoinString,
-    key::SecretKey,
+    key::{PublicKey, SecretKey},
     section::ContentHash,
     signed::Signed,
     wire::{
         ALPN_CFG, Hello,
         cfg::{Attach, CHALLENGE, Heartbeat, ToController, ToGateway},
+        rotation::RotationProof,
     },
 };
 use horizon_node::{
@@ -121,6 +122,54 @@ pub fn want(
         }
         meeting.end("it has what it wanted").await;
         Ok(Ok(came))
+    })
+}
+
+/// In what a word that another key follows is wrong.
+#[derive(Clone, Copy, Debug)]
+pub enum Announced {
+    /// The next key has not signed it.
+    ByOne,
+    /// It was signed for another connection.
+    Elsewhere,
+    /// The next key is somebody else's.
+    Somebodys(PublicKey),
+}
+
+/// Says that another key follows this gateway's, wrongly. Returns the refusal.
+///
+/// # Errors
+/// When the controller takes it, or says nothing.
+pub fn announce(
+    from: &Namespace,
+    key: &SecretKey,
+    join: &JoinString,
+    how: Announced,
+) -> anyhow::Result<String> {
+    in_namespace(from, async {
+        let mut meeting = attach(key, join).await?;
+        let next = SecretKey::from_seed(&[77; 32]);
+        let genuine = meeting.prover()?.prove(key, &next);
+        let proof = match how {
+            Announced::ByOne => RotationProof { by_next: genuine.by_old.clone(), ..genuine },
+            Announced::Elsewhere => RotationProof::new([1; 32], [2; 32], key, &next),
+            Announced::Somebodys(next) => RotationProof { next, ..genuine },
+        };
+        meeting.sender.send(&ToController::NextKey(Box::new(proof))).await?;
+        loop {
+            match meeting.receiver.receive_within(PATIENCE).await? {
+                ToGateway::NextKeyRefused(refusal) => return Ok(refusal.to_string()),
+                ToGateway::NextKeyKnown { .. } => anyhow::bail!("the controller takes it"),
+                ToGateway::Assignment(assignment) => acknowledge(&mut meeting, &assignment).await?,
+                ToGateway::Welcome(_)
+                | ToGateway::Joined { .. }
+                | ToGateway::Refused(_)
+                | ToGateway::Section(_)
+                | ToGateway::Recall
+                | ToGateway::Delegations(_)
+                | ToGateway::Challenge(_) => {}
+            }
+        }
     })
 }
 

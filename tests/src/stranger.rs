@@ -152,7 +152,7 @@ impl Impostor {
     }
 }
 
-/// Somebody in the gateway's place, with a key of his own.
+/// Somebody in the gateway's place, with a key of his own or a stolen one.
 #[derive(Debug)]
 pub struct MiddleMan {
     seen: Arc<Seen>,
@@ -171,12 +171,12 @@ impl MiddleMan {
     ///
     /// # Errors
     /// When the port is taken.
-    pub fn stand_in(namespace: &Namespace, seed: u8) -> anyhow::Result<Self> {
+    pub fn stand_in(namespace: &Namespace, key: &SecretKey) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let address = ([0, 0, 0, 0], GATEWAY_PORT).into();
         let endpoint = namespace.enter(|| {
             let _inside = runtime.enter();
-            quic::listen(&SecretKey::from_seed(&[seed; 32]), &[ALPN_LINK], address)
+            quic::listen(key, &[ALPN_LINK], address)
         })??;
         let seen = Arc::<Seen>::default();
         runtime.spawn(wait_for_words(endpoint, Arc::clone(&seen)));

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 pub use agent::{Agent, AgentStatus, SealedPeer, Sealing};
 pub use controller::Controller;
-pub use gateway::{Gateway, GatewayStatus, LinkStatus};
+pub use gateway::{Gateway, GatewayStatus, LinkStatus, NextKey};
 pub use net::Net;
 
 use crate::{

@@ -175,6 +175,7 @@ impl<'a> Claimed<'a> {
         }
         if let (Some(declared), Some(bound)) = (public_key, facts.servers.get(key))
             && declared != *bound
+            && !facts.rotated.get(key).is_some_and(|keys| keys.contains(&declared))
         {
             let message = format!("the server is bound to {bound} since it joined");
             return Err(member

@@ -19,6 +19,7 @@ pub(crate) fn remarks(world: &World<'_>, effective: &Effective, now: i64) -> Vec
     for (key, member) in &world.members {
         remarks.extend(expired_from_the_start(key, member, now));
         remarks.extend(too_many_devices(key, member, effective));
+        remarks.extend(former_key(key, member, effective));
         if let ResourceSpec::ConnectionProfile(spec) = member.spec {
             remarks.extend(offered_to_nobody(key, member, spec, effective));
         }
@@ -58,6 +59,17 @@ fn too_many_devices(key: &ObjectKey, member: &Member<'_>, effective: &Effective)
     let message = format!("is {}, and there are {} devices", user.spec.max_devices, user.devices);
     let fix = "those that are there stay; remove some, or raise it";
     Some(member.problem(key, "spec.maxDevices", "TooManyDevices", message).fix(fix).warning())
+}
+
+/// Another key has followed the declared one: where the Server is declared anew, that one is refused.
+fn former_key(key: &ObjectKey, member: &Member<'_>, effective: &Effective) -> Option<Problem> {
+    let ResourceSpec::Server(spec) = member.spec else { return None };
+    let (declared, current) = (spec.identity.public_key?, effective.servers.get(key)?.public_key?);
+    (declared != current).then(|| {
+        let message = "is not the key that the gateway has by now";
+        let fix = format!("write `publicKey: \"{current}\"`");
+        member.problem(key, "spec.identity.publicKey", "FormerKey", message).fix(fix).warning()
+    })
 }
 
 fn offered_to_nobody(

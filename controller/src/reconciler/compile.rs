@@ -11,7 +11,7 @@ use horizon_api::{
 };
 use horizon_node::clock;
 use horizon_planner::{
-    compile::{Committed, Compiled, Input, compile},
+    compile::{Committed, Compiled, Facts, Input, compile},
     status,
 };
 use serde_json::json;
@@ -62,7 +62,7 @@ impl Reconciler {
         let mut input = Input {
             previous: self.state.committed.values().cloned().collect(),
             sources: self.state.source_snapshots(),
-            facts: self.state.facts.clone(),
+            facts: Facts { rotated: self.state.rotated_keys(), ..self.state.facts.clone() },
             allocations: self.state.allocations.clone(),
             holds: self.state.holds.clone(),
             approved: self.state.guard.approved(),

@@ -1,6 +1,8 @@
 //! A gateway takes another key: announced with the one that it has, named to devices beside it, and taken up when the
 //! gateway attaches with it. The one before is revoked in the same transaction.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use horizon_api::{
     key::PublicKey,
     resource::ObjectKey,
@@ -151,6 +153,15 @@ impl State {
     pub(super) fn names_of(&self, server: &ObjectKey, key: PublicKey) -> Vec<PublicKey> {
         let GatewayKeys { next, previous, .. } = self.keys_of(server);
         [Some(key), next, previous].into_iter().flatten().collect()
+    }
+
+    /// Returns the keys that a Server's text may say beside the one that its gateway has.
+    pub(super) fn rotated_keys(&self) -> BTreeMap<ObjectKey, BTreeSet<PublicKey>> {
+        let keys = |(server, key): (&ObjectKey, &PublicKey)| {
+            let others: BTreeSet<_> = self.names_of(server, *key).into_iter().skip(1).collect();
+            (!others.is_empty()).then(|| (server.clone(), others))
+        };
+        self.facts.servers.iter().filter_map(keys).collect()
     }
 
     pub(super) fn take_gateway_keys(&mut self, stored: Vec<store::GatewayKeys>) {

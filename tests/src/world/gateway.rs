@@ -30,6 +30,8 @@ pub struct Gateway {
 #[derive(Clone, Debug, Deserialize)]
 pub struct GatewayStatus {
     pub key: String,
+    #[serde(default)]
+    pub next_key: Option<NextKey>,
     pub revision: Option<u64>,
     pub standby_since_ms: Option<i64>,
     #[serde(default)]
@@ -40,6 +42,14 @@ pub struct GatewayStatus {
     pub evidence: String,
     pub links: Vec<LinkStatus>,
     pub drops: BTreeMap<String, u64>,
+}
+
+/// The key that is to follow the gateway's.
+#[derive(Clone, Debug, Deserialize)]
+pub struct NextKey {
+    pub key: String,
+    pub due_ms: Option<i64>,
+    pub waits_for: Option<String>,
 }
 
 /// One link, as the gateway shows it.

@@ -33,7 +33,7 @@ fn a_middle_man_with_a_key_of_his_own_hears_nothing() {
         wait_ping(&world.net.cli, LAN)?;
         world.gateway.kill()?;
 
-        let middle_man = MiddleMan::stand_in(&world.net.gw, 31)?;
+        let middle_man = MiddleMan::stand_in(&world.net.gw, &SecretKey::from_seed(&[31; 32]))?;
 
         wait_for("the device tries him", || Ok(middle_man.dialled() > 2))?;
         ensure!(middle_man.heard() == 0, "he was told something");

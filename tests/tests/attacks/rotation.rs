@@ -1,6 +1,6 @@
 //! Against keys that were rotated away: whoever has one of them is believed by nobody who heard so.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context, ensure};
 use horizon_api::{
@@ -13,9 +13,9 @@ use horizon_api::{
 };
 use horizon_node::{clock, secret_file};
 use horizon_tests::{
-    joiner,
+    joiner, rogue,
     scenario::in_world,
-    stranger::{Impostor, knock},
+    stranger::{Impostor, MiddleMan, knock},
     traffic::wait_ping,
     wait::{PATIENCE, wait_for, wait_until},
     world::{LAN, World},
@@ -133,5 +133,57 @@ fn a_device_key_that_was_rotated_away_opens_nothing() {
         ensure!(world.controller.devices_of("alice")?.len() == 1);
         ensure!(world.alice.status()?.is_connected(), "the device lost its link");
         Ok(())
+    });
+}
+
+#[test]
+fn a_gateway_key_that_was_rotated_away_serves_nobody() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let seed = secret_file::load(&world.gateway.data().join("node.key"))?;
+        let stolen = SecretKey::from_seed(&*seed.context("no node.key")?);
+        let before = world.gateway.status()?.key;
+        let join = world.controller.invite("user", "alice")?.parse()?;
+        let rotate = world.gateway.command(&["rotate-key", "--overlap", "0s"])?;
+        horizon_tests::process::run(rotate)?.success()?;
+        world.gateway.wait_status("the gateway has another key", |status| status.key != before)?;
+        world.wait_ready()?;
+        world.alice.verb(&["servers"])?.success()?;
+
+        let refused = rogue::stay_silent(&world.net.cli2, &stolen, &join, Duration::from_secs(1));
+        let reason = format!("{:#}", refused.err().context("the controller lets the key before in")?);
+        ensure!(reason.contains("no Server has this gateway's key"), "{reason}");
+        world.gateway.kill()?;
+        let thief = MiddleMan::stand_in(&world.net.gw, &stolen)?;
+        wait_for("the device tries him", || Ok(thief.dialled() > 2))?;
+        ensure!(thief.heard() == 0, "he was told something");
+        ensure!(!world.alice.status()?.is_connected(), "the device believes the key before");
+        drop(thief);
+        world.gateway.start()?;
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
+fn nobody_announces_a_key_that_he_does_not_have() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        let seed = secret_file::load(&world.gateway.data().join("node.key"))?;
+        let stolen = SecretKey::from_seed(&*seed.context("no node.key")?);
+        let join = world.controller.invite("user", "alice")?.parse()?;
+        let device = world.controller.devices_of("alice")?.into_iter().next().context("no device")?;
+
+        for (how, words) in [
+            (rogue::Announced::ByOne, "did not sign"),
+            (rogue::Announced::Elsewhere, "another connection"),
+            (rogue::Announced::Somebodys(device.public_key.parse()?), "another key"),
+        ] {
+            let said = rogue::announce(&world.net.cli2, &stolen, &join, how)?;
+            ensure!(said.contains(words), "{said}");
+        }
+        ensure!(world.gateway.status()?.next_key.is_none());
+        wait_ping(&world.net.cli, LAN)
     });
 }

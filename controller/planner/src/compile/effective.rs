@@ -267,7 +267,8 @@ impl Builder<'_> {
     fn server(&mut self, key: &ObjectKey, spec: &ServerSpec) {
         let registration_key = spec.identity.registration_key_ref.as_ref();
         let is_disabled = spec.admin_state == AdminState::Disabled;
-        let public_key = spec.identity.public_key.or_else(|| self.facts.servers.get(key).copied());
+        // What is declared is that of the host that joined, or was before another key followed it.
+        let public_key = self.facts.servers.get(key).copied().or(spec.identity.public_key);
         let fate = self.fate(public_key);
         let standing = Standing::of(is_disabled, None, self.now)
             .with_hold(self.world.is_held(key))

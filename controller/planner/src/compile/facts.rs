@@ -19,6 +19,9 @@ use crate::{allocate::Exhausted, gate::Failure, world::World};
 pub struct Facts {
     /// The key with which each server joined.
     pub servers: BTreeMap<ObjectKey, PublicKey>,
+    /// Keys of servers that joined, beside those: the one that is to follow, and the one before. What is declared may
+    /// say either.
+    pub rotated: BTreeMap<ObjectKey, BTreeSet<PublicKey>>,
     /// How often each RegistrationKey and PersonalKey was used.
     pub uses: BTreeMap<ObjectKey, u32>,
     /// The keys that enrolled nodes.

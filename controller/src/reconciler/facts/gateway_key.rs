@@ -105,6 +105,33 @@ async fn the_key_of_a_declared_server_is_changed_where_it_is_declared() {
 }
 
 #[tokio::test]
+async fn what_a_servers_text_says_may_be_the_key_before_and_the_next_one() {
+    let own = token(TokenKind::Registration, 1);
+    let key = registration_key("gw", &hash(&own));
+    let declare = |seed: u8| {
+        SERVER.replace("{registrationKeyRef: {name: gw}}", &format!("{{publicKey: \"{}\"}}", node(seed)))
+    };
+    let mut world = World::start(&[NETWORK, SERVER, &key]).await;
+    world.join(&own, 1).await.unwrap();
+    world.declare(&[NETWORK, &declare(1), &key]).await;
+    let remarks = |world: &World| {
+        let problems = &world.reconciler.state.compiled.problems;
+        problems.iter().map(|problem| (problem.code.to_string(), problem.fix.to_string())).collect::<Vec<_>>()
+    };
+
+    world.reconciler.announce_key(&next(1, 2)).await.unwrap();
+    assert!(world.reconciler.attach(&attach(2)).await.is_ok());
+
+    let told = [("FormerKey".to_owned(), format!("write `publicKey: \"{}\"`", node(2)))];
+    assert_eq!(remarks(&world), told);
+    assert!(world.names_gateway(2));
+    world.declare(&[NETWORK, &declare(2), &key]).await;
+    assert_eq!(remarks(&world), []);
+    world.write(&[NETWORK, &declare(3), &key]).await;
+    assert_eq!(remarks(&world)[0].0, "KeyChanged");
+}
+
+#[tokio::test]
 async fn a_server_that_is_held_keeps_its_key() {
     let (mut world, objects) = world().await;
     world.reconciler.announce_key(&next(1, 2)).await.unwrap();
