@@ -24,7 +24,7 @@ pub use guard::{
     HeldPlan, HoldRequest, HoldView, ObjectChange, ObjectReport, ObjectRequest, ObjectView, OwnerKind, Place,
     PlanAnswer, PlanRequest, ReleaseRequest, StaleView,
 };
-pub use keys::{KeyState, KeysAnswer, KeysRequest, OnlineKeyView, OwnKey, OwnKeys};
+pub use keys::{GatewayKeyView, KeyState, KeysAnswer, KeysRequest, OnlineKeyView, OwnKey, OwnKeys};
 pub use live::LiveEvent;
 pub use policy::{ChangeView, PathView, PolicyAnswer, PolicyQuestion, RuleView};
 pub use session::{CSRF_HEADER, SessionAnswer, SessionRequest};

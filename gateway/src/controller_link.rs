@@ -167,7 +167,7 @@ impl ControllerLink {
                         let answer = loop {
                             let taken = self.take(&trust, &answers, signed, &mut sender, &mut inbox).await?;
                             for heard in self.heard.drain(..).collect::<Vec<_>>() {
-                                self.hear(heard, &mut trust, &mut sender).await?;
+                                self.hear(heard, &mut trust, &mut announcer, &mut sender).await?;
                             }
                             match taken {
                                 Taken::Answered(answer) => break answer,
@@ -191,7 +191,7 @@ impl ControllerLink {
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
                     Some(Ok(message)) => {
-                        self.hear(message, &mut trust, &mut sender).await?;
+                        self.hear(message, &mut trust, &mut announcer, &mut sender).await?;
                         // A key that is withdrawn is the controller's no more: its link is made anew.
                         trust.check_peer(&peer)?;
                     }
@@ -208,11 +208,13 @@ impl ControllerLink {
         &mut self,
         message: ToGateway,
         trust: &mut Trust,
+        announcer: &mut Announcer,
         sender: &mut Sender,
     ) -> anyhow::Result<()> {
         match message {
             ToGateway::Delegations(words) => self.believe(trust, words, sender).await,
             ToGateway::NextKeyKnown { next, known_s } => {
+                announcer.handle_known(&next);
                 Ok(self.events.send(LinkToController::NextKeyKnown { next, known_s }).await?)
             }
             ToGateway::NextKeyRefused(refusal) => {

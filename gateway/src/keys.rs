@@ -104,10 +104,6 @@ impl Keys {
         self.next.as_ref().map(|next| &next.key).filter(|next| next.public() != key.public())
     }
 
-    pub(crate) fn is_refused(&self) -> bool {
-        self.next.as_ref().is_some_and(|next| next.refusal.is_some())
-    }
-
     /// Returns why the next key is not taken up yet, where it is not only a matter of time.
     pub(crate) fn waits_for(&self) -> Option<String> {
         let next = self.next.as_ref()?;

@@ -54,8 +54,22 @@ pub struct OwnKeys {
     /// Every online key, the oldest first.
     #[serde(default)]
     pub online_keys: Vec<OnlineKeyView>,
+    /// Keys that are to follow those of gateways.
+    #[serde(default)]
+    pub gateways: Vec<GatewayKeyView>,
     /// How many peppers lie over each digest of a token.
     pub peppers: u32,
+}
+
+/// A gateway that is to have another key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GatewayKeyView {
+    /// `Server/name`.
+    pub server: String,
+    pub key: String,
+    pub next: String,
+    /// Unix milliseconds since when devices are told of the next key. The gateway says when it takes it up.
+    pub since: u64,
 }
 
 /// Where an online key is in its life.

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use horizon_api::{
+    http::GatewayKeyView,
     key::PublicKey,
     resource::ObjectKey,
     wire::{Refusal, RefusalCode},
@@ -147,6 +148,21 @@ impl State {
     pub(super) fn keys_of(&self, server: &ObjectKey) -> GatewayKeys {
         let uid = self.ledger.get(server).map(|entry| entry.uid.as_str());
         uid.and_then(|uid| self.gateway_keys.get(uid)).copied().unwrap_or_default()
+    }
+
+    /// Returns the gateways that are to have another key.
+    pub(super) fn gateways_with_a_next_key(&self) -> Vec<GatewayKeyView> {
+        let view = |(server, key): (&ObjectKey, &PublicKey)| {
+            let keys = self.keys_of(server);
+            let (server, key, next) = (server.to_string(), key.to_string(), keys.next?.to_string());
+            Some(GatewayKeyView {
+                server,
+                key,
+                next,
+                since: u64::try_from(keys.announced_at_ms).unwrap_or(0),
+            })
+        };
+        self.facts.servers.iter().filter_map(view).collect()
     }
 
     /// Returns every key that a gateway goes by, the one that it has first.

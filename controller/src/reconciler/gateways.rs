@@ -144,7 +144,14 @@ impl Reconciler {
             }
             ReportKind::Nack(nack) => gateway.nack = Some(nack),
             ReportKind::Believes(name) => gateway.believes = Some(name),
-            ReportKind::Heartbeat(heartbeat) => gateway.beat(heartbeat),
+            ReportKind::Heartbeat(heartbeat) => {
+                // One of two sessions with its key ended, and this one goes on.
+                if gateway.session.is_none() {
+                    gateway.session = Some(report.session);
+                    gateway.since_ms = report.at_ms;
+                }
+                gateway.beat(heartbeat);
+            }
         }
         // Most heartbeats change nothing that a condition says.
         if before == server.and_then(|server| self.state.gateway_report(&server)) {

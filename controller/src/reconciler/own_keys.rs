@@ -27,6 +27,7 @@ impl Reconciler {
             online: self.identity.online().public().to_string(),
             delegation_ends_at: ms(ring.document.not_after),
             online_keys: ring.ring.keys().iter().map(|key| self.online_key(key)).collect(),
+            gateways: self.state.gateways_with_a_next_key(),
             peppers: u32::try_from(self.identity.pepper().layers()).unwrap_or(u32::MAX),
         }
     }

@@ -5,7 +5,7 @@ mod root;
 use std::{fs, path::Path};
 
 use anyhow::Context;
-use horizon_api::http::{KeyState, KeysAnswer, KeysRequest, OnlineKeyView, OwnKey, OwnKeys};
+use horizon_api::http::{GatewayKeyView, KeyState, KeysAnswer, KeysRequest, OnlineKeyView, OwnKey, OwnKeys};
 use horizon_node::failure::Failure;
 use http::Method;
 
@@ -60,6 +60,12 @@ async fn list(args: KeysListArgs) -> anyhow::Result<()> {
         let delegated = (key.state == KeyState::Current)
             .then(|| format!(", delegated until {}", moment(keys.delegation_ends_at)));
         say(&format!("online      {}{}", line(key), delegated.unwrap_or_default()));
+    }
+    for GatewayKeyView { server, key, next, since } in &keys.gateways {
+        say(&format!(
+            "gateway     {key}  {server}; {next} is to follow, told to devices since {}",
+            moment(*since)
+        ));
     }
     say(&format!("peppers     {}", keys.peppers));
     Ok(())

@@ -174,6 +174,7 @@ impl EventLoop {
             self.refresh_if_due();
             self.ask_for_news_if_due();
             snapshots.send_replace(self.snapshot());
+            self.grants.tell_answered();
             let wake = tokio::time::Instant::from_std(self.next_wake());
             let answer = tokio::select! {
                 Some(event) = inbox.recv() => self.handle_event(event).await,

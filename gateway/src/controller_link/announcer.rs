@@ -18,26 +18,34 @@ pub(super) struct Announcer {
     prover: Option<Prover>,
     /// What it was told last, and when.
     told: Option<(PublicKey, Instant)>,
+    /// It tells devices of that key.
+    is_known: bool,
 }
 
-/// A key that was refused: what kept it out may be over.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+/// A key that was refused, or a word that was lost: what kept it out may be over.
+const TELL_AGAIN: Duration = Duration::from_secs(30);
 
 impl Announcer {
     pub(super) fn new(meeting: &Meeting, key: Arc<SecretKey>) -> anyhow::Result<Self> {
         let prover = meeting.knows(NEXT_KEY).then(|| meeting.prover()).transpose()?;
-        Ok(Self { key, prover, told: None })
+        Ok(Self { key, prover, told: None, is_known: false })
+    }
+
+    /// Takes in what the controller answered.
+    pub(super) fn handle_known(&mut self, next: &PublicKey) {
+        self.is_known = self.told.is_some_and(|(told, _)| told == *next);
     }
 
     /// Returns what is to be said now, if something is: both keys' word, or nothing where it would not be understood.
     pub(super) fn poll_proof(&mut self, keys: &Keys, now: Instant) -> Option<Option<RotationProof>> {
         let next = keys.follower_of(&self.key)?;
         let is_told = self.told.is_some_and(|(told, at)| {
-            told == next.public() && !(keys.is_refused() && now.duration_since(at) >= TELL_AGAIN)
+            told == next.public() && (self.is_known || now.duration_since(at) < TELL_AGAIN)
         });
         if is_told {
             return None;
         }
+        self.is_known = false;
         self.told = Some((next.public(), now));
         Some(self.prover.map(|prover| prover.prove(&self.key, next)))
     }

@@ -3,6 +3,7 @@
 use std::{thread, time::Duration};
 
 use anyhow::{Context, ensure};
+use horizon_node::clock;
 use horizon_tests::{
     scenario::in_world,
     traffic::{Pings, wait_ping},
@@ -24,9 +25,15 @@ fn wait_rotated(world: &World, before: &str) -> anyhow::Result<String> {
     Ok(status.key)
 }
 
-/// Has the device ask for its next grant, as it does by itself at half of the life of one.
+/// Has the device ask for its next grant, as it does by itself at half of the life of one. What it shows then is what
+/// the controller just said.
 fn refresh(world: &World) -> anyhow::Result<()> {
-    world.alice.verb(&["servers"])?.success().map(drop)
+    let asked_at = clock::unix_s();
+    let said = world.alice.verb(&["servers", "--json"])?.success()?;
+    let said: serde_json::Value = serde_json::from_str(&said)?;
+    let as_of: jiff::Timestamp = said["as_of"].as_str().context("no time")?.parse()?;
+    ensure!(as_of.as_second() >= asked_at, "it shows what was said before");
+    Ok(())
 }
 
 /// Makes the link anew.
@@ -56,6 +63,8 @@ fn a_gateway_takes_another_key_under_a_ping_and_everything_is_restarted() {
         })?;
         let next = status.next_key.context("no next key")?;
         ensure!(said.contains(&next.key) && status.key == before.key && next.waits_for.is_none(), "{said}");
+        let listed = world.controller.verb(&["keys", "list"])?.success()?;
+        ensure!(listed.contains(&format!("{} is to follow", next.key)), "{listed}");
         refresh(world)?;
         let after = wait_rotated(world, &before.key)?;
         ensure!(after == next.key, "it is another key than was told");

@@ -46,8 +46,16 @@ impl World {
     }
 
     async fn tells(&mut self, kind: ReportKind) {
-        let report = GatewayReport { gateway: node(1), session: 1, remote: REMOTE, at_ms: NOW, kind };
+        self.tells_in(1, kind).await;
+    }
+
+    async fn tells_in(&mut self, session: usize, kind: ReportKind) {
+        let report = GatewayReport { gateway: node(1), session, remote: REMOTE, at_ms: NOW, kind };
         self.reconciler.report(report).await;
+    }
+
+    fn is_connected(&self) -> bool {
+        self.reconciler.state.gateways[&node(1)].is_connected()
     }
 
     async fn beats(&mut self, boot: u8, counter: u64) {
@@ -197,4 +205,19 @@ async fn a_gateway_that_runs_less_than_it_acknowledged_is_held_where_that_is_dec
     world.tells(ReportKind::Connected { version: "1".into(), arrival }).await;
 
     assert_eq!(world.kinds_of_events().await[..2], ["ServerQuarantined", "ConfigurationRolledBack"]);
+}
+
+#[tokio::test]
+async fn a_gateway_stays_connected_when_another_session_with_its_key_ends() {
+    let mut world = World::bound(SERVER).await;
+    let connected = || ReportKind::Connected { version: "1".into(), arrival: Box::new(arrival()) };
+    world.tells_in(1, connected()).await;
+    world.tells_in(2, connected()).await;
+
+    world.tells_in(2, ReportKind::Disconnected).await;
+    world.beats(1, 1).await;
+
+    assert!(world.is_connected());
+    world.tells_in(1, ReportKind::Disconnected).await;
+    assert!(!world.is_connected());
 }

@@ -30,6 +30,8 @@ pub(super) struct Grants {
     approval_retry: Backoff,
     /// Who wants to know when the answer is here.
     waiting: Vec<oneshot::Sender<()>>,
+    /// It is here, and they are told once it can be read.
+    answered: Vec<oneshot::Sender<()>>,
     /// Whether it answered when it was last asked.
     pub(super) is_reachable: Option<bool>,
     /// Why it gives no more grants.
@@ -59,6 +61,7 @@ impl Grants {
             retry: RETRY,
             approval_retry: APPROVAL_RETRY,
             waiting: Vec::new(),
+            answered: Vec::new(),
             is_reachable: None,
             refusal: None,
         }
@@ -77,6 +80,14 @@ impl Grants {
         self.is_hurried = true;
     }
 
+    /// A gateway lets this device in: what the controller said against it may be over.
+    pub(super) fn handle_let_in(&mut self) {
+        if self.refusal.is_some() {
+            self.not_before = Instant::now();
+            self.is_hurried = true;
+        }
+    }
+
     /// Refuses the answer to a login that something newer overtook.
     pub(super) fn check(&self, sign_in: u64) -> Result<(), Failure> {
         if sign_in == self.sign_in {
@@ -92,6 +103,14 @@ impl Grants {
         self.is_reachable = Some(true);
         self.refusal = Some(reason);
         self.not_before = Instant::now() + self.approval_retry.next(u32::from_le_bytes(random::bytes()));
+    }
+
+    /// What is known by now can be read: whoever waited for it reads it next.
+    pub(super) fn tell_answered(&mut self) {
+        for done in self.answered.drain(..) {
+            // Who asked may have gone.
+            let _ = done.send(());
+        }
     }
 
     pub(super) fn sign_in(&self) -> u64 {
@@ -256,10 +275,7 @@ impl EventLoop {
             }
             Err(error) => self.not_refreshed(&error),
         }
-        for done in self.grants.waiting.drain(..) {
-            // Who asked may have gone.
-            let _ = done.send(());
-        }
+        self.grants.answered.append(&mut self.grants.waiting);
     }
 
     fn not_refreshed(&mut self, error: &anyhow::Error) {

@@ -357,6 +357,7 @@ impl EventLoop {
 
     async fn accepted(&mut self, accept: Accept) {
         self.machine.handle_accepted();
+        self.grants.handle_let_in();
         self.last = self.link.as_ref().and_then(|link| link.dialed.clone());
         self.memory.last = self.last.as_ref().map(|target| target.key);
         match self.configure(accept).await {
