@@ -1,5 +1,6 @@
 //! The sign-in of this device at its controller: what was given, checked, and when to ask for more.
 
+pub(crate) mod renewal;
 pub(crate) mod sealing;
 
 use anyhow::Context;
@@ -8,6 +9,7 @@ use horizon_api::{
     delegation::{Role, Trust},
     grant::Grant,
     key::PublicKey,
+    section::NetworkId,
     signed::Signed,
 };
 
@@ -49,6 +51,11 @@ impl Account {
         &self.grant
     }
 
+    /// Says whether this device has a place in a network.
+    pub(crate) fn grants(&self, network: &NetworkId) -> bool {
+        self.grant.networks.iter().any(|granted| granted.network == *network)
+    }
+
     /// Returns whom this device believes.
     pub(crate) fn trust(&self) -> &Trust {
         &self.trust
@@ -68,6 +75,7 @@ pub(crate) mod tests {
     use super::*;
     use horizon_api::{
         delegation::{Delegation, Pin},
+        grant::{NetworkGrant, SealScope},
         key::{RootFingerprint, SecretKey},
         section::{Endpoint, NetworkId},
         verdict::Identity,
@@ -88,23 +96,34 @@ pub(crate) mod tests {
         Pin { root: RootFingerprint::of(&key(1).public()), epoch: 3, floor: 0 }
     }
 
-    pub(crate) fn granted(device: &PublicKey, signer: &SecretKey) -> Granted {
-        let office = NetworkId::new("default", "office");
-        let grant = Grant {
+    fn grant(device: &PublicKey, networks: &[(&str, Option<SealScope>)]) -> Grant {
+        let network = |(name, sealed): &(&str, Option<SealScope>)| NetworkGrant {
+            network: NetworkId::new("default", name),
+            addresses: vec![],
+            sealed: sealed.clone(),
+        };
+        Grant {
             id: [7; 16],
             epoch: 3,
             device: *device,
             identity: Identity { device: "laptop".into(), user: "alice".into(), ..Identity::default() },
             audience: [key(4).public()].into(),
-            networks: vec![horizon_api::grant::NetworkGrant {
-                network: office.clone(),
-                addresses: vec![],
-                sealed: None,
-            }],
+            networks: networks.iter().map(network).collect(),
             issued_at: 5_000,
             not_before: 5_000,
             expires_at: 8_600,
-        };
+        }
+    }
+
+    /// What the controller grants to the device with key 9, in these networks.
+    pub(crate) fn granted_in(networks: &[(&str, Option<SealScope>)]) -> Granted {
+        let grant = grant(&key(9).public(), networks).sign(&key(2));
+        Granted { grant, servers: vec![], cards: vec![] }
+    }
+
+    pub(crate) fn granted(device: &PublicKey, signer: &SecretKey) -> Granted {
+        let office = NetworkId::new("default", "office");
+        let grant = grant(device, &[("office", None)]);
         let server = ServerOffer {
             name: "gw-1".into(),
             key: key(4).public(),

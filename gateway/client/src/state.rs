@@ -308,6 +308,14 @@ impl Machine {
         current.into_iter().chain(&mut self.rest).for_each(|target| target.follow(servers));
     }
 
+    /// Returns the target of the link that is up, or being made.
+    pub(crate) fn target(&self) -> Option<&Target> {
+        match &self.phase {
+            Phase::Dialing(target) | Phase::Configuring(target) | Phase::Up(target) => Some(target),
+            Phase::Idle | Phase::LookingUp | Phase::Waiting(_) => None,
+        }
+    }
+
     /// Returns the target of the link that is up.
     pub(crate) fn up(&self) -> Option<&Target> {
         match &self.phase {

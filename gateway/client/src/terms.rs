@@ -22,6 +22,9 @@ pub(crate) enum TermsError {
     NoGrantedAddress { server: String },
 }
 
+/// The most that a Network may say.
+const MTU_MAX: u16 = 9000;
+
 /// Leaves out what the controller's offer of this server does not name, and returns the routes among it.
 pub(crate) fn keep_offered(
     mut accept: Accept,
@@ -49,6 +52,7 @@ pub(crate) fn keep_offered(
     }
     let (kept, unoffered) = accept.routes.into_iter().partition(is_offered);
     accept.routes = kept;
+    accept.mtu = accept.mtu.min(MTU_MAX);
     Ok((accept, unoffered))
 }
 
@@ -165,6 +169,15 @@ mod tests {
         assert_eq!(kept.addresses, [prefix("10.77.0.2/24")]);
         assert_eq!(kept.routes, [prefix("10.77.0.0/24"), prefix("198.51.100.128/25")]);
         assert_eq!(unoffered, [prefix("0.0.0.0/1"), prefix("128.0.0.0/1")]);
+    }
+
+    #[test]
+    fn no_packet_is_longer_than_a_network_may_have_it() {
+        let huge = Accept { mtu: u16::MAX, ..accept(&["10.77.0.2/24"], &[]) };
+
+        let (kept, _) = keep_offered(huge, &grant(), &[offer()], &target()).expect("usable");
+
+        assert_eq!(kept.mtu, MTU_MAX);
     }
 
     #[test]

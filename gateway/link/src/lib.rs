@@ -80,6 +80,8 @@ pub enum Command {
         delegation: Signed,
         seal: Option<Box<Terms>>,
     },
+    /// Device: how packets for other devices are sealed from here on. The gateway is told nothing.
+    Seal(Option<Box<Terms>>),
     /// Another key is this node's, from the next link on.
     Rekey(Box<SecretKey>),
     /// Device: what the controller says, for a gateway that cannot ask it.

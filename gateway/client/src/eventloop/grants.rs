@@ -11,9 +11,9 @@ use horizon_node::{backoff::Backoff, clock, failure::Failure, random};
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracing::{info, warn};
 
-use super::{Answer, Event, EventLoop, Reply, moment};
+use super::{Answer, Event, EventLoop, Reply, link::not_granted, moment};
 use crate::{
-    account::Account,
+    account::{Account, renewal::Renewal},
     controller::{self, Credential, SignedIn},
     disk,
 };
@@ -314,20 +314,35 @@ impl EventLoop {
         self.renew_link();
     }
 
-    /// Hands the grant to the link that is there, if it names its gateway: one that does not would end it before its
-    /// time.
-    fn renew_link(&self) {
-        let (Some(account), Some(link), Some(up)) = (&self.account, &self.link, self.machine.up()) else {
+    /// Goes on with the link that is there, or being made, by the newest grant.
+    pub(super) fn renew_link(&mut self) {
+        let (Some(account), Some(link), Some(target)) =
+            (&self.account, &mut self.link, self.machine.target())
+        else {
             return;
         };
-        if !account.grant().audience.contains(&up.key) {
-            return;
-        }
-        let disk::Account { granted, delegation, .. } = account.stored();
-        let (grant, delegation) = (granted.grant.clone(), delegation.clone());
-        let seal = self.parts.seal.terms(account, &up.network);
-        if let Err(error) = link.handle.command(Command::Renew { grant, delegation, seal }) {
+        let is_up = self.machine.up().is_some();
+        let command = match Renewal::of(account, &self.parts.seal, target, is_up) {
+            Renewal::End => {
+                let problem = not_granted(target);
+                return self.end_link(problem);
+            }
+            Renewal::Keep(seal) => Command::Seal(seal),
+            Renewal::Tell { seal, grant, delegation } => {
+                link.grant = account.grant().id;
+                Command::Renew { grant, delegation, seal }
+            }
+        };
+        if let Err(error) = link.handle.command(command) {
             warn!(%error, "cannot renew the grant of the link");
+        }
+    }
+
+    /// A grant may come while a link is being made, which then goes on by it as soon as its gateway can be told.
+    pub(super) fn renew_if_other(&mut self) {
+        let newest = self.account.as_ref().map(|account| account.grant().id);
+        if self.link.as_ref().is_some_and(|link| Some(link.grant) != newest) {
+            self.renew_link();
         }
     }
 

@@ -41,6 +41,8 @@ pub(super) struct RunningLink {
     number: u64,
     family: Family,
     pub(super) dialed: Option<Target>,
+    /// By its id: what the gateway of the link was last told.
+    pub(super) grant: [u8; 16],
     pub(super) negotiated: Negotiated,
     /// The terms as they came, while the controller's offer does not cover all of them.
     unoffered: Option<Accept>,
@@ -172,6 +174,10 @@ impl EventLoop {
             let problem = Problem::new("nothing carries the link any more", "");
             return self.machine.handle_carrier_lost(problem, moment());
         };
+        if !account.grants(&target.network) {
+            // It was chosen by a grant of before.
+            return self.machine.handle_lost(not_granted(target), moment());
+        }
         debug!(server = %target.server, remote = %target.remote, "dialling");
         let hello = LinkHello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -179,15 +185,16 @@ impl EventLoop {
             grant: account.stored().granted.grant.clone(),
             delegation: Some(account.stored().delegation.clone()),
             network: target.network.clone(),
-            card: sealing::card(account, &target.network).unwrap_or_default().to_vec(),
+            card: self.parts.seal.card(account, &target.network).unwrap_or_default().to_vec(),
         };
         let seal = self.parts.seal.terms(account, &target.network);
         if seal.as_ref().is_some_and(|terms| terms.card.is_empty()) {
-            // Granted to an agent of before, which had no key to seal with.
+            // Granted to an agent of before, which had no key to seal with, or had another one.
             self.grants.hurry();
         }
         let dial = Dial { remote: target.remote, gateway: target.keys(), hello, seal };
         link.dialed = Some(target.clone());
+        link.grant = account.grant().id;
         link.unoffered = None;
         link.is_replaced = false;
         if let Err(error) = link.handle.command(Command::Dial(Box::new(dial))) {
@@ -333,6 +340,7 @@ impl EventLoop {
             number,
             family: bound.family,
             dialed: None,
+            grant: [0; 16],
             negotiated: Negotiated::default(),
             unoffered: None,
             is_replaced: false,
@@ -346,6 +354,17 @@ impl EventLoop {
             drop(link.handle.command(Command::HangUp { reason: reason.to_owned() }));
             link.handle.stop(reason);
         }
+    }
+
+    /// Hangs up, and looks for another way.
+    pub(super) fn end_link(&mut self, problem: Problem) {
+        info!(reason = %problem.message, "the link ends");
+        if let Some(link) = &mut self.link {
+            // What it still has to tell is nobody's business.
+            link.is_replaced = true;
+            drop(link.handle.command(Command::HangUp { reason: problem.message.clone() }));
+        }
+        self.machine.handle_carrier_lost(problem, moment());
     }
 
     fn tun_lost(&mut self) {
@@ -363,6 +382,7 @@ impl EventLoop {
         match self.configure(accept).await {
             Ok(()) => {
                 self.machine.handle_configured(moment());
+                self.renew_if_other();
                 self.ask_for_offer();
             }
             Err(error) => {
@@ -445,6 +465,12 @@ impl EventLoop {
         };
         self.machine.handle_lost(problem, moment());
     }
+}
+
+/// What stands against a link to a target, when the newest grant does not name its network.
+pub(super) fn not_granted(target: &Target) -> Problem {
+    let message = format!("the controller gives this device no place in network {} any more", target.network);
+    Problem::new(message, "ask an administrator, if that is a mistake")
 }
 
 fn problem_of(error: &anyhow::Error) -> Problem {

@@ -99,7 +99,7 @@ impl EventLoop {
         let status = link.handle.status();
         let peers = status.sealed.as_deref().unwrap_or_default().iter().map(sealed_peer).collect();
         Some(SealingStatus {
-            has_card: sealing::card(account, network).is_some(),
+            has_card: self.parts.seal.card(account, network).is_some(),
             not_sealed: NOT_SEALED.map(str::to_owned).to_vec(),
             dropped_unsealed: status.drops.get(DropReason::NotSealed.as_str()).copied().unwrap_or(0),
             peers,

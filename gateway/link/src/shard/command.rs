@@ -30,6 +30,7 @@ impl Shard {
                     self.take_seal_terms(seal);
                     self.tell_uplink(&FromDevice::Renew { grant, delegation: Some(delegation), card });
                 }
+                Order::Do(Command::Seal(seal)) => self.take_seal_terms(seal),
                 Order::Do(Command::Rekey(key)) => self.rekey(*key),
                 Order::Do(Command::News(news)) => self.tell_uplink(&FromDevice::News(*news)),
                 Order::Do(Command::HangUp { reason }) => self.hang_up(&reason),
