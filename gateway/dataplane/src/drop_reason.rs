@@ -113,7 +113,13 @@ impl Drops {
     /// Counts one packet.
     #[inline]
     pub const fn count(&mut self, reason: DropReason) {
-        self.counts[reason as usize] += 1;
+        self.count_many(reason, 1);
+    }
+
+    /// Counts packets that were dropped together.
+    #[inline]
+    pub const fn count_many(&mut self, reason: DropReason, packets: u64) {
+        self.counts[reason as usize] += packets;
     }
 
     /// Returns how many packets were dropped for a reason.

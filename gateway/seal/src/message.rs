@@ -22,6 +22,8 @@ pub(crate) const DATA_HEADER: usize = 16;
 const TAG: usize = 16;
 /// Bytes that sealing adds.
 pub const OVERHEAD: usize = DATA_HEADER + TAG;
+/// Bytes that can be sealed: what IP says of the length of a packet has 16 bits, and an IPv6 header stands in front.
+pub(crate) const PLAIN_BYTES_MAX: usize = 0xffff - 40 - OVERHEAD;
 const RESPONSE_HEADER: usize = 12;
 const INITIATION_HEADER: usize = 10;
 const OFFER_BYTES_MAX: usize = 600;

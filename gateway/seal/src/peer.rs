@@ -27,6 +27,8 @@ pub enum Trouble {
     Absent,
     /// A handshake that is not believed.
     Refused,
+    /// Longer than any packet once it is sealed.
+    TooLong,
 }
 
 /// One device, as a person is told.
@@ -63,7 +65,10 @@ pub(crate) struct Counts {
 }
 
 pub(crate) struct Peer {
+    /// As far as it is believed.
     pub(crate) card: Option<VerifiedCard>,
+    /// Whose card was last believed: it may be gone, and sessions that it led to are not.
+    pub(crate) owner: Option<Owner>,
     /// When the gateway is asked again for the card.
     pub(crate) asking: Option<Again>,
     /// The gateway has no card: it is not asked before.
@@ -72,17 +77,40 @@ pub(crate) struct Peer {
     pub(crate) current: Option<Session>,
     /// Packets of the keys before may still be on their way.
     pub(crate) previous: Option<Session>,
-    /// Keys that the other end has not used yet: it may not have heard of them.
-    pub(crate) next: Option<Session>,
+    /// Keys that the other end has not used yet: it may not have heard of them. The newest is the last.
+    pub(crate) next: Vec<Session>,
     queue: VecDeque<(Instant, Vec<u8>)>,
     queue_bytes: usize,
     /// The ephemeral keys of the first messages that came.
     seen: VecDeque<[u8; 32]>,
     /// When a packet of unknown keys last made us begin.
     pub(crate) prompted: Option<Instant>,
+    /// First messages of it that are read.
+    pub(crate) budget: Budget,
     pub(crate) used: Instant,
     pub(crate) counts: Counts,
     pub(crate) refusal: Option<Refused>,
+}
+
+/// The device at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) device: PublicKey,
+    pub(crate) name: String,
+}
+
+/// What waits for keys at all devices together, and what waited in vain.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    bytes: usize,
+    pub(crate) dropped: u64,
+}
+
+/// First messages that are read: each costs 0.2 ms.
+#[derive(Debug, Default)]
+pub(crate) struct Budget {
+    since: Option<Instant>,
+    taken: u32,
 }
 
 /// A first message that waits for its answer.
@@ -103,9 +131,13 @@ pub(crate) struct Again {
 /// Packets that wait for keys, for one device: a second of a slow conversation.
 const QUEUE_MAX: usize = 64;
 const QUEUE_BYTES_MAX: usize = 128 << 10;
+/// Of all devices together: two packets each of as many as there may be.
+const HELD_BYTES_MAX: usize = 16 << 20;
 /// Whoever sent a packet has long sent it again.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
 const SEEN_MAX: usize = 32;
+/// A first message and its repetition, where both are late.
+const NEXT_MAX: usize = 2;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(4);
 
@@ -124,53 +156,69 @@ impl Peer {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             card: None,
+            owner: None,
             asking: None,
             absent_until: None,
             handshake: None,
             current: None,
             previous: None,
-            next: None,
+            next: Vec::new(),
             queue: VecDeque::new(),
             queue_bytes: 0,
             seen: VecDeque::new(),
             prompted: None,
+            budget: Budget::default(),
             used: now,
             counts: Counts::default(),
             refusal: None,
         }
     }
 
+    /// Believes a card.
+    pub(crate) fn take_card(&mut self, card: VerifiedCard) -> Option<VerifiedCard> {
+        self.owner = Some(Owner { device: card.card().device, name: card.card().name.to_string() });
+        self.card.replace(card)
+    }
+
     /// Keeps a packet until there are keys. The oldest gives way.
-    pub(crate) fn hold(&mut self, now: Instant, plain: &[u8]) {
+    pub(crate) fn hold(&mut self, now: Instant, plain: &[u8], held: &mut Held) {
         self.queue.push_back((now, plain.to_vec()));
         self.queue_bytes += plain.len();
-        while self.queue.len() > QUEUE_MAX || self.queue_bytes > QUEUE_BYTES_MAX {
-            self.drop_oldest();
+        held.bytes += plain.len();
+        let is_over = |peer: &Self, held: &Held| {
+            peer.queue.len() > QUEUE_MAX
+                || peer.queue_bytes > QUEUE_BYTES_MAX
+                || (held.bytes > HELD_BYTES_MAX && peer.has_waiting())
+        };
+        while is_over(self, held) {
+            self.drop_oldest(held);
         }
     }
 
-    pub(crate) fn drop_overdue(&mut self, now: Instant) {
+    pub(crate) fn drop_overdue(&mut self, now: Instant, held: &mut Held) {
         while self.queue.front().is_some_and(|(since, _)| now.duration_since(*since) >= QUEUE_PATIENCE) {
-            self.drop_oldest();
+            self.drop_oldest(held);
         }
     }
 
-    pub(crate) fn drop_all(&mut self) {
-        while !self.queue.is_empty() {
-            self.drop_oldest();
+    pub(crate) fn drop_all(&mut self, held: &mut Held) {
+        while self.has_waiting() {
+            self.drop_oldest(held);
         }
     }
 
-    fn drop_oldest(&mut self) {
+    fn drop_oldest(&mut self, held: &mut Held) {
         if let Some((_, plain)) = self.queue.pop_front() {
             self.queue_bytes -= plain.len();
+            held.bytes -= plain.len();
+            held.dropped += 1;
             self.counts.waited += 1;
         }
     }
 
     /// Takes what waits.
-    pub(crate) fn release(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
-        self.queue_bytes = 0;
+    pub(crate) fn release(&mut self, held: &mut Held) -> impl Iterator<Item = Vec<u8>> + use<> {
+        held.bytes -= std::mem::take(&mut self.queue_bytes);
         std::mem::take(&mut self.queue).into_iter().map(|(_, plain)| plain)
     }
 
@@ -192,8 +240,27 @@ impl Peer {
     }
 
     pub(crate) fn session(&mut self, local: u32) -> Option<&mut Session> {
-        let sessions = [&mut self.current, &mut self.next, &mut self.previous];
-        sessions.into_iter().flatten().find(|session| session.local == local)
+        let in_use = self.current.iter_mut().chain(&mut self.previous);
+        in_use.chain(&mut self.next).find(|session| session.local == local)
+    }
+
+    /// Keeps keys until the other end uses them. Returns those that gave way.
+    pub(crate) fn expect(&mut self, session: Session) -> Option<Session> {
+        self.next.push(session);
+        (self.next.len() > NEXT_MAX).then(|| self.next.remove(0))
+    }
+
+    /// Says whether nothing is known of it and nothing is under way: a guess at an address.
+    pub(crate) fn is_unknown(&self) -> bool {
+        self.owner.is_none() && self.refusal.is_none() && !self.is_busy()
+    }
+
+    pub(crate) fn is_busy(&self) -> bool {
+        self.has_waiting()
+            || self.asking.is_some()
+            || self.handshake.is_some()
+            || self.current.is_some()
+            || !self.next.is_empty()
     }
 
     pub(crate) fn is_absent(&self, now: Instant) -> bool {
@@ -210,17 +277,16 @@ impl Peer {
         match trouble {
             Trouble::Replayed => self.counts.replayed += 1,
             Trouble::Broken => self.counts.broken += 1,
-            Trouble::Waited | Trouble::Absent | Trouble::Refused => {}
+            Trouble::Waited | Trouble::Absent | Trouble::Refused | Trouble::TooLong => {}
         }
     }
 
     pub(crate) fn status(&self, ends: Ends, now: Instant) -> PeerStatus {
         let Counts { handshakes, sealed, opened, replayed, broken, waited, refused } = self.counts;
-        let card = self.card.as_ref().map(VerifiedCard::card);
         PeerStatus {
             ends,
-            device: card.map(|card| card.device),
-            name: card.map(|card| card.name.to_string()).unwrap_or_default(),
+            device: self.owner.as_ref().map(|owner| owner.device),
+            name: self.owner.as_ref().map(|owner| owner.name.clone()).unwrap_or_default(),
             suite: self.current.as_ref().map(|session| session.suite),
             age: self.current.as_ref().map(|session| session.age(now)),
             handshakes,
@@ -232,5 +298,16 @@ impl Peer {
             refused,
             refusal: self.refusal.as_ref().map(ToString::to_string),
         }
+    }
+}
+
+impl Budget {
+    pub(crate) fn take(&mut self, now: Instant, per_s: u32) -> bool {
+        let is_over = |since: Instant| now.saturating_duration_since(since) >= Duration::from_secs(1);
+        if self.since.is_none_or(is_over) {
+            *self = Self { since: Some(now), taken: 0 };
+        }
+        self.taken = self.taken.saturating_add(1);
+        self.taken <= per_s
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     At, Ends,
     handshake::{Initiation, Refused, read_card},
     message,
-    peer::{Again, Outstanding, Peer, PeerStatus, Trouble},
+    peer::{Again, Budget, Held, Outstanding, Peer, PeerStatus, Trouble},
     session::Session,
     suite::Suite,
 };
@@ -90,6 +90,8 @@ pub enum Output {
 /// See the module.
 pub struct Sealer {
     terms: Terms,
+    /// What the gateway at the other end of the link says of its own addresses.
+    gateway: Vec<IpAddr>,
     peers: BTreeMap<Ends, Peer>,
     /// Whose session or handshake has a local index.
     indices: BTreeMap<u32, Ends>,
@@ -97,16 +99,9 @@ pub struct Sealer {
     /// Revoked devices, and since when (unix seconds): only a later card is believed.
     gone: BTreeMap<PublicKey, i64>,
     budget: Budget,
+    held: Held,
 }
 
-/// First messages that are read: each costs 0.2 ms.
-#[derive(Debug, Default)]
-struct Budget {
-    since: Option<Instant>,
-    taken: u32,
-}
-
-const HANDSHAKES_PER_S: u32 = 100;
 /// Devices that one device speaks with at a time.
 const PEERS_MAX: usize = 4096;
 /// What waits to be sent; the caller takes it after each input.
@@ -114,30 +109,53 @@ const OUTPUTS_MAX: usize = 1024;
 const GONE_MAX: usize = 4096;
 /// The gateway is not asked more often for a device that is not there.
 const ABSENT: Duration = Duration::from_secs(3);
+/// Keys that the other end has not used in this time may not have reached it.
+const UNUSED: Duration = Duration::from_secs(1);
 
 impl Sealer {
     pub fn new(terms: Terms) -> Self {
         Self {
             terms,
+            gateway: Vec::new(),
             peers: BTreeMap::new(),
             indices: BTreeMap::new(),
             outputs: VecDeque::new(),
             gone: BTreeMap::new(),
             budget: Budget::default(),
+            held: Held::default(),
         }
     }
 
     /// Takes a newer card or trust. Keys in use stay, as long as this device's own key does.
-    pub fn handle_terms(&mut self, terms: Terms) {
+    pub fn handle_terms(&mut self, terms: Terms, at: &mut At<'_>) {
         let is_same = self.terms.network == terms.network
             && self.terms.device == terms.device
             && self.terms.suites == terms.suites
             && self.terms.secret == terms.secret;
-        if is_same { self.terms = terms } else { *self = Self::new(terms) }
+        if !is_same {
+            self.drop_held();
+            let former = std::mem::replace(self, Self::new(terms));
+            (self.gateway, self.gone, self.held) = (former.gateway, former.gone, former.held);
+            return;
+        }
+        let is_other_trust = self.terms.trust != terms.trust;
+        self.terms = terms;
+        if is_other_trust {
+            self.forget_cards(at);
+        }
+    }
+
+    /// Takes what the gateway says of its own addresses: no other gateway's is reached through it, so that an address that
+    /// is a device's since the terms were made is one, as long as this gateway does not claim it.
+    pub fn handle_gateway(&mut self, addresses: &[IpAddr]) {
+        self.gateway = addresses.to_vec();
     }
 
     /// Seals a packet and appends the message, or keeps it until there are keys.
     pub fn seal(&mut self, ends: Ends, plain: &[u8], at: &mut At<'_>, out: &mut BytesMut) -> Sealed {
+        if plain.len() > message::PLAIN_BYTES_MAX {
+            return Sealed::Dropped(Trouble::TooLong);
+        }
         if !self.has_room_for(ends) {
             return Sealed::Dropped(Trouble::Waited);
         }
@@ -145,7 +163,9 @@ impl Sealer {
         peer.used = at.now;
         let limits = &self.terms.limits;
         if let Some(session) = peer.current.as_mut().filter(|session| !session.is_over(at.now, limits)) {
-            session.seal(plain, out);
+            if let Err(trouble) = session.seal(plain, out) {
+                return Sealed::Dropped(trouble);
+            }
             peer.counts.sealed += 1;
             if session.is_due(at.now, limits) {
                 self.begin(ends, at);
@@ -155,7 +175,7 @@ impl Sealer {
         if peer.is_absent(at.now) {
             return Sealed::Dropped(Trouble::Absent);
         }
-        peer.hold(at.now, plain);
+        peer.hold(at.now, plain, &mut self.held);
         self.begin(ends, at);
         Sealed::Held
     }
@@ -163,6 +183,9 @@ impl Sealer {
     /// Takes a card that the gateway handed over.
     pub fn handle_card(&mut self, bytes: &[u8], asked: IpAddr, at: &mut At<'_>) {
         let waiting: Vec<_> = self.asking_for(asked).collect();
+        if waiting.is_empty() {
+            return;
+        }
         let read = read_card(&self.terms, &self.terms.network, bytes, at.unix_s);
         let read = read.and_then(|card| {
             let is_gone =
@@ -178,7 +201,7 @@ impl Sealer {
             match &read {
                 Ok(card) => {
                     peer.asking = None;
-                    let former = peer.card.replace(card.clone());
+                    let former = peer.take_card(card.clone());
                     let is_other = former.is_none_or(|former| former.word() != card.word());
                     if let Some(outstanding) = peer.handshake.take_if(|_| is_other) {
                         self.indices.remove(&outstanding.local);
@@ -197,7 +220,7 @@ impl Sealer {
             if let Some(peer) = self.peers.get_mut(&ends) {
                 peer.asking = None;
                 peer.absent_until = Some(now + ABSENT);
-                peer.drop_all();
+                peer.drop_all(&mut self.held);
                 if let Some(outstanding) = peer.handshake.take() {
                     self.indices.remove(&outstanding.local);
                 }
@@ -211,8 +234,9 @@ impl Sealer {
             self.gone.pop_first();
         }
         self.gone.insert(*device, at.unix_s);
-        let is_of = |peer: &Peer| peer.card.as_ref().is_some_and(|card| card.card().device == *device);
+        let is_of = |peer: &Peer| peer.owner.as_ref().is_some_and(|owner| owner.device == *device);
         for (ends, peer) in self.peers.iter_mut().filter(|(_, peer)| is_of(peer)) {
+            peer.drop_all(&mut self.held);
             let counts = std::mem::take(&mut peer.counts);
             *peer = Peer::new(at.now);
             peer.counts = counts;
@@ -222,6 +246,16 @@ impl Sealer {
         }
     }
 
+    /// Drops what waits for keys.
+    pub fn drop_held(&mut self) {
+        self.peers.values_mut().for_each(|peer| peer.drop_all(&mut self.held));
+    }
+
+    /// Returns how many packets waited for keys in vain since it was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.held.dropped)
+    }
+
     /// Takes what is to be sent next. Drain it after each input.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
@@ -229,12 +263,8 @@ impl Sealer {
 
     /// Says whether packets to or from an address of the network are sealed.
     pub fn covers(&self, address: IpAddr) -> bool {
-        self.terms.scope.covers(address)
-    }
-
-    /// Returns the network that it is for.
-    pub fn network(&self) -> &NetworkId {
-        &self.terms.network
+        let scope = &self.terms.scope;
+        scope.covers(address) || (scope.gateways.contains(&address) && !self.gateway.contains(&address))
     }
 
     pub fn statuses(&self, now: Instant) -> Vec<PeerStatus> {
@@ -253,7 +283,8 @@ impl Sealer {
     /// Begins to agree on keys, unless that has begun.
     fn begin(&mut self, ends: Ends, at: &mut At<'_>) {
         let Some(peer) = self.peers.get_mut(&ends) else { return };
-        let is_on_its_way = peer.handshake.is_some() || peer.asking.is_some() || peer.next.is_some();
+        let is_heard_of = peer.next.iter().any(|session| session.age(at.now) < UNUSED);
+        let is_on_its_way = peer.handshake.is_some() || peer.asking.is_some() || is_heard_of;
         if is_on_its_way || peer.is_absent(at.now) {
             return;
         }
@@ -289,8 +320,23 @@ impl Sealer {
             Err(refused) => {
                 peer.refuse(refused);
                 peer.absent_until = Some(at.now + ABSENT);
-                peer.drop_all();
+                peer.drop_all(&mut self.held);
             }
+        }
+    }
+
+    /// Others are believed from here on: each card is asked for again before the next keys are agreed on.
+    fn forget_cards(&mut self, at: &mut At<'_>) {
+        let mut asked_anew = Vec::new();
+        for (ends, peer) in &mut self.peers {
+            peer.card = None;
+            if let Some(outstanding) = peer.handshake.take() {
+                self.indices.remove(&outstanding.local);
+                asked_anew.push(*ends);
+            }
+        }
+        for ends in asked_anew {
+            self.begin(ends, at);
         }
     }
 
@@ -303,7 +349,7 @@ impl Sealer {
         }
         let Some(peer) = self.peers.get_mut(&ends) else { return };
         peer.counts.handshakes += 1;
-        let waiting: Vec<_> = peer.release().collect();
+        let waiting: Vec<_> = peer.release(&mut self.held).collect();
         for plain in waiting {
             self.send(ends, &plain);
         }
@@ -314,9 +360,10 @@ impl Sealer {
         let Some(peer) = self.peers.get_mut(&ends) else { return };
         let Some(session) = &mut peer.current else { return };
         let mut body = BytesMut::new();
-        session.seal(plain, &mut body);
-        peer.counts.sealed += 1;
-        self.put(Output::Message { ends, body: body.to_vec() });
+        if session.seal(plain, &mut body).is_ok() {
+            peer.counts.sealed += 1;
+            self.put(Output::Message { ends, body: body.to_vec() });
+        }
     }
 
     fn put(&mut self, output: Output) {
@@ -335,17 +382,6 @@ impl Sealer {
                 return index;
             }
         }
-    }
-}
-
-impl Budget {
-    fn take(&mut self, now: Instant) -> bool {
-        let is_over = |since: Instant| now.saturating_duration_since(since) >= Duration::from_secs(1);
-        if self.since.is_none_or(is_over) {
-            *self = Self { since: Some(now), taken: 0 };
-        }
-        self.taken += 1;
-        self.taken <= HANDSHAKES_PER_S
     }
 }
 

@@ -59,14 +59,20 @@ impl Session {
     }
 
     /// Seals and appends the message. Its room is 16 bytes in front and 16 behind.
-    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut BytesMut) {
+    pub(crate) fn seal(&mut self, plain: &[u8], out: &mut BytesMut) -> Result<(), Trouble> {
         let start = out.len();
         out.extend_from_slice(&data_header(self.remote, self.next));
         out.resize(start + plain.len() + OVERHEAD, 0);
-        self.transport
-            .write_message(self.next, plain, &mut out[start + DATA_HEADER..])
-            .expect("the room is there, and no packet is longer than a Noise message");
-        self.next += 1;
+        match self.transport.write_message(self.next, plain, &mut out[start + DATA_HEADER..]) {
+            Ok(_) => {
+                self.next += 1;
+                Ok(())
+            }
+            Err(_) => {
+                out.truncate(start);
+                Err(Trouble::TooLong)
+            }
+        }
     }
 
     /// Opens and appends what was sealed. The window moves only when the seal is intact.

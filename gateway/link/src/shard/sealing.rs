@@ -1,5 +1,7 @@
 //! Device: what is sealed for other devices on its way out, and opened on its way in.
 
+use std::net::IpAddr;
+
 use bytes::{BufMut, BytesMut};
 use horizon_api::{
     card::CARDS,
@@ -75,9 +77,35 @@ impl Shard {
     /// Takes the terms of sealing, or none.
     pub(super) fn take_seal_terms(&mut self, terms: Option<Box<Terms>>) {
         match (terms, &mut self.sealer) {
-            (Some(terms), Some(sealer)) => sealer.handle_terms(*terms),
-            (Some(terms), None) => self.sealer = Some(Sealer::new(*terms)),
-            (None, _) => self.sealer = None,
+            (Some(terms), Some(sealer)) => {
+                let mut random = random::bytes;
+                let unix_s = self.clock.moment().unix_s;
+                sealer.handle_terms(*terms, &mut At { now: self.clock.now, unix_s, random: &mut random });
+                self.flush_sealer();
+            }
+            (Some(terms), None) => {
+                let mut sealer = Sealer::new(*terms);
+                let uplink = self.uplink.and_then(|id| self.table.by_id(id));
+                if let Some(End::Device(session, _)) = uplink.map(|link| &link.end)
+                    && let Some(accept) = session.accept()
+                {
+                    sealer.handle_gateway(&accept.gateway);
+                }
+                self.sealer = Some(sealer);
+            }
+            (None, Some(sealer)) => {
+                sealer.drop_held();
+                self.flush_sealer();
+                self.sealer = None;
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Device: takes which of the network's gateways is at the other end of the link.
+    pub(super) fn take_gateway(&mut self, accept: &Accept) {
+        if let Some(sealer) = &mut self.sealer {
+            sealer.handle_gateway(&accept.gateway);
         }
     }
 
@@ -121,7 +149,7 @@ impl Shard {
     }
 
     /// Says whether packets to or from this address are sealed.
-    pub(super) fn is_sealed(&self, address: std::net::IpAddr) -> bool {
+    pub(super) fn is_sealed(&self, address: IpAddr) -> bool {
         self.sealer.as_ref().is_some_and(|sealer| sealer.covers(address))
     }
 
@@ -133,6 +161,8 @@ impl Shard {
                 Output::Message { ends, body } => self.send_sealed(ends, &body),
             }
         }
+        let dropped = self.sealer.as_mut().map_or(0, Sealer::take_dropped);
+        self.drops.count_many(DropReason::SealWaited, dropped);
     }
 
     /// Tells whoever sent packets to devices that are not there.
@@ -165,7 +195,7 @@ impl Shard {
     }
 
     /// Gateway: what is answered to a device that asks for another's card.
-    pub(super) fn card_of(&mut self, asker: &Link, address: std::net::IpAddr) -> ToDevice {
+    pub(super) fn card_of(&mut self, asker: &Link, address: IpAddr) -> ToDevice {
         let network = match &asker.end {
             End::Gateway(session) => session.admitted().map(|admitted| admitted.network.clone()),
             End::Device(..) | End::Handshaking => None,
@@ -202,7 +232,7 @@ impl Shard {
         }
     }
 
-    fn ask_for_card(&mut self, address: std::net::IpAddr) {
+    fn ask_for_card(&mut self, address: IpAddr) {
         let link = self.uplink.and_then(|id| self.table.by_id(id));
         let knows_cards = |accept: &Accept| accept.features.iter().any(|feature| feature == CARDS);
         let can_ask = link.is_some_and(|link| match &link.end {
@@ -247,5 +277,6 @@ fn reason_of(trouble: Trouble) -> DropReason {
         Trouble::Broken | Trouble::Refused => DropReason::SealBroken,
         Trouble::Waited => DropReason::SealWaited,
         Trouble::Absent => Reject::Unreachable.drop_reason(),
+        Trouble::TooLong => DropReason::TooBig,
     }
 }

@@ -196,12 +196,14 @@ impl Shard {
             match session.handle_message(message) {
                 DeviceStep::Up(accept) => {
                     *forwarder = Some(forwarder_of(&accept));
+                    self.take_gateway(&accept);
                     link.since_ms = self.clock.unix_ms;
                     let negotiated = link.negotiated.clone();
                     self.emit(LinkEvent::Up { accept, negotiated });
                 }
                 DeviceStep::Changed(accept) => {
                     *forwarder = Some(forwarder_of(&accept));
+                    self.take_gateway(&accept);
                     self.emit(LinkEvent::Changed(accept));
                 }
                 DeviceStep::Refused(refusal) => {

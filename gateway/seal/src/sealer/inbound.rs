@@ -14,6 +14,14 @@ use crate::{
     session::Session,
 };
 
+/// First messages of one device, which the gateway lets speak for its own addresses only. It repeats one after half a
+/// second, and then less and less often.
+const PER_DEVICE_S: u32 = 8;
+/// First messages of all devices: a fifth of a core. No single device comes near.
+const IN_ALL_S: u32 = 1_000;
+/// So often is this end's own first message sent before the other end's is answered in its place: what nobody answers
+/// may be refused there.
+const OURS_TRIES: u32 = 2;
 /// Packets of unknown keys make us begin no more often than this.
 const PROMPT_EVERY: Duration = Duration::from_secs(1);
 
@@ -73,9 +81,9 @@ impl Sealer {
         session.open(counter, sealed, out)?;
         peer.used = at.now;
         peer.counts.opened += 1;
-        if peer.next.as_ref().is_some_and(|session| session.local == receiver)
-            && let Some(session) = peer.next.take()
-        {
+        if let Some(used) = peer.next.iter().position(|session| session.local == receiver) {
+            let session = peer.next.remove(used);
+            self.drop_next(ends);
             self.promote(ends, session);
         }
         Ok(if out.len() == start { Opened::Nothing } else { Opened::Packet })
@@ -106,7 +114,8 @@ impl Sealer {
             return Err(Trouble::Waited);
         }
         let peer = self.peers.entry(ends).or_insert_with(|| Peer::new(at.now));
-        if !self.budget.take(at.now) {
+        // Its own first: whoever sends many takes nobody else's place.
+        if !peer.budget.take(at.now, PER_DEVICE_S) || !self.budget.take(at.now, IN_ALL_S) {
             return Err(peer.refuse(Refused::TooMany));
         }
         let read = answer(&self.terms, offer, noise, at.unix_s, (at.random)());
@@ -134,11 +143,13 @@ impl Sealer {
     }
 
     /// Both began at once: the lower key's handshake is the one that both go on with, unless it was made for a key that
-    /// the other end does not have any more.
+    /// the other end does not have any more, or is not answered.
     fn is_ours_first(&self, ends: Ends, theirs: &VerifiedCard) -> bool {
         let outstanding = self.peers.get(&ends).and_then(|peer| peer.handshake.as_ref());
         outstanding.is_some_and(|outstanding| {
-            outstanding.initiation.remote == theirs.word().key && self.terms.device < theirs.card().device
+            outstanding.initiation.remote == theirs.word().key
+                && outstanding.again.tries <= OURS_TRIES
+                && self.terms.device < theirs.card().device
         })
     }
 
@@ -154,18 +165,25 @@ impl Sealer {
             known.card().device != card.card().device || known.card().issued_at <= card.card().issued_at
         };
         if peer.card.as_ref().is_none_or(is_newest) {
-            peer.card = Some(card);
+            peer.take_card(card);
         }
         let session = Session::new(transport, suite, [local, sender], false, at.now);
         let former = [
             peer.handshake.take().map(|outstanding| outstanding.local),
-            peer.next.replace(session).map(|session| session.local),
+            peer.expect(session).map(|session| session.local),
         ];
         for index in former.into_iter().flatten() {
             self.indices.remove(&index);
         }
         self.indices.insert(local, ends);
         self.put(Output::Message { ends, body: message::response(local, sender, &noise) });
+    }
+
+    fn drop_next(&mut self, ends: Ends) {
+        let Some(peer) = self.peers.get_mut(&ends) else { return };
+        for unused in peer.next.drain(..) {
+            self.indices.remove(&unused.local);
+        }
     }
 
     fn take_second(
@@ -184,11 +202,8 @@ impl Sealer {
             Ok(transport) => {
                 let session = Session::new(transport, suite, [local, remote], true, at.now);
                 // What the other end has of us from before is worth nothing to it now.
-                let unused = peer.next.take();
                 let has_waiting = peer.has_waiting();
-                if let Some(unused) = unused {
-                    self.indices.remove(&unused.local);
-                }
+                self.drop_next(ends);
                 self.promote(ends, session);
                 if !has_waiting {
                     // The other end uses the keys when it has seen that this one does.

@@ -1,5 +1,9 @@
 //! Facts about two devices and what is between them: a wire that loses, repeats and alters, and cards that somebody swaps.
 
+mod bounds;
+mod renewal;
+mod trust;
+
 use std::collections::BTreeSet;
 
 use horizon_api::{
@@ -16,14 +20,19 @@ fn key(seed: u8) -> SecretKey {
 }
 
 fn trust() -> Trust {
-    let (root, online) = (key(1).public(), key(2).public());
+    believing(2, 0, 0)
+}
+
+/// Believes one online key, and none with a number below `floor`.
+fn believing(online: u8, serial: u64, floor: u64) -> Trust {
+    let root = key(1).public();
     let delegation = Delegation {
         root,
-        online,
+        online: key(online).public(),
         roles: vec![Role::Grant],
         epoch: 1,
-        serial: 0,
-        floor: 0,
+        serial,
+        floor,
         not_after: i64::MAX,
     };
     let pin = Pin { root: RootFingerprint::of(&root), epoch: 1, floor: 0 };
@@ -32,6 +41,18 @@ fn trust() -> Trust {
 
 fn address(last: u8) -> IpAddr {
     IpAddr::from([10, 77, 0, last])
+}
+
+fn address_v6(last: u8) -> IpAddr {
+    IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, u16::from(last)])
+}
+
+/// Returns who has an address of either family.
+fn owner(address: IpAddr) -> u8 {
+    match address {
+        IpAddr::V4(address) => address.octets()[3],
+        IpAddr::V6(address) => address.octets()[15],
+    }
 }
 
 fn network() -> NetworkId {
@@ -50,7 +71,7 @@ fn card(device: u8, suites: &[Suite], issued_at: i64, signer: u8) -> Vec<u8> {
         network: network(),
         device: key(device).public(),
         name: format!("device-{device}").into(),
-        addresses: vec![address(device)],
+        addresses: vec![address(device), address_v6(device)],
         word: word.sign(&key(device)),
         issued_at,
         expires_at: issued_at + 3_600,
@@ -67,7 +88,7 @@ fn terms(device: u8, suites: &[Suite], limits: Limits) -> Terms {
         suites: suites.to_vec(),
         trust: trust(),
         scope: SealScope {
-            pools: vec!["10.77.0.0/24".parse().expect("a prefix")],
+            pools: ["10.77.0.0/24", "fd77::/64"].map(|pool| pool.parse().expect("a prefix")).into(),
             gateways: BTreeSet::from([address(1)]),
         },
         limits,
@@ -86,6 +107,7 @@ struct World {
     start: Instant,
     ms: u64,
     random: u64,
+    is_v6: bool,
 }
 
 const A: u8 = 3;
@@ -108,6 +130,7 @@ impl World {
             start: Instant::now(),
             ms: 0,
             random: 0,
+            is_v6: false,
         }
     }
 
@@ -126,16 +149,18 @@ impl World {
         result
     }
 
-    fn ends(name: u8) -> Ends {
-        let other = if name == A { B } else { A };
-        Ends { own: address(name), peer: address(other) }
+    fn ends(&self, own: u8, peer: u8) -> Ends {
+        let address = if self.is_v6 { address_v6 } else { address };
+        Ends { own: address(own), peer: address(peer) }
     }
 
     fn send(&mut self, name: u8, plain: &[u8]) -> Sealed {
         let mut out = BytesMut::new();
-        let sealed = self.with_sealer(name, |sealer, at| sealer.seal(Self::ends(name), plain, at, &mut out));
+        let other = if name == A { B } else { A };
+        let ends = self.ends(name, other);
+        let sealed = self.with_sealer(name, |sealer, at| sealer.seal(ends, plain, at, &mut out));
         if sealed == Sealed::Done {
-            self.wire.push_back((name, if name == A { B } else { A }, out.to_vec()));
+            self.wire.push_back((name, other, out.to_vec()));
         }
         sealed
     }
@@ -144,28 +169,18 @@ impl World {
     fn collect(&mut self, name: u8) {
         while let Some(output) = self.sealers.get_mut(&name).expect("a device").poll_output() {
             match output {
-                Output::Ask(asked) => {
-                    let IpAddr::V4(v4) = asked else { panic!("only IPv4 here") };
-                    match self.cards.get(&v4.octets()[3]).cloned() {
-                        Some(card) => {
-                            self.with_sealer(name, |sealer, at| sealer.handle_card(&card, asked, at));
-                        }
-                        None => {
-                            self.with_sealer(name, |sealer, at| sealer.handle_no_card(asked, at.now));
-                        }
-                    }
-                }
-                Output::Message { ends, body } => {
-                    let IpAddr::V4(v4) = ends.peer else { panic!("only IPv4 here") };
-                    self.wire.push_back((name, v4.octets()[3], body));
-                }
+                Output::Ask(asked) => match self.cards.get(&owner(asked)).cloned() {
+                    Some(card) => self.with_sealer(name, |sealer, at| sealer.handle_card(&card, asked, at)),
+                    None => self.with_sealer(name, |sealer, at| sealer.handle_no_card(asked, at.now)),
+                },
+                Output::Message { ends, body } => self.wire.push_back((name, owner(ends.peer), body)),
             }
         }
     }
 
     fn deliver_one(&mut self, (from, to, body): (u8, u8, Vec<u8>)) -> Result<Opened, Trouble> {
         let mut out = BytesMut::new();
-        let ends = Ends { own: address(to), peer: address(from) };
+        let ends = self.ends(to, from);
         let opened = self.with_sealer(to, |sealer, at| sealer.open(ends, &body, at, &mut out));
         if opened == Ok(Opened::Packet) {
             self.opened.push((to, out.to_vec()));
@@ -218,6 +233,19 @@ fn the_first_packet_waits_for_keys_and_arrives() {
         assert_eq!((status.handshakes, status.suite), (1, Some(Suite::AesGcm)));
     }
     assert_eq!(world.status(A).name, "device-4");
+}
+
+#[test]
+fn two_devices_talk_over_ipv6_as_well() {
+    let mut world = World { is_v6: true, ..World::new() };
+
+    world.send(A, b"\0hello");
+    world.deliver();
+    world.send(B, b"\0back");
+    world.deliver();
+
+    assert_eq!(world.take_opened(), [(B, b"\0hello".to_vec()), (A, b"\0back".to_vec())]);
+    assert_eq!(world.status(A).ends, Ends { own: address_v6(A), peer: address_v6(B) });
 }
 
 #[test]
@@ -301,6 +329,29 @@ fn garbage_in_a_handshake_does_not_end_it() {
 }
 
 #[test]
+fn an_altered_second_message_ends_nothing() {
+    let mut world = World::new();
+    world.send(A, b"\0hello");
+    let first = world.wire.pop_front().expect("a first message");
+    assert_eq!(world.deliver_one(first), Ok(Opened::Nothing));
+    let second = world.wire.pop_front().expect("a second message");
+
+    // The sender's index is no secret and is not sealed.
+    for position in (0..second.2.len()).filter(|position| !(4..8).contains(position)) {
+        let mut altered = second.clone();
+        altered.2[position] ^= 1;
+        assert_eq!(world.deliver_one(altered), Err(Trouble::Broken), "byte {position}");
+        let mut cut = second.clone();
+        cut.2.truncate(position);
+        assert_eq!(world.deliver_one(cut), Err(Trouble::Broken), "cut to {position}");
+    }
+    assert_eq!(world.deliver_one(second), Ok(Opened::Nothing));
+    world.deliver();
+
+    assert_eq!(world.take_opened(), [(B, b"\0hello".to_vec())]);
+}
+
+#[test]
 fn both_at_once_agree_on_one() {
     let mut world = World::new();
 
@@ -362,6 +413,7 @@ fn keys_are_renewed_by_volume() {
     let mut world = World::with(&Suite::ALL, &Suite::ALL, limits);
 
     for _ in 0..1_000 {
+        world.ms += 10;
         world.send(A, b"\0packet");
         world.deliver();
     }
@@ -560,9 +612,16 @@ fn a_first_message_that_comes_again_changes_nothing() {
 }
 
 #[test]
-fn the_scope_is_all_of_the_network_but_its_gateways() {
-    let sealer = Sealer::new(terms(A, &Suite::ALL, Limits::default()));
+fn the_scope_is_all_of_the_network_but_the_gateway_of_the_link() {
+    let mut sealer = Sealer::new(terms(A, &Suite::ALL, Limits::default()));
+    assert!(sealer.covers(address(1)), "nobody said that it is this link's gateway");
 
+    // The controller's word says which addresses are gateways', and the gateway which of them is its own.
+    sealer.handle_gateway(&[address(1), address(9)]);
     assert!(sealer.covers(address(9)) && !sealer.covers(address(1)));
-    assert!(!sealer.covers(IpAddr::from([198, 51, 100, 7])));
+    assert!(sealer.covers(address_v6(9)) && !sealer.covers(IpAddr::from([198, 51, 100, 7])));
+
+    // Another gateway's address, which is not reached through this one, may be a device's by now.
+    sealer.handle_gateway(&[address_v6(1)]);
+    assert!(sealer.covers(address(1)));
 }

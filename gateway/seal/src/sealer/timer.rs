@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Output, Sealer};
+use super::{ABSENT, Output, Sealer};
 use crate::{
     At, Ends,
     peer::{Again, Peer},
@@ -12,8 +12,6 @@ use crate::{
 const GIVE_UP: Duration = Duration::from_secs(30);
 /// After so many first messages without an answer the gateway is asked whether there is a newer card.
 const TRIES_PER_CARD: u32 = 3;
-/// Keys that the other end has not used in this time never reached it.
-const UNUSED: Duration = Duration::from_secs(5);
 /// A device that nothing was said to or by for so long is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
 
@@ -31,7 +29,7 @@ impl Sealer {
         for ends in all {
             self.end_sessions(ends, at.now);
             let Some(peer) = self.peers.get_mut(&ends) else { continue };
-            peer.drop_overdue(at.now);
+            peer.drop_overdue(at.now, &mut self.held);
             match due(peer, at.now) {
                 Due::Nothing => {}
                 Due::Ask => {
@@ -67,9 +65,9 @@ impl Sealer {
         let ended = [
             peer.current.take_if(|session| session.is_over(now, limits)),
             peer.previous.take_if(|session| session.is_over(now, limits)),
-            peer.next.take_if(|session| session.age(now) >= UNUSED),
         ];
-        for session in ended.into_iter().flatten() {
+        let unused = peer.next.extract_if(.., |session| session.is_over(now, limits));
+        for session in ended.into_iter().flatten().chain(unused) {
             self.indices.remove(&session.local);
         }
     }
@@ -89,10 +87,8 @@ fn due(peer: &mut Peer, now: Instant) -> Due {
     if peer.handshake.as_ref().is_some_and(|outstanding| now >= outstanding.again.at) {
         return Due::First;
     }
-    let is_busy = peer.has_waiting()
-        || peer.asking.is_some()
-        || peer.handshake.is_some()
-        || peer.current.is_some()
-        || peer.next.is_some();
-    if !is_busy && now.saturating_duration_since(peer.used) >= IDLE { Due::Forget } else { Due::Nothing }
+    // Whoever scans the network fills no table with addresses that nobody has.
+    let patience = if peer.is_unknown() { ABSENT } else { IDLE };
+    let is_idle = now.saturating_duration_since(peer.used) >= patience;
+    if is_idle && !peer.is_busy() && !peer.is_absent(now) { Due::Forget } else { Due::Nothing }
 }
