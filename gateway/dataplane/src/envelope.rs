@@ -12,8 +12,10 @@ pub const PROTOCOL: u8 = 253;
 const V4_HEADER_LEN: usize = 20;
 const V6_HEADER_LEN: usize = 40;
 const HOP_LIMIT: u8 = 64;
+/// What the seal itself adds.
+pub const SEAL_BYTES: u16 = 32;
 /// What sealing adds at most: an IPv6 header, the flags, and the seal.
-const OVERHEAD: u16 = 40 + 1 + 32;
+const OVERHEAD: u16 = V6_HEADER_LEN as u16 + 1 + SEAL_BYTES;
 /// The least that IPv6 asks of a link (RFC 8200 §5); what is longer than its path once it is sealed goes in parts.
 const MTU_MIN: u16 = 1280;
 

@@ -18,7 +18,7 @@ use crate::envelope;
 use crate::flow::{Ask, FlowTable, Moment, Passage, Stamp};
 use crate::packet::Packet;
 use horizon_api::section::{Network, NetworkId, Policy, SubnetRoute};
-use horizon_api::verdict::{Decision, Party, Query, Who, evaluate, is_forwardable};
+use horizon_api::verdict::{Action, Decision, Party, Query, Who, evaluate, is_forwardable};
 use link_table::Member;
 use network::{Carried, Networks};
 use std::net::IpAddr;
@@ -167,6 +167,28 @@ impl Forwarder {
         let [source, destination] =
             [source, destination].map(|address| self.end(address, network, links).party);
         Some(evaluate(&network.table, &Query { source, destination, protocol, port }, unix_s))
+    }
+
+    /// Says whether policy lets one of two members of a network begin to send sealed packets to the other, from any of the
+    /// first one's addresses: if not, neither has to know of the other.
+    pub fn may_seal(
+        &self,
+        network: &NetworkId,
+        one: &[IpAddr],
+        other: IpAddr,
+        links: &LinkTable,
+        unix_s: i64,
+    ) -> bool {
+        let is_member =
+            |address| links.member(address).and_then(|m| links.network(m.network)) == Some(network);
+        let is_allowed = |ends| {
+            let decision = self.decide(network, ends, envelope::PROTOCOL, None, links, unix_s);
+            decision.is_some_and(|decision| decision.action == Action::Allow)
+        };
+        is_member(other)
+            && (one.iter())
+                .filter(|one| one.is_ipv4() == other.is_ipv4() && is_member(**one))
+                .any(|one| is_allowed([*one, other]) || is_allowed([other, *one]))
     }
 
     /// Returns the generation that it was built with.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::testing::{icmp_echo, ip, tcp, udp};
 use horizon_api::section::PostQuantum;
-use horizon_api::verdict::{Action, Identity, Protocol, Rule, Selector, Table, Weekday, Window};
+use horizon_api::verdict::{Identity, Protocol, Rule, Selector, Table, Weekday, Window};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +71,25 @@ fn in_a_sealed_network_only_sealed_packets_go_from_device_to_device() {
     assert_eq!(from_a(&envelope("10.7.0.11", "10.7.0.12")), Verdict::ToLink(LinkId(2)));
     assert_eq!(from_a(&udp("10.7.0.11:1", "10.7.0.1:53", b"name")), Verdict::ToTun, "the gateway itself");
     assert_eq!(from_a(&envelope("10.7.0.12", "10.7.0.13")), Verdict::Drop(DropReason::SourceMismatch));
+}
+
+#[test]
+fn who_may_not_talk_with_a_device_in_either_direction_may_not_know_of_it() {
+    let ports = Rule { protocol: Protocol::Tcp, ..allow("c", "a") };
+    let world = World::new(vec![allow("a", "b"), ports]);
+    let [a, b, c] = [11u8, 12, 13].map(|last| {
+        [IpAddr::from([10, 7, 0, last]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, u16::from(last)])]
+    });
+    let may_seal = |one: &[IpAddr], other: IpAddr| {
+        world.forwarder.may_seal(&office(), one, other, &world.links, world.at.unix_s)
+    };
+
+    assert!(may_seal(&a, b[0]) && may_seal(&a, b[1]));
+    assert!(may_seal(&b, a[0]), "it hears of whoever may speak to it");
+    assert!(!may_seal(&b, c[0]) && !may_seal(&c, b[1]));
+    assert!(!may_seal(&c, a[0]), "no sealed packet passes a rule for one protocol");
+    assert!(!may_seal(&a[..1], b[1]), "no packet has addresses of two families");
+    assert!(!may_seal(&a, "10.7.0.1".parse().unwrap()), "the gateway has no card");
 }
 
 /// A gateway with the devices a (link 1), b (link 2) and c (link 3), and a subnet behind it.

@@ -27,6 +27,8 @@ const POOL_BYTES: usize = 1 << 20;
 /// The longest packet that comes in one datagram or in parts, and what stands around it.
 const PACKET_BYTES: usize = 66_000;
 
+const _: () = assert!(horizon_seal::OVERHEAD == envelope::SEAL_BYTES as usize);
+
 /// What seals on the way to a link.
 pub(super) struct Sealing<'a> {
     pub(super) sealer: &'a mut Sealer,
@@ -194,24 +196,26 @@ impl Shard {
         }
     }
 
-    /// Gateway: what is answered to a device that asks for another's card.
+    /// Gateway: what is answered to a device that asks for another's card. It hears of none with which it may not speak.
     pub(super) fn card_of(&mut self, asker: &Link, address: IpAddr) -> ToDevice {
-        let network = match &asker.end {
-            End::Gateway(session) => session.admitted().map(|admitted| admitted.network.clone()),
-            End::Device(..) | End::Handshaking => None,
-        };
-        let owner = self.addresses.link_of(address).and_then(|id| self.table.by_id(id));
-        let card = owner.and_then(|link| match &link.end {
-            End::Gateway(session) => {
-                let is_near = session.admitted().map(|admitted| &admitted.network) == network.as_ref();
-                session.card().filter(|_| is_near).map(<[u8]>::to_vec)
-            }
+        let is_known = self.is_known_to(asker, address);
+        let owner = self.addresses.link_of(address).filter(|_| is_known);
+        let card = owner.and_then(|id| self.table.by_id(id)).and_then(|link| match &link.end {
+            End::Gateway(session) => session.card().map(<[u8]>::to_vec),
             End::Device(..) | End::Handshaking => None,
         });
         match card {
             Some(card) => ToDevice::Card { address, card },
             None => ToDevice::NoCard { address },
         }
+    }
+
+    fn is_known_to(&self, asker: &Link, address: IpAddr) -> bool {
+        let (Some(serving), End::Gateway(session)) = (&self.serving, &asker.end) else { return false };
+        let Some(admitted) = session.admitted() else { return false };
+        let unix_s = self.clock.moment().unix_s;
+        let forwarder = &serving.forwarder;
+        forwarder.may_seal(&admitted.network, &admitted.addresses, address, &self.addresses, unix_s)
     }
 
     /// Gateway: tells all who brought a card that others are revoked.
