@@ -1,6 +1,8 @@
 //! A gateway that has a server's real key and the devices' links, and does with what it forwards whatever a test wants:
 //! it reads, alters, says again, and hands over the cards of others.
 
+mod parts;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
@@ -9,7 +11,6 @@ use std::{
 };
 
 use anyhow::{Context, ensure};
-use bytes::Bytes;
 use horizon_api::{
     card::CARDS,
     cbor,
@@ -26,10 +27,10 @@ use horizon_node::{
     framed::{self, Receiver, Sender},
     tls,
 };
-use memchr::memmem;
 use quinn::{Connection, Endpoint, ServerConfig, TokioRuntime, crypto::rustls::QuicServerConfig};
 use tokio::runtime::Runtime;
 
+use self::parts::Joiner;
 use crate::world::{GATEWAY_INSIDE, GATEWAY_PORT, World};
 
 /// In the gateway's place until it is dropped.
@@ -64,8 +65,6 @@ struct Member {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Packets are kept whole; a test sends a few thousand.
 const SEEN_MAX: usize = 100_000;
-/// Channel 0 without flags: a packet.
-const PLAIN: [u8; 2] = [0, 0];
 /// What sealed packets are, to who forwards them.
 pub const SEALED: u8 = 253;
 
@@ -111,17 +110,13 @@ impl Relay {
     pub fn inject(&self, to: Ipv4Addr, packet: &[u8]) -> anyhow::Result<()> {
         let member = self.shared.state().members.get(&IpAddr::V4(to)).cloned();
         let connection = member.context("no such device is connected")?.connection;
-        Ok(connection.send_datagram(Bytes::from([&PLAIN[..], packet].concat()))?)
+        parts::send(&connection, 0, packet, 0);
+        Ok(())
     }
 
     /// Returns all packets that came, and forgets them.
     pub fn take_seen(&self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.shared.state().seen)
-    }
-
-    /// Says whether these bytes stood in any packet.
-    pub fn has_seen(&self, bytes: &[u8]) -> bool {
-        self.shared.state().seen.iter().any(|packet| memmem::find(packet, bytes).is_some())
     }
 }
 
@@ -131,9 +126,21 @@ impl Shared {
     }
 }
 
-/// Returns the protocol of an IPv4 packet.
+/// Returns the protocol of a packet.
 pub fn protocol(packet: &[u8]) -> Option<u8> {
-    (packet.first()? >> 4 == 4).then_some(*packet.get(9)?)
+    packet.get(if is_ipv4(packet)? { 9 } else { 6 }).copied()
+}
+
+fn is_ipv4(packet: &[u8]) -> Option<bool> {
+    Some(packet.first()? >> 4 == 4)
+}
+
+fn destination(packet: &[u8]) -> Option<IpAddr> {
+    if is_ipv4(packet)? {
+        packet.get(16..20)?.first_chunk::<4>().map(|octets| IpAddr::from(*octets))
+    } else {
+        packet.get(24..40)?.first_chunk::<16>().map(|octets| IpAddr::from(*octets))
+    }
 }
 
 fn listen(key: &SecretKey) -> anyhow::Result<Endpoint> {
@@ -230,28 +237,24 @@ async fn answer(
 }
 
 async fn forward(connection: &Connection, shared: &Arc<Shared>) -> anyhow::Result<()> {
+    let (mut joiner, mut number) = (Joiner::default(), 0u16);
     loop {
         let datagram = connection.read_datagram().await?;
-        let Some(packet) = datagram.get(PLAIN.len()..) else { continue };
-        // Parts of long packets and IPv6 are not what these tests send.
-        let Some(destination) = packet.get(16..20).filter(|_| datagram[1] & 2 == 0 && packet[0] >> 4 == 4)
-        else {
-            continue;
-        };
-        let destination = Ipv4Addr::new(destination[0], destination[1], destination[2], destination[3]);
+        let Some((flags, packet)) = joiner.push(&datagram) else { continue };
+        let to = destination(&packet);
         let (to, packets) = {
             let mut state = shared.state();
+            let packets = (state.path)(&packet);
             if state.seen.len() < SEEN_MAX {
-                state.seen.push(packet.to_vec());
+                state.seen.push(packet);
             }
-            (state.members.get(&destination.into()).cloned(), (state.path)(packet))
+            (to.and_then(|to| state.members.get(&to)).cloned(), packets)
         };
         let Some(to) = to else { continue };
         for packet in packets {
-            // Left as they are, with the flag that says whether a checksum is missing.
-            let datagram = Bytes::from([&datagram[..PLAIN.len()], &packet].concat());
-            // One that is too long for this path is lost, as on any other.
-            drop(to.connection.send_datagram(datagram));
+            number = number.wrapping_add(1);
+            // With the flag that says whether a checksum is missing.
+            parts::send(&to.connection, flags, &packet, number);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Packets between two devices of a network with `e2e: Required`, through the real gateway.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use anyhow::ensure;
 use horizon_tests::{
-    folder::NETWORK,
+    folder::{NETWORK, POLICY},
     memory,
     process::Daemon,
     scenario::in_world,
@@ -12,21 +15,6 @@ use horizon_tests::{
     wait::{PATIENCE, wait_for, wait_until},
     world::{GATEWAY_INSIDE, LAN, SealedPeer, World},
 };
-
-/// The staff reach the gateway, what lies behind it, and each other.
-const POLICY: &str = "\
-apiVersion: horizon.dev/v1alpha1
-kind: AccessPolicy
-metadata: {name: staff}
-spec:
-  networkRef: {name: office}
-  action: Allow
-  from: [{group: staff}]
-  rules:
-    - to: [{server: gw-1}]
-    - to: [{cidr: 198.51.100.0/24}]
-    - to: [{group: staff}]
-";
 
 /// What `ping -p` puts into each packet, again and again.
 const PATTERN: &str = "686f72697a6f6e2d6d61726b65722121";
@@ -53,6 +41,21 @@ fn two_devices_talk_and_the_gateway_holds_nothing_that_they_say() {
         ensure!(said.contains("not the gateway's own services"), "what is not sealed is not said: {said}");
         let said = horizon_tests::process::run(world.gateway.command(&["status"])?)?.success()?;
         ensure!(said.contains("this gateway cannot read them"), "{said}");
+        Ok(())
+    });
+}
+
+#[test]
+fn two_devices_talk_over_ipv6_with_a_seal_as_well() {
+    in_world(|world| {
+        start(world, true)?;
+        let [alice, bob] = [world.alice.status()?.ipv6()?, world.bob.status()?.ipv6()?];
+
+        wait_ping(&world.net.cli, bob)?;
+        ensure!(ping(&world.net.cli2, alice)?.is_some(), "the other way does not work");
+
+        let peer = peer(world, bob)?;
+        ensure!(peer.sealed > 0 && peer.opened > 0 && peer.refused == 0, "{peer:?}");
         Ok(())
     });
 }
@@ -159,7 +162,8 @@ fn a_revoked_device_is_heard_no_more() {
 
 /// Starts all programs with a network that demands the seal or does not; returns bob's address.
 fn start(world: &mut World, is_sealed: bool) -> anyhow::Result<Ipv4Addr> {
-    world.manifests.write("policy.yaml", POLICY)?;
+    // The staff reach each other as well.
+    world.manifests.write("policy.yaml", &format!("{POLICY}    - to: [{{group: staff}}]\n"))?;
     demand(world, is_sealed)?;
     world.start_with_alice()?;
     world.bob.sign_in(&world.controller)?;
@@ -173,7 +177,8 @@ fn demand(world: &World, is_sealed: bool) -> anyhow::Result<()> {
 }
 
 /// What alice's agent says of another device; it looks at its links twice a second.
-fn peer(world: &World, address: Ipv4Addr) -> anyhow::Result<SealedPeer> {
+fn peer(world: &World, address: impl Into<IpAddr>) -> anyhow::Result<SealedPeer> {
+    let address = address.into();
     wait_until("something is known of the device", PATIENCE, || {
         Ok(world.alice.status()?.sealed_with(address).cloned())
     })

@@ -1,7 +1,7 @@
 //! A client agent under test, and its verbs.
 
 use std::{
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -72,9 +72,10 @@ impl AgentStatus {
     }
 
     /// Returns what is said of the sealed conversation with the device that has this address.
-    pub fn sealed_with(&self, address: Ipv4Addr) -> Option<&SealedPeer> {
+    pub fn sealed_with(&self, address: impl Into<IpAddr>) -> Option<&SealedPeer> {
+        let address = address.into();
         let peers = self.sealing.iter().flat_map(|sealing| &sealing.peers);
-        peers.into_iter().find(|peer| peer.address == IpAddr::V4(address))
+        peers.into_iter().find(|peer| peer.address == address)
     }
 
     /// Returns the device's first IPv4 address in the network.
@@ -82,12 +83,27 @@ impl AgentStatus {
     /// # Errors
     /// When it has none.
     pub fn ipv4(&self) -> anyhow::Result<Ipv4Addr> {
-        let hosts = self.addresses.iter().filter_map(|text| text.split('/').next()?.parse::<IpAddr>().ok());
-        let mut ipv4 = hosts.filter_map(|address| match address {
+        let mut ipv4 = self.hosts().filter_map(|address| match address {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         });
         ipv4.next().context("the device has no IPv4 address")
+    }
+
+    /// Returns the device's first IPv6 address in the network.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn ipv6(&self) -> anyhow::Result<Ipv6Addr> {
+        let mut ipv6 = self.hosts().filter_map(|address| match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => Some(address),
+        });
+        ipv6.next().context("the device has no IPv6 address")
+    }
+
+    fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        self.addresses.iter().filter_map(|text| text.split('/').next()?.parse().ok())
     }
 }
 
