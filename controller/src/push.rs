@@ -72,7 +72,7 @@ impl Peer {
     }
 
     fn address(&self) -> std::net::IpAddr {
-        self.connection.remote_address().ip()
+        self.connection.remote_address().ip().to_canonical()
     }
 }
 

@@ -50,3 +50,34 @@ impl Announcer {
         Some(self.prover.map(|prover| prover.prove(&self.key, next)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use horizon_node::data_folder::DataFolder;
+
+    use super::*;
+    use crate::keys::KeyFiles;
+
+    #[test]
+    fn a_next_key_is_told_once_and_again_until_it_is_known() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data = DataFolder::open(&folder.path().join("data")).expect("free");
+        let files = KeyFiles::new(&data, None);
+        let first = files.load().expect("made");
+        let mut announcer =
+            Announcer { key: Arc::clone(&first.key), prover: None, told: None, is_known: false };
+        let start = Instant::now();
+        let tells = |announcer: &mut Announcer, keys: &Keys, after: Duration| {
+            announcer.poll_proof(keys, start + after).is_some()
+        };
+        assert!(!tells(&mut announcer, &first, Duration::ZERO), "no key is to follow");
+        let keys = files.make_next(&first, 60).expect("made");
+        let next = keys.next.as_ref().expect("there").key.public();
+
+        assert!(tells(&mut announcer, &keys, Duration::ZERO));
+        assert!(!tells(&mut announcer, &keys, TELL_AGAIN / 2), "an answer takes its time");
+        assert!(tells(&mut announcer, &keys, TELL_AGAIN), "the word was lost, or refused");
+        announcer.handle_known(&next);
+        assert!(!tells(&mut announcer, &keys, TELL_AGAIN * 9));
+    }
+}

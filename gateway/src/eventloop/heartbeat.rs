@@ -1,5 +1,7 @@
 //! What the gateway says of itself every few seconds: signed to the controller, plain to its own status socket.
 
+use std::net::SocketAddr;
+
 use horizon_api::wire::cfg::{Heartbeat, LinkReport};
 use horizon_link::{LinkStatus, ShardStatus};
 use horizon_node::clock;
@@ -84,7 +86,7 @@ fn report_of(link: &LinkStatus) -> LinkReport {
         user: link.user.clone(),
         network: link.network.clone(),
         since_ms: link.since_ms,
-        remote: link.remote.to_string(),
+        remote: SocketAddr::new(link.remote.ip().to_canonical(), link.remote.port()).to_string(),
         inbound_bytes: link.inbound_bytes,
         outbound_bytes: link.outbound_bytes,
         rtt_us: link.rtt_us,

@@ -75,6 +75,7 @@ fn Row(device: RwSignal<DeviceView>) -> impl IntoView {
             </th>
             <td data-label="State">
                 <Badge standing=badge/>
+                " "
                 <Show when=move || device.with(|device| device.awaits_approval)>
                     <Approve device=device.with_untracked(DeviceView::key)/>
                 </Show>

@@ -110,7 +110,9 @@ fn sealed_peer(peer: &SealedPeer) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!(", {count} {word}"))
         .collect();
-    let why = peer.refusal.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    // With keys, it is what was before.
+    let when = if peer.suite.is_some() { "before: " } else { "" };
+    let why = peer.refusal.as_ref().map(|reason| format!(" ({when}{reason})")).unwrap_or_default();
     format!("{name} at {}: {keys}; {} packets out, {} in{bad}{why}", peer.address, peer.sealed, peer.opened)
 }
 
