@@ -91,6 +91,11 @@ impl Pin {
         Self { root, epoch: 0, floor: 0 }
     }
 
+    /// Pins a root with what is known of it. What is known of another root says nothing about this one.
+    pub fn with_known(root: RootFingerprint, known: impl IntoIterator<Item = Self>) -> Self {
+        known.into_iter().filter(|known| known.root == root).fold(Self::new(root), Self::later)
+    }
+
     /// Returns what both pins of one root say.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
@@ -146,6 +151,19 @@ mod tests {
         assert_eq!(trust.signer::<Assignment>(Role::Config, &signed).expect("a signer"), key(2).public());
         let none = trust.signer::<Assignment>(Role::Grant, &signed);
         assert!(matches!(none, Err(DelegationError::MissingRole(Role::Grant))));
+    }
+
+    #[test]
+    fn a_root_is_pinned_with_all_that_is_known_of_it_and_of_no_other() {
+        let [root, other] = [1, 9].map(|seed| RootFingerprint::of(&key(seed).public()));
+        let known = [
+            Pin { root, epoch: 3, floor: 1 },
+            Pin { root, epoch: 2, floor: 2 },
+            Pin { root: other, epoch: 7, floor: 7 },
+        ];
+
+        assert_eq!(Pin::with_known(root, known), Pin { root, epoch: 3, floor: 2 });
+        assert_eq!(Pin::with_known(root, []), Pin::new(root));
     }
 
     #[test]

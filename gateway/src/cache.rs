@@ -11,7 +11,7 @@ use horizon_api::{
     assignment::Assignment,
     delegation::{Pin, Trust},
     kept::Kept,
-    key::PublicKey,
+    key::{PublicKey, RootFingerprint},
     section::{ContentHash, Section},
 };
 use horizon_node::{data_folder::DataFolder, durable};
@@ -88,6 +88,13 @@ impl Cache {
         let mut running = Running::new(trust, current.delegation, current.assignment, verified, config);
         running.revoke_later(&current.revoked_later);
         Ok(Some((running, current.time_floor_ms)))
+    }
+
+    /// Returns what the root had said of the controller's keys when what ran last was taken.
+    pub(crate) fn pin(&self, root: RootFingerprint) -> Option<Pin> {
+        let current = Current::read(&fs::read(self.folder.join(CURRENT)).ok()?).ok()?;
+        let trust = Trust::establish(&current.delegation, &Pin::new(root), i64::MIN).ok()?;
+        Some(trust.pin())
     }
 
     /// Returns what ran last as it was signed, with whom it revoked.

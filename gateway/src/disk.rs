@@ -15,6 +15,11 @@ use serde::{Deserialize, Serialize};
 /// The version that is written.
 const VERSION: u32 = 1;
 
+/// The file of an [`Enrolment`].
+pub(crate) const ENROLMENT: &str = "enrolment";
+/// The file of [`Delegations`].
+pub(crate) const DELEGATIONS: &str = "delegations";
+
 /// `enrolment`: which controller this gateway belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Enrolment {

@@ -17,7 +17,7 @@ use crate::{
     args::RunArgs,
     cache::Cache,
     controller_link::{Complaint, ControllerLink, Report},
-    disk::{Delegations, Enrolment},
+    disk::{DELEGATIONS, Delegations, ENROLMENT, Enrolment},
     eventloop::{EventLoop, Inboxes, Parts, wanted_host},
     keys::{KeyFiles, Keys},
     quoter::{Quoter, TpmChoice},
@@ -140,9 +140,6 @@ async fn come_up(
     Ok(socket)
 }
 
-/// What the root said of the controller's online keys, beside the one that signed what runs.
-const DELEGATIONS: &str = "delegations";
-
 /// Reads whom this gateway believes. A file that cannot be read is as good as absent: the controller shows all of it
 /// at the next contact.
 fn believed(data: &DataFolder, pin: &Pin) -> Option<Trust> {
@@ -160,7 +157,7 @@ fn believed(data: &DataFolder, pin: &Pin) -> Option<Trust> {
 }
 
 fn enrolment(data: &DataFolder) -> anyhow::Result<Enrolment> {
-    let path = data.file("enrolment");
+    let path = data.file(ENROLMENT);
     let bytes = fs::read(&path).map_err(|e| {
         Failure::Failed(if e.kind() == ErrorKind::NotFound {
             "this host is not enrolled: run `horizon-gateway join STRING` with what `horizon-controller invite server NAME` prints".into()

@@ -69,18 +69,19 @@ impl Credential {
 }
 
 /// Signs the device in. The token leaves this host only when the controller proved to be the link's; a key pair never
-/// does.
+/// does. Who signs in again goes on believing no key that was withdrawn: `pin` is what is known of the controller.
 ///
 /// `seal` is the device's word for its key for sealed packets.
 pub(crate) async fn login(
     key: &SecretKey,
     seal: Signed,
     credential: &Credential,
+    pin: &Pin,
     name: Name,
 ) -> anyhow::Result<SignedIn> {
-    let pin = Pin::new(credential.root());
     let (host, port) = credential.address();
-    let meeting = meet_at(key, host, port, &pin).await?;
+    let meeting = meet_at(key, host, port, pin).await?;
+    let pin = meeting.trust.pin();
     let attestation = meeting.attest_as(key, stated().await, Some(seal))?;
     let (token, person) = match credential {
         Credential::Link(link) => (TokenText::new(&link.token), None),

@@ -93,12 +93,23 @@ fn an_online_key_that_was_rotated_away_pushes_nothing_and_grants_nothing() {
         })?;
         ensure!(matches!(show(&forged)?, ToDevice::Refuse(_)), "a restart brought the key back");
         world.alice.verb(&["servers"])?.success()?;
+        let invitations = world.controller.invitations();
+        let of = |kind: &str| invitations.iter().find(|text| text.contains(kind));
+        let (login, join) = (of("hzc_").context("no link")?, of("hzr_").context("no join string")?);
+        // Who enrols once more has not forgotten either: no token is sent.
+        let again = world.alice.verb(&["login", login, "--name", "laptop"])?;
+        ensure!(again.code == 3 && again.stderr.contains("rotated away"), "{again:?}");
+        world.gateway.kill()?;
+        let again = world.gateway.join(join)?;
+        ensure!(again.code == 3 && again.stderr.contains("rotated away"), "{again:?}");
         let heard = impostor.heard();
         let told = |word: &str| heard.iter().any(|message| message.starts_with(word));
         ensure!(told("Hello") && !told("Attach") && !told("Refresh"), "{heard:?}");
+        ensure!(!told("Login") && !told("Join"), "{heard:?}");
         drop(impostor);
         fs::metadata(world.controller.data().join("online.key.2"))?;
         world.controller.start()?;
+        world.gateway.start()?;
         world.wait_ready()?;
         wait_ping(&world.net.cli, LAN)
     });

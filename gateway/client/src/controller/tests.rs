@@ -75,6 +75,10 @@ fn link(port: u16, root: u8) -> Credential {
     })
 }
 
+fn pin(root: u8) -> Pin {
+    Pin::new(RootFingerprint::of(&key(root).public()))
+}
+
 fn name() -> Name {
     "laptop".parse().expect("a name")
 }
@@ -83,7 +87,7 @@ fn name() -> Name {
 async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
     let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
 
-    let signed_in = login(&key(9), seal(), &link(played.port, 1), name()).await.expect("signed in");
+    let signed_in = login(&key(9), seal(), &link(played.port, 1), &pin(1), name()).await.expect("signed in");
     let SignedIn::Granted(account) = signed_in else { panic!("{signed_in:?}") };
     let next = refresh(&key(9), seal(), &account.home()).await.expect("refreshed");
 
@@ -96,9 +100,25 @@ async fn a_login_gives_a_grant_that_is_checked_and_a_refresh_the_next() {
 async fn an_impostor_gets_no_token() {
     let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
 
-    let error = login(&key(9), seal(), &link(played.port, 8), name()).await.expect_err("another root");
+    let error =
+        login(&key(9), seal(), &link(played.port, 8), &pin(8), name()).await.expect_err("another root");
 
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
+    let said = played.said.lock().expect("held");
+    assert!(said.iter().all(|message| matches!(message, FromDevice::Hello(_))), "{said:?}");
+}
+
+#[tokio::test]
+async fn who_signs_in_again_believes_no_key_that_was_withdrawn_and_sends_it_no_token() {
+    let played = play(|device| ToDevice::Granted(granted(device, &key(2))));
+    let root = RootFingerprint::of(&key(1).public());
+
+    for known in [Pin { root, epoch: 3, floor: 1 }, Pin { root, epoch: 4, floor: 0 }] {
+        let pin = Pin::with_known(root, [known]);
+        let error = login(&key(9), seal(), &link(played.port, 1), &pin, name()).await.expect_err("withdrawn");
+
+        assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
+    }
     let said = played.said.lock().expect("held");
     assert!(said.iter().all(|message| matches!(message, FromDevice::Hello(_))), "{said:?}");
 }
@@ -109,11 +129,15 @@ async fn who_must_be_approved_waits_at_that_controller_and_is_told_why() {
         ToDevice::Refused(Refusal::new(RefusalCode::AwaitingApproval, "an admin has to say yes", "wait"))
     });
 
-    let waits = login(&key(9), seal(), &link(played.port, 1), name()).await.expect("no failure");
+    let waits = login(&key(9), seal(), &link(played.port, 1), &pin(1), name()).await.expect("no failure");
     let SignedIn::Waits(home, reason) = waits else { panic!("{waits:?}") };
     let still = refresh(&key(9), seal(), &home).await.expect_err("not approved");
 
-    assert_eq!((home.port, home.pin.root), (played.port, link(played.port, 1).root()));
+    assert_eq!(
+        (home.port, home.pin),
+        (played.port, crate::account::tests::pin()),
+        "what Welcome proved is kept"
+    );
     assert!(reason.contains("say yes"), "{reason}");
     assert!(matches!(still.downcast_ref(), Some(Failure::Waits(_))), "{still:#}");
 }
@@ -124,7 +148,7 @@ async fn a_refusal_arrives_with_its_kind() {
         ToDevice::Refused(Refusal::new(RefusalCode::KeyExpired, "the key ended", "ask for another"))
     });
 
-    let error = login(&key(9), seal(), &link(played.port, 1), name()).await.expect_err("refused");
+    let error = login(&key(9), seal(), &link(played.port, 1), &pin(1), name()).await.expect_err("refused");
 
     assert!(matches!(error.downcast_ref(), Some(Failure::Refused(_))), "{error:#}");
     assert_eq!(format!("{error:#}"), "the key ended; ask for another");
@@ -137,7 +161,7 @@ async fn a_person_signs_in_with_a_key_pair_that_stays_here() {
     let place = Place { host: "127.0.0.1".into(), port: played.port, root };
     let credential = Credential::Key { place, key: key(7) };
 
-    login(&key(9), seal(), &credential, name()).await.expect("signed in");
+    login(&key(9), seal(), &credential, &pin(1), name()).await.expect("signed in");
 
     let said = played.said.lock().expect("held");
     let proof = said.iter().find_map(|message| match message {

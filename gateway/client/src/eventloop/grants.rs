@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use horizon_api::name::Name;
+use horizon_api::{delegation::Pin, key::PublicKey, name::Name};
 use horizon_link::Command;
 use horizon_node::{backoff::Backoff, clock, failure::Failure, random};
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -140,8 +140,9 @@ impl EventLoop {
     pub(super) fn log_in(&self, credential: Credential, name: Name, reply: Reply) {
         let (key, events) = (Arc::clone(&self.parts.key), self.parts.events.clone());
         let (sign_in, seal) = (self.grants.sign_in, self.parts.seal.word());
+        let pin = Pin::with_known(credential.root(), self.home().map(|home| home.pin));
         tokio::spawn(async move {
-            let outcome = controller::login(&key, seal, &credential, name).await;
+            let outcome = controller::login(&key, seal, &credential, &pin, name).await;
             drop(events.send(Event::LoggedIn { sign_in, outcome, reply }).await);
         });
     }
@@ -154,7 +155,7 @@ impl EventLoop {
         self.grants.check(sign_in)?;
         match outcome? {
             SignedIn::Granted(stored) => {
-                let account = Account::new(stored, &self.parts.key.public())?;
+                let account = self.checked(stored, &self.parts.key.public())?;
                 self.parts.files.store_account(account.stored())?;
                 info!(controller = %account.stored().host, "signed in");
                 self.grants.begin_sign_in();
@@ -166,12 +167,24 @@ impl EventLoop {
                 self.grants.wait_for_approval(reason);
                 // With an account, it is asked on by that.
                 if self.account.is_none() {
+                    let known = self.waiting.iter().map(|waiting| waiting.pin).chain([home.pin]);
+                    let home = disk::Home { pin: Pin::with_known(home.pin.root, known), ..home };
                     self.parts.files.store_waiting(&home)?;
                     self.waiting = Some(home);
                 }
             }
         }
         Ok(())
+    }
+
+    /// Checks what the controller gave to a device of ours, by all that is known of its keys by now: another answer of
+    /// it may have come meanwhile.
+    pub(super) fn checked(&self, stored: disk::Account, device: &PublicKey) -> anyhow::Result<Account> {
+        let pin = Pin::with_known(
+            stored.pin.root,
+            self.home().map(|home| home.pin).into_iter().chain([stored.pin]),
+        );
+        Account::new(disk::Account { pin, ..stored }, device)
     }
 
     /// Begins to tell the controller that this device leaves.
@@ -264,7 +277,7 @@ impl EventLoop {
             return;
         }
         self.grants.is_asking = false;
-        let checked = outcome.and_then(|stored| Account::new(stored, &self.parts.key.public()));
+        let checked = outcome.and_then(|stored| self.checked(stored, &self.parts.key.public()));
         match checked {
             Ok(account) => {
                 self.grants.retry.reset();

@@ -8,12 +8,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use super::{Event, EventLoop, Reply, moment};
-use crate::{
-    account::{Account, sealing::SealIdentity},
-    controller, disk,
-    socket::not_signed_in,
-    state::Problem,
-};
+use crate::{account::sealing::SealIdentity, controller, disk, socket::not_signed_in, state::Problem};
 
 /// What a rotation needs of the loop.
 pub(super) struct Rotation {
@@ -65,7 +60,7 @@ impl EventLoop {
         outcome: anyhow::Result<disk::Account>,
     ) -> anyhow::Result<()> {
         self.grants.check(sign_in)?;
-        let account = Account::new(outcome?, &next.public())?;
+        let account = self.checked(outcome?, &next.public())?;
         self.parts.files.store_rotated(account.stored())?;
         info!(key = %next.public(), "this device has another key");
         if let Some(link) = &mut self.link {
