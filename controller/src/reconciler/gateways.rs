@@ -66,7 +66,8 @@ impl Gateway {
         {
             #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
             let per_second = |new: u64, old: u64| {
-                new.saturating_sub(old) as f64 * 1000.0 / (heartbeat.time_ms - last.time_ms) as f64
+                new.saturating_sub(old) as f64 * 1000.0
+                    / heartbeat.time_ms.saturating_sub(last.time_ms) as f64
             };
             let (new, old) = (Self::totals(&heartbeat), Self::totals(last));
             self.rates = Rates { inbound: per_second(new.0, old.0), outbound: per_second(new.1, old.1) };

@@ -103,7 +103,7 @@ impl ServerTrust {
         }
     }
 
-    /// The host joined again: what it says is what it is measured by from here on, and so is the TPM that it shows next.
+    /// The host joined again, with a token that it had not used: what it says is what it is measured by from here on, and so is the TPM that it shows next.
     pub fn handle_bound(&mut self, evidence: Evidence) {
         self.is_changed = true;
         self.record.tpm = None;
@@ -145,7 +145,7 @@ impl ServerTrust {
                 findings.push(Finding::Cloned { here: remote.to_canonical(), there: other })
             }
         }
-        findings.extend(self.skewed(beat.time_ms - now_ms));
+        findings.extend(self.skewed(beat.time_ms.saturating_sub(now_ms)));
         match beat.running.and_then(|running| self.rolled_back(running)) {
             None => self.older_in_a_row = 0,
             Some(finding) => {

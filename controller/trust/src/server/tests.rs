@@ -159,6 +159,16 @@ fn a_clock_that_is_off_is_told_once_until_it_is_right_again() {
 }
 
 #[test]
+fn no_time_that_a_gateway_may_say_is_too_far_off_to_reckon_with() {
+    for time_ms in [i64::MIN, i64::MAX] {
+        let (is_believed, noticed) =
+            server().handle_heartbeat(&Heartbeat { time_ms, ..beat(1, 1) }, HERE, NOW);
+
+        assert_eq!((is_believed, kinds(&noticed)), (true, vec!["ClockSkewed"]));
+    }
+}
+
+#[test]
 fn silence_fails_the_third_time_in_a_row() {
     let mut server = server();
     let mut failures = Vec::new();
