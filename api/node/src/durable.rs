@@ -29,6 +29,22 @@ pub fn rename(from: &Path, to: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
+/// Removes a file for good: after a crash it is not back. Returns whether it was there.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub fn remove(path: &Path) -> io::Result<bool> {
+    let was_there = match fs::remove_file(path) {
+        Ok(()) => true,
+        // Whoever removed it may not have come to the rest.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(error),
+    };
+    let folder = path.parent().ok_or_else(|| io::Error::other("a file needs a folder"))?;
+    File::open(folder)?.sync_all()?;
+    Ok(was_there)
+}
+
 /// In a folder that is shared, such as `/tmp`, somebody else may have put a link where the temporary file goes: it is
 /// made by this call, or nothing is written.
 fn write_by_way_of(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -59,6 +75,17 @@ mod tests {
         assert_eq!(fs::read(&path).expect("read"), b"new");
         assert_eq!(fs::metadata(&path).expect("there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).expect("listed").count(), 1);
+    }
+
+    #[test]
+    fn what_is_removed_is_gone_and_may_be_removed_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("state");
+        write(&path, b"old").expect("written");
+
+        assert!(remove(&path).expect("removed") && !path.exists());
+        assert!(!remove(&path).expect("nothing to remove"));
+        assert!(remove(&folder.path().join("none/state")).is_err(), "its folder is not there");
     }
 
     #[test]
