@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use horizon_api::key::{RootFingerprint, SecretKey};
-use horizon_node::{failure::Failure, secret_file};
+use horizon_node::{durable, failure::Failure, secret_file};
+use tracing::warn;
 use zeroize::Zeroizing;
 
+use self::ring::Stage;
 pub use delegation::{LIFE_S, RingFile, StoredRing};
 pub use pepper::Pepper;
 
@@ -55,6 +57,12 @@ impl ControllerIdentity {
             secret_file::load_or_create(&data.join(ROOT)).context("load the root key")?;
         }
         let ring = file.current(stored, online.public(), now_s).context("load the delegation")?;
+        // A crash may have come between the word that withdrew a key and the end of its secret.
+        ring.ring
+            .keys()
+            .iter()
+            .filter(|key| key.stage() == Stage::Withdrawn)
+            .for_each(|key| forget(data, key.serial));
         Ok(Self { data: data.to_owned(), online, pepper, file, ring })
     }
 
@@ -95,6 +103,15 @@ impl ControllerIdentity {
 
     pub fn root_fingerprint(&self) -> RootFingerprint {
         RootFingerprint::of(&self.ring.document.root)
+    }
+}
+
+/// Removes the secret of a key that is withdrawn. Nobody believes it any more: what stays is told, and tried again at the
+/// next start.
+pub fn forget(data: &Path, serial: u64) {
+    let path = online_path(data, serial);
+    if let Err(error) = durable::remove(&path) {
+        warn!(path = %path.display(), %error, "the secret of an online key that is withdrawn is still on the disk");
     }
 }
 
@@ -171,6 +188,44 @@ mod tests {
         assert!(later.ring().warning(NOW + 80 * DAY).is_some());
         let text = format!("{too_late:#}");
         assert!(text.contains("root.key") && !folder.path().join(ROOT).exists(), "{text}");
+    }
+
+    #[test]
+    fn a_crash_at_any_step_of_a_rotation_loses_no_key_and_leaves_no_secret_that_was_withdrawn() {
+        let folder = tempfile::tempdir().unwrap();
+        let load = || ControllerIdentity::load(folder.path(), &store(false), NOW).unwrap();
+        let signs = || load().online().public();
+        let first = ControllerIdentity::load(folder.path(), &store(true), NOW).unwrap();
+        let [old, new] = [0, 1].map(|serial| online_path(folder.path(), serial));
+        let file = first.ring_file();
+        let keep = |ring: &ring::Ring| drop(file.store(ring.clone()).unwrap());
+
+        // The next key is made, and nobody has heard of it.
+        let next = secret_file::node_key(&new).unwrap();
+        assert_eq!(signs(), first.online().public());
+        assert_eq!(
+            secret_file::node_key(&new).unwrap().public(),
+            next.public(),
+            "it is used by who tries again"
+        );
+        let (ring, root) = (&first.ring().ring, file.root().unwrap().unwrap());
+        let own = file.expected(root.public(), NOW);
+        let words = ring.request(root.public(), next.public(), 1, NOW).sign(&root, NOW + LIFE_S).unwrap();
+        let ring = ring.announce(words, next.public(), own, 60).unwrap();
+        // It is announced, and does not sign yet.
+        keep(&ring);
+        assert_eq!((signs(), load().ring().ring.is_rotating()), (first.online().public(), true));
+        // It signs, and the key before is believed.
+        let ring = ring.switched(NOW);
+        keep(&ring);
+        assert_eq!((signs(), load().ring().ring.is_rotating()), (next.public(), true));
+        assert!(old.exists());
+        // The key before is withdrawn, and its secret not removed yet.
+        let ring = ring.withdrawn(NOW + 60);
+        keep(&ring);
+        assert!(old.exists());
+        assert_eq!((signs(), load().ring().ring.is_rotating()), (next.public(), false));
+        assert!(!old.exists() && new.exists(), "a secret that was withdrawn is kept");
     }
 
     #[test]

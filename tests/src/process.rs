@@ -127,6 +127,16 @@ impl Daemon {
         Ok(())
     }
 
+    /// Has it do nothing until [`Daemon::thaw`]; its connections stay.
+    pub fn freeze(&self) {
+        signal(self.child.id(), libc::SIGSTOP);
+    }
+
+    /// Has it go on.
+    pub fn thaw(&self) {
+        signal(self.child.id(), libc::SIGCONT);
+    }
+
     /// Asks it to stop and waits until it has.
     ///
     /// # Errors

@@ -70,6 +70,17 @@ pub struct Readiness {
     pub is_provisional: bool,
 }
 
+/// What keeps the next key from signing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Gateways that are connected have not said that they believe it; they are not waited for any longer than this.
+    GatewaysBehind { left_s: i64 },
+    /// Devices have not had the time to hear of it.
+    DevicesUntold { left_s: i64 },
+    /// A change waits for its confirmation.
+    Provisional,
+}
+
 /// A gateway that is connected and cannot keep what it is told does not hold a rotation up for ever: it hears of the
 /// key when it connects again.
 const PATIENCE_S: i64 = 120;
@@ -198,15 +209,28 @@ impl Ring {
 
     /// Returns what is to be done now, if anything.
     pub fn due(&self, ready: Readiness, now_s: i64) -> Option<Step> {
-        if let Some(next) = self.at(Stage::Next) {
-            let is_heard = ready.gateways_behind == 0 || now_s - next.made_at >= PATIENCE_S;
-            // A key that leaked is not waited for.
-            let is_announced = next.overlap_s == 0 || now_s - next.made_at >= ready.announced_s;
-            return (is_heard && is_announced && !ready.is_provisional).then_some(Step::Switch);
+        if self.at(Stage::Next).is_some() {
+            return self.hindrances(ready, now_s).is_empty().then_some(Step::Switch);
         }
         let previous = self.at(Stage::Previous)?;
         let is_over = previous.ends_at.is_some_and(|at| at <= now_s);
         (is_over && ready.is_signed_by_current).then_some(Step::Withdraw)
+    }
+
+    /// Returns what keeps the next key from signing.
+    pub fn hindrances(&self, ready: Readiness, now_s: i64) -> Vec<Hindrance> {
+        let Some(next) = self.at(Stage::Next) else { return vec![] };
+        let age_s = now_s.saturating_sub(next.made_at);
+        let left = |of_s: i64| Some(of_s.saturating_sub(age_s)).filter(|left_s| *left_s > 0);
+        let behind = left(PATIENCE_S).filter(|_| ready.gateways_behind > 0);
+        // A key that leaked is not waited for.
+        let untold = left(ready.announced_s).filter(|_| next.overlap_s > 0);
+        let hindrances = [
+            behind.map(|left_s| Hindrance::GatewaysBehind { left_s }),
+            untold.map(|left_s| Hindrance::DevicesUntold { left_s }),
+            ready.is_provisional.then_some(Hindrance::Provisional),
+        ];
+        hindrances.into_iter().flatten().collect()
     }
 
     /// Has the next key sign.
@@ -224,12 +248,17 @@ impl Ring {
         ring
     }
 
-    /// Ends the time of the key before, whatever was agreed.
+    /// Ends the time of the key before, whatever was agreed: at once where another one signs, and as soon as one does
+    /// where that is only announced.
     #[must_use]
     pub fn hurried(&self, now_s: i64) -> Self {
         let mut ring = self.clone();
-        for key in ring.keys.iter_mut().filter(|key| key.stage() == Stage::Previous) {
-            key.ends_at = Some(now_s);
+        for key in &mut ring.keys {
+            match key.stage() {
+                Stage::Previous => key.ends_at = Some(now_s),
+                Stage::Next => key.overlap_s = 0,
+                Stage::Current | Stage::Withdrawn => {}
+            }
         }
         ring
     }

@@ -3,8 +3,6 @@
 //! The ring of keys is one file, replaced whole: after a crash it is before or after a step, and the next step follows
 //! from what it says. What the next key signed is believed wherever the key was announced.
 
-use std::fs;
-
 use horizon_api::{
     assignment::Assignment,
     http::{ApiError, KeysAnswer},
@@ -16,7 +14,7 @@ use horizon_api::{
 use horizon_api_server::Refusal;
 use horizon_node::{clock, quic, secret_file};
 use serde_json::json;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{
     Reconciler,
@@ -25,8 +23,8 @@ use super::{
     verb::{audit, cannot_write},
 };
 use crate::identity::{
-    LIFE_S, ROOT, StoredRing, online_path,
-    ring::{Readiness, Ring, Stage, Step},
+    LIFE_S, ROOT, StoredRing, forget, online_path,
+    ring::{Hindrance, Readiness, Ring, Stage, Step},
 };
 
 /// A device asks for its next grant at half of the life of one, or a little later.
@@ -83,18 +81,22 @@ impl Reconciler {
         self.announce(words, &SecretKey::from_seed(&seed), overlap_s).await
     }
 
-    /// Ends the time of the key before at once: it may be in the wrong hands.
+    /// Ends the time of the key that is followed at once: it may be in the wrong hands. Where the next one is only
+    /// announced, that signs as soon as gateways know it.
     pub(super) async fn withdraw_now(&mut self) -> Result<KeysAnswer, Refusal> {
-        if self.ring().at(Stage::Previous).is_none() {
+        if !self.ring().is_rotating() {
             let message = "no key that was rotated away is believed any more";
             let hint = "`horizon-controller keys rotate online` begins a rotation";
             return Err(Refusal::Conflict(ApiError::new("NothingToWithdraw", message, hint)));
         }
         self.keep_ring(self.ring().hurried(clock::unix_s())).await.map_err(|error| not_done(&error))?;
         self.rotate_on().await;
-        Ok(done(match self.ring().at(Stage::Previous) {
-            None => "the key before is withdrawn; nodes that hear so believe it no more".to_owned(),
-            Some(_) => "the key before is withdrawn as soon as nothing in force is signed by it".to_owned(),
+        Ok(done(if self.ring().at(Stage::Next).is_some() {
+            format!("the key before is withdrawn as soon as the next one signs, which {}", self.waits_for())
+        } else if self.ring().at(Stage::Previous).is_some() {
+            "the key before is withdrawn as soon as nothing in force is signed by it".to_owned()
+        } else {
+            "the key before is withdrawn; nodes that hear so believe it no more".to_owned()
         }))
     }
 
@@ -140,16 +142,43 @@ impl Reconciler {
         info!(key = %public.short(), "the next online key is announced");
         self.publish_delegations();
         self.rotate_on().await;
-        let waits = self.gateways_behind();
-        let how = if waits.is_empty() {
-            "it signs".to_owned()
+        let how = if self.ring().at(Stage::Next).is_some() {
+            let after = format!("the key before is believed for {overlap_s} s after that");
+            format!("it does not sign yet and {}; {after}", self.waits_for())
+        } else if self.ring().at(Stage::Previous).is_some() {
+            format!("it signs; the key before is believed for {overlap_s} s more")
         } else {
-            format!("it signs once {} believe it", waits.join(", "))
+            "it signs, and the key before is withdrawn".to_owned()
         };
+        let before = self.ring().keys().iter().rev().nth(1);
         Ok(done(format!(
-            "the online key {public} follows {}: {how}; the key before is believed for {overlap_s} s more; back the data folder up",
-            self.ring().keys().iter().rev().nth(1).map_or_else(String::new, |key| key.public.to_string())
+            "the online key {public} follows {}: {how}; back the data folder up",
+            before.map_or_else(String::new, |key| key.public.to_string())
         )))
+    }
+
+    /// Says what keeps the next key from signing.
+    fn waits_for(&self) -> String {
+        let hindrances = self.ring().hindrances(self.readiness(), clock::unix_s()).into_iter();
+        let reasons: Vec<_> = hindrances
+            .map(|hindrance| match hindrance {
+                Hindrance::GatewaysBehind { left_s } => {
+                    let behind = self.gateways_behind().join(", ");
+                    format!("waits until {behind} believe it, for {left_s} s at most")
+                }
+                Hindrance::DevicesUntold { left_s } => {
+                    format!("waits for {left_s} s, in which devices that seal packets hear of it")
+                }
+                Hindrance::Provisional => {
+                    "waits until the change that is to be confirmed is, or is taken back".to_owned()
+                }
+            })
+            .collect();
+        if reasons.is_empty() {
+            "could not be taken up; see the log".to_owned()
+        } else {
+            reasons.join(" and ")
+        }
     }
 
     async fn switch_online(&mut self) -> anyhow::Result<()> {
@@ -181,9 +210,7 @@ impl Reconciler {
         self.keep_ring(self.ring().withdrawn(clock::unix_s())).await?;
         if let Some((serial, public)) = previous {
             info!(key = %public.short(), "the online key before is withdrawn");
-            if let Err(error) = fs::remove_file(online_path(self.identity.data(), serial)) {
-                warn!(%error, "the secret of the key that is withdrawn is still on the disk");
-            }
+            forget(self.identity.data(), serial);
         }
         self.publish_delegations();
         Ok(())
@@ -218,7 +245,7 @@ impl Reconciler {
             return Ok(());
         }
         let message = "a rotation of the online key is under way";
-        let hint = "look at it with `horizon-controller keys list`; `horizon-controller keys withdraw` ends the time of the key before at once";
+        let hint = "look at it with `horizon-controller keys list`; `horizon-controller keys withdraw` ends the time of the key that is followed at once";
         Err(Refusal::Conflict(ApiError::new("Rotating", message, hint)))
     }
 

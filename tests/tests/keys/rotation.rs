@@ -80,17 +80,59 @@ fn kill_9_in_the_middle_of_a_rotation_loses_no_key() {
     in_world(|world| {
         world.start_with_alice()?;
         let before = keys(world)?.online;
+        // While the gateway says nothing, the next key is only announced.
+        world.gateway.daemon()?.freeze();
+        let said = world.controller.verb(&["keys", "rotate", "online", "--overlap", "1h"])?.success()?;
+        ensure!(said.contains("does not sign yet") && said.contains("Server/gw-1"), "{said}");
+        ensure!(states(world)? == [KeyState::Current, KeyState::Next], "{:?}", states(world)?);
+        world.controller.kill()?;
+        world.gateway.daemon()?.thaw();
+        world.controller.start()?;
+        wait_states(world, "the next key signs", &[KeyState::Previous, KeyState::Current])?;
+        world.controller.verb(&["keys", "withdraw"])?.success()?;
+        wait_states(world, "the key before is withdrawn", &[KeyState::Withdrawn, KeyState::Current])?;
+        let after = keys(world)?.online;
+        ensure!(after != before);
+        world.wait_ready()?;
+
+        // After the switch.
         world.controller.verb(&["keys", "rotate", "online", "--overlap", "8s"])?.success()?;
+        wait_states(
+            world,
+            "the next key signs",
+            &[KeyState::Withdrawn, KeyState::Previous, KeyState::Current],
+        )?;
         world.controller.kill()?;
         world.gateway.kill()?;
         world.gateway.start()?;
         wait_ping(&world.net.cli, LAN)?;
         world.controller.start()?;
-        wait_states(world, "the key before is withdrawn", &[KeyState::Withdrawn, KeyState::Current])?;
-        ensure!(keys(world)?.online != before);
+        let done = [KeyState::Withdrawn, KeyState::Withdrawn, KeyState::Current];
+        wait_states(world, "the key before is withdrawn", &done)?;
+        ensure!(keys(world)?.online != after);
         world.wait_ready()?;
         refresh(world)?;
         wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
+fn a_key_that_leaked_is_withdrawn_though_its_successor_is_only_announced() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        world.gateway.daemon()?.freeze();
+        world.controller.verb(&["keys", "rotate", "online", "--overlap", "1h"])?.success()?;
+        ensure!(states(world)? == [KeyState::Current, KeyState::Next], "{:?}", states(world)?);
+
+        let said = world.controller.verb(&["keys", "withdraw"])?.success()?;
+
+        ensure!(said.contains("as soon as the next one signs") && said.contains("Server/gw-1"), "{said}");
+        world.gateway.daemon()?.thaw();
+        wait_states(world, "the key before is withdrawn", &[KeyState::Withdrawn, KeyState::Current])?;
+        world.wait_ready()?;
+        refresh(world)?;
+        wait_ping(&world.net.cli, LAN)?;
+        world.controller.verb(&["keys", "withdraw"])?.refused(3, &["no key that was rotated away"])
     });
 }
 
@@ -111,6 +153,11 @@ fn with_the_root_elsewhere_a_key_is_asked_for_signed_there_and_installed_here() 
 
         verb(&["keys", "root", "remove", "--copy", &root])?.refused(2, &["there is no"])?;
         verb(&["keys", "root", "export", &root])?.success()?;
+        // A name of the data folder itself, where the verb is run in that.
+        let mut here = std::process::Command::new(horizon_tests::program::path("horizon-controller")?);
+        here.current_dir(world.controller.data());
+        here.args(["keys", "root", "remove", "--data", ".", "--copy", "root.key"]);
+        horizon_tests::process::run(here)?.refused(3, &["nothing was removed"])?;
         verb(&["keys", "root", "remove", "--copy", &root])?.success()?;
         ensure!(!world.controller.data().join("root.key").exists());
         let list = verb(&["keys", "list"])?.success()?;
@@ -216,7 +263,22 @@ fn kill_9_of_a_device_in_the_middle_of_its_rotation_leaves_it_with_one_of_the_tw
     in_world(|world| {
         world.start_with_alice()?;
         wait_ping(&world.net.cli, LAN)?;
-        for wait_ms in [8, 16, 24] {
+        let next = world.alice.data().join("device.key.next");
+        let before = world.alice.status()?.key;
+        // Nobody takes the next key, so that it is made and no more.
+        world.controller.kill()?;
+        let mut command = world.alice.command(&["rotate-key"])?;
+        let mut rotation = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        wait_for("the next key is made", || Ok(next.exists()))?;
+        world.alice.kill()?;
+        rotation.wait()?;
+        ensure!(next.exists());
+        world.alice.start()?;
+        wait_ping(&world.net.cli, LAN)?;
+        ensure!(world.alice.status()?.key == before, "it has a key of which nobody knows");
+        world.controller.start()?;
+        world.wait_ready()?;
+        for wait_ms in [8, 16] {
             let mut command = world.alice.command(&["rotate-key"])?;
             let mut rotation = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
             thread::sleep(Duration::from_millis(wait_ms));
@@ -229,7 +291,7 @@ fn kill_9_of_a_device_in_the_middle_of_its_rotation_leaves_it_with_one_of_the_tw
         world.alice.verb(&["rotate-key"])?.success()?;
         world.alice.wait_connected()?;
         wait_ping(&world.net.cli, LAN)?;
-        ensure!(!world.alice.data().join("device.key.next").exists());
+        ensure!(!next.exists() && world.alice.status()?.key != before);
         ensure!(world.controller.devices_of("alice")?.len() == 1);
         Ok(())
     });

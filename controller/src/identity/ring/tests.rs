@@ -85,6 +85,43 @@ fn the_key_before_is_withdrawn_when_its_time_is_over_and_nothing_hangs_on_it() {
 }
 
 #[test]
+fn a_key_that_leaked_while_its_successor_is_only_announced_is_withdrawn_with_the_switch() {
+    let sealed = Readiness { announced_s: 1_900, ..READY };
+    let ring = announced(&first(), 3);
+    assert_eq!(ring.due(sealed, NOW), None);
+
+    let hurried = ring.hurried(NOW);
+
+    assert_eq!(hurried.due(sealed, NOW), Some(Step::Switch));
+    let behind = Readiness { gateways_behind: 1, ..sealed };
+    assert_eq!(hurried.hindrances(behind, NOW + 20), [Hindrance::GatewaysBehind { left_s: PATIENCE_S - 20 }]);
+    let ring = hurried.switched(NOW + 1);
+    assert_eq!(ring.due(sealed, NOW + 1), Some(Step::Withdraw));
+    let pin = Pin::new(expected().root);
+    assert_eq!(believed(&ring.withdrawn(NOW + 1), &pin).0, [key(3).public()]);
+}
+
+#[test]
+fn what_a_next_key_waits_for_is_named() {
+    let ring = announced(&first(), 3);
+    let waits = Readiness {
+        gateways_behind: 2,
+        announced_s: 1_900,
+        is_provisional: true,
+        is_signed_by_current: true,
+    };
+
+    let named = |now_s| ring.hindrances(waits, now_s);
+
+    let (behind, untold) =
+        (Hindrance::GatewaysBehind { left_s: 120 }, Hindrance::DevicesUntold { left_s: 1_900 });
+    assert_eq!(named(NOW), [behind, untold, Hindrance::Provisional]);
+    assert_eq!(named(NOW + 1_899), [Hindrance::DevicesUntold { left_s: 1 }, Hindrance::Provisional]);
+    assert_eq!(named(NOW + 1_900), [Hindrance::Provisional]);
+    assert_eq!(first().hindrances(waits, NOW), []);
+}
+
+#[test]
 fn words_that_do_not_belong_here_are_refused_by_name() {
     let ring = first();
     let refused = |words: Words, own| {
