@@ -36,6 +36,7 @@ mod refusal_limit;
 mod retry;
 mod revocation;
 mod rotation;
+mod rotation_pace;
 mod state;
 mod statement;
 mod traffic;

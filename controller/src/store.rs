@@ -70,7 +70,7 @@ pub use load::Stored;
 pub use object::{Object, ObjectConditions};
 pub use revision::Revision;
 pub use revocation::{FORGOTTEN, Revocation, Revoke};
-pub use rotate_key::{Changed, RotateKey};
+pub use rotate_key::{Changed, ROTATED, RotateKey};
 pub use section::Section;
 pub use session::{NewLink, Session, TakeLink};
 pub use trust::{Challenge, Trust};

@@ -25,6 +25,7 @@ impl Reconciler {
         // Whoever would get no grant keeps the key that it has.
         self.grant(&request.device, None)?;
         let (key, changed) = self.with_next_key(request)?;
+        self.state.rotation_pace.check(&key, clock::unix_ms())?;
         let entry = self.state.ledger.get(&key).ok_or_else(enrol::not_ready)?;
         let version = Version { revision: entry.revision, ..self.state.version };
         let object = stored_object(&changed, &entry.conditions, entry, version).map_err(|error| {
@@ -45,6 +46,7 @@ impl Reconciler {
         if is_taken {
             return Err(taken());
         }
+        self.state.rotation_pace.handle_taken(&key, clock::unix_ms());
         self.state.take_next_key(&key, changed, request);
         info!(old = %request.device.short(), key = %request.next.short(), "a device has another key");
         self.read_events().await;
@@ -104,6 +106,7 @@ impl State {
         }
         self.last_seen.handle_seen(*next, clock::unix_ms());
         self.facts.revoked.insert(*old);
+        self.facts.followed.insert(*old);
         self.untold.insert(key.clone());
     }
 }

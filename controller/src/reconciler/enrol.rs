@@ -146,7 +146,11 @@ impl Reconciler {
         outcome: UseOutcome,
     ) -> Result<ServerName, Refusal> {
         match outcome {
-            UseOutcome::Bound => self.state.count_use(&found.digest),
+            UseOutcome::Bound => {
+                self.state.count_use(&found.digest);
+                // Who says a used token again is no other host than before: what is known of it stays.
+                self.state.trust.handle_bound(server, request.gateway, request.evidence.clone());
+            }
             UseOutcome::AlreadyBound { .. } => {}
             UseOutcome::Exhausted
             | UseOutcome::OwnerAlreadyBound
@@ -159,7 +163,6 @@ impl Reconciler {
         self.read_events().await;
         info!(%server, key = %request.gateway.short(), "server enrolled");
         self.state.facts.servers.insert(server.clone(), request.gateway);
-        self.state.trust.handle_bound(server, request.gateway, request.evidence.clone());
         self.state.enrol(request.gateway, found, self.on_revoke(found));
         self.state.note_use(found, request.remote, server);
         self.recompile_or_log("join").await;
@@ -300,7 +303,8 @@ pub(super) fn check_standing(standing: Standing) -> Result<(), Refusal> {
         | Standing::UserDisabled
         | Standing::UserHeld
         | Standing::UserExpired
-        | Standing::KeyRevoked => refuse(RefusalCode::KeyDisabled, "ask an administrator of this network"),
+        | Standing::KeyRevoked
+        | Standing::KeyFollowed => refuse(RefusalCode::KeyDisabled, "ask an administrator of this network"),
     }
 }
 

@@ -45,7 +45,9 @@ impl Reconciler {
         if known.next == Some(*next) {
             return Ok(known.announced_at_ms);
         }
+        // Only what was announced is ever taken up.
         let now = clock::unix_ms();
+        self.state.rotation_pace.check(&server, now)?;
         let announced = NextKey {
             owner: uid.clone(),
             name: server.to_string(),
@@ -57,6 +59,7 @@ impl Reconciler {
         if self.store.announce_key(announced).await.map_err(|error| enrol::store_refuses(&error))? {
             return Err(taken());
         }
+        self.state.rotation_pace.handle_taken(&server, now);
         let keys = GatewayKeys { next: Some(*next), announced_at_ms: now, ..known };
         self.state.gateway_keys.insert(uid, keys);
         self.read_events().await;
@@ -197,6 +200,7 @@ impl State {
         self.gateway_keys.insert(uid, GatewayKeys { previous: Some(old), ..GatewayKeys::default() });
         self.facts.servers.insert(server.clone(), next);
         self.facts.revoked.insert(old);
+        self.facts.followed.insert(old);
         if let Some(enrolment) = self.enrolments.remove(&old) {
             self.enrolments.insert(next, enrolment);
         }

@@ -161,7 +161,8 @@ pub(super) fn check_standing(device: &EffectiveDevice) -> Result<(), Refusal> {
         | Standing::NoUser
         | Standing::UserDisabled
         | Standing::UserHeld
-        | Standing::UserExpired => {
+        | Standing::UserExpired
+        | Standing::KeyFollowed => {
             let message = format!("this device may not connect: {}", device.standing.sentence());
             Err(Refusal::new(RefusalCode::Revoked, message, "ask an administrator of this network"))
         }

@@ -2,6 +2,7 @@
 //!
 //! Every gateway has the keys among its revocations from the start. What waits is the store's word, after which a node
 //! cannot be bound with the key again; a Device that is declared again with its key is the operator's word against it.
+//! A key that another one has followed stays revoked whatever is declared: no Device that says it is active.
 
 use std::collections::BTreeSet;
 

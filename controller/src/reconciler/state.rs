@@ -40,6 +40,7 @@ use super::{
     lacking::RevocationsChange,
     last_seen::LastSeen,
     ledger::{Entry, Ledger},
+    rotation_pace::RotationPace,
     statement,
     trust::Trust,
     untold::Untold,
@@ -77,6 +78,7 @@ pub(super) struct State {
     pub(super) enrolments: BTreeMap<PublicKey, Enrolment>,
     /// Keys of gateways beside those that they have, by the uid of the Server.
     pub(super) gateway_keys: BTreeMap<String, GatewayKeys>,
+    pub(super) rotation_pace: RotationPace,
     /// What admins took out of force.
     pub(super) holds: Holds,
     pub(super) guard: Guard,
@@ -218,6 +220,7 @@ impl State {
             tokens: Tokens::new(),
             enrolments: BTreeMap::new(),
             gateway_keys: BTreeMap::new(),
+            rotation_pace: RotationPace::default(),
             holds: Holds::new(),
             guard: Guard::default(),
             is_reverting: false,
@@ -302,6 +305,8 @@ impl State {
                 self.trust.restore_bound(public, &binding.evidence);
             }
         }
+        let followed = revocations.iter().filter(|revocation| revocation.reason == store::ROTATED);
+        self.facts.followed = followed.filter_map(|r| public_key(&r.public_key)).collect();
         self.facts.revoked = revocations.iter().filter_map(|r| public_key(&r.public_key)).collect();
     }
 

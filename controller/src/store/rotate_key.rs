@@ -12,8 +12,8 @@ use super::revocation::{self, Revoke};
 use super::statement::Statements;
 use super::trust::{self, Trust};
 
-/// Why the key before is revoked.
-const ROTATED: &str = "the node has another key";
+/// Why the key before is revoked: for good, because who has it is not who had it.
+pub const ROTATED: &str = "the node has another key";
 
 /// A node's key and the one that follows it.
 #[derive(Debug, Clone, PartialEq, Eq)]

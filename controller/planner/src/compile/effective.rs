@@ -321,7 +321,9 @@ impl Builder<'_> {
             },
             networks: networks.collect(),
             is_ephemeral: spec.ephemeral,
-            standing: standing.with_revoked_key(fate == OnRevoke::Disconnect),
+            standing: standing
+                .with_followed_key(spec.public_key.is_some_and(|key| self.facts.followed.contains(&key)))
+                .with_revoked_key(fate == OnRevoke::Disconnect),
             user: user_key,
             is_granted: fate == OnRevoke::Keep,
         };

@@ -28,6 +28,8 @@ pub struct Facts {
     pub enrolled: EnrolledBy,
     /// Keys that were revoked before, such as those of devices that are gone.
     pub revoked: BTreeSet<PublicKey>,
+    /// Those of them that another key of the same node has followed: declaring one again ends nothing.
+    pub followed: BTreeSet<PublicKey>,
     /// What devices said of themselves last, by their keys.
     pub postures: BTreeMap<PublicKey, Arc<Posture>>,
 }

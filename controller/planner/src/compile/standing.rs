@@ -24,6 +24,8 @@ pub enum Standing {
     UserExpired,
     /// The key that enrolled it was revoked, and takes along what it enrolled.
     KeyRevoked,
+    /// Another key has followed the one that it says.
+    KeyFollowed,
 }
 
 impl Standing {
@@ -52,6 +54,11 @@ impl Standing {
         if is_revoked && self == Self::Active { Self::KeyRevoked } else { self }
     }
 
+    /// Takes into account that another key has followed its own.
+    pub(crate) fn with_followed_key(self, is_followed: bool) -> Self {
+        if is_followed && self == Self::Active { Self::KeyFollowed } else { self }
+    }
+
     /// Takes the standing of the user into account.
     pub(crate) fn under(self, user: Option<Self>) -> Self {
         match (self, user) {
@@ -73,7 +80,8 @@ impl Standing {
             | Self::AwaitingApproval
             | Self::Expired
             | Self::Exhausted
-            | Self::KeyRevoked => false,
+            | Self::KeyRevoked
+            | Self::KeyFollowed => false,
         }
     }
 
@@ -91,6 +99,7 @@ impl Standing {
             Self::UserHeld => "UserHeld",
             Self::UserExpired => "UserExpired",
             Self::KeyRevoked => "KeyRevoked",
+            Self::KeyFollowed => "KeyFollowed",
         }
     }
 
@@ -108,6 +117,9 @@ impl Standing {
             Self::UserHeld => "an admin holds its user",
             Self::UserExpired => "its user has expired",
             Self::KeyRevoked => "the key that enrolled it was revoked",
+            Self::KeyFollowed => {
+                "its key was revoked for good when another one followed it: declare the key that the device has by now, or one that was never another's"
+            }
         }
     }
 }

@@ -236,3 +236,42 @@ async fn a_device_takes_another_key_and_the_one_before_is_revoked_for_good() {
     check_refused(world.login(&key, 1).await, RefusalCode::Revoked);
     assert!(world.reconciler.rotate_device(&rotate(7, 8)).await.is_ok());
 }
+
+#[tokio::test]
+async fn a_key_that_another_one_followed_is_nobodys_again_whatever_is_declared() {
+    let key = token(TokenKind::Personal, 1);
+    let mut world = signed_in(&key, "").await;
+    let rotate = RotateDeviceRequest { device: node(1), next: node(7), remote: REMOTE };
+    world.reconciler.rotate_device(&rotate).await.unwrap();
+    let old = format!(
+        "kind: Device\nmetadata: {{name: old}}\nspec: {{userRef: {{name: alice}}, \
+         networkRefs: [{{name: office}}], publicKey: \"{}\"}}",
+        node(1)
+    );
+
+    for _ in 0..2 {
+        world.declare(&[NETWORK, ALICE, &with(&key, ""), &old]).await;
+
+        assert!(world.is_revoked(1));
+        let blocked = &world.reconciler.state.compiled.blocked[&"Device/old".parse().unwrap()];
+        assert_eq!(blocked.reason, "KeyFollowed");
+        check_refused(world.refresh(1).await, RefusalCode::Revoked);
+        assert!(world.refresh(7).await.is_ok());
+        world = world.restart().await;
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_takes_one_key_after_the_other_has_to_wait() {
+    let key = token(TokenKind::Personal, 1);
+    let mut world = signed_in(&key, "").await;
+    let rotate =
+        |device, next| RotateDeviceRequest { device: node(device), next: node(next), remote: REMOTE };
+    for device in 1..5 {
+        world.reconciler.rotate_device(&rotate(device, device + 1)).await.unwrap();
+    }
+
+    check_refused(world.reconciler.rotate_device(&rotate(5, 6)).await, RefusalCode::Busy);
+
+    assert!(world.refresh(5).await.is_ok() && !world.is_revoked(5));
+}

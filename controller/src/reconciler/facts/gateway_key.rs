@@ -86,6 +86,20 @@ async fn a_key_that_is_somebodys_or_was_announced_by_nobody_follows_no_other() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_announces_one_key_after_the_other_has_to_wait_and_takes_the_last_one_up() {
+    let (mut world, _) = world().await;
+    for key in 2..6 {
+        world.reconciler.announce_key(&next(1, key)).await.unwrap();
+    }
+
+    check_refused(world.reconciler.announce_key(&next(1, 6)).await, RefusalCode::Busy);
+
+    assert!(world.reconciler.announce_key(&next(1, 5)).await.is_ok(), "it is known");
+    assert!(world.reconciler.attach(&attach(5)).await.is_ok());
+    check_refused(world.reconciler.announce_key(&next(5, 6)).await, RefusalCode::Busy);
+}
+
+#[tokio::test]
 async fn the_key_of_a_declared_server_is_changed_where_it_is_declared() {
     let declare = |seed: u8| {
         format!(
