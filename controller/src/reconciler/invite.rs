@@ -57,17 +57,27 @@ impl Reconciler {
         let Some(effective) = self.state.compiled.effective.servers.get(&server) else {
             return Err(self.missing(&server));
         };
-        if effective.public_key.is_some() {
+        let (is_bound, key) = (effective.public_key.is_some(), effective.registration_key.clone());
+        // With a token that it has not joined with, the same host may join again; no other host may.
+        if is_bound && key.as_ref().is_none_or(|key| !self.is_unshown(key)) {
             let message = format!("{server} has a gateway already");
-            let hint = "remove and declare it again if its host is gone";
+            let hint = "remove and declare it again if its host is gone; where the same host is to join again, as with another TPM, declare another RegistrationKey with `generate: {}` and name it in registrationKeyRef";
             return Err(Refusal::Conflict(ApiError::new("AlreadyBound", message, hint)));
         }
-        let Some(key) = effective.registration_key.clone() else {
+        let Some(key) = key else {
             let message = format!("{server} names no registration key");
             let hint = "set spec.identity.registrationKeyRef";
             return Err(Refusal::Conflict(ApiError::new("NoKey", message, hint)));
         };
         self.issue_registration(&key, reply).await
+    }
+
+    /// Says whether a key makes its token when somebody is invited with it, and has not yet.
+    fn is_unshown(&self, key: &ObjectKey) -> bool {
+        let declared = self.state.compiled.effective.registration_keys.get(key);
+        let uid = self.state.ledger.get(key).map(|entry| entry.uid.as_str());
+        declared.is_some_and(|declared| declared.hash.is_none())
+            && !uid.is_some_and(|uid| self.state.digests.contains_key(uid))
     }
 
     /// A link for devices that have nobody in front of them.

@@ -154,7 +154,7 @@ impl Finding {
             }
             Self::QuoteWrong { reason, .. } => format!("the quote of its TPM is not believed: {reason}"),
             Self::AnotherTpm { known, found } => format!(
-                "it shows a quote of another TPM ({found}) than its own ({known}): its disk or its key is elsewhere; a host whose TPM was replaced joins again"
+                "it shows a quote of another TPM ({found}) than its own ({known}): its disk or its key is elsewhere; a host whose TPM was replaced joins again with another token"
             ),
             Self::TpmWentBack { from, to } => format!(
                 "its TPM counts {} resets where it counted {} before, or has an earlier clock: a virtual TPM was put back, or it was cleared",

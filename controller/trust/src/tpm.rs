@@ -1,4 +1,5 @@
-//! The TPM of one server: the first one that is seen is its own from then on, until the host joins again.
+//! The TPM of one server: the first one that is seen is its own from then on, until the host joins again with another
+//! token.
 
 use horizon_api::tpm::AttestationKey;
 use serde::{Deserialize, Serialize};

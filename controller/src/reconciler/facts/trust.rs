@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use horizon_api::{
     assignment::Version,
-    http::{ReleaseRequest, TrustView},
+    http::{InviteKind, ReleaseRequest, TrustView},
     token::TokenKind,
+    tpm::AttestationKey,
     wire::cfg::Heartbeat,
 };
 use horizon_planner::compile::Standing;
 use horizon_trust::{
     challenge::{Outcome, Verification},
+    quote::{Clock, Facts, Quoted, State},
     server::Arrival,
 };
 
@@ -168,6 +170,55 @@ async fn what_is_known_of_a_server_outlives_the_process_and_goes_with_its_object
     world.declare(&[NETWORK, ALICE, &key]).await;
     world.save().await;
     assert_eq!(world.reconciler.store.load().await.unwrap().trust, []);
+}
+
+fn quote(seed: u8) -> Quoted {
+    let key = AttestationKey::from_public(&AttestationKey::template(&[seed; 32])).unwrap();
+    let clock = Clock { resets: 1, restarts: 0, on_ms: 1 };
+    Quoted::Genuine(Box::new(Facts { key, state: State { pcrs: Default::default(), clock } }))
+}
+
+impl World {
+    /// Its gateway comes, with a TPM; returns the kinds of events from then on.
+    async fn shows(&mut self, quoted: Quoted) -> Vec<String> {
+        let before = self.kinds_of_events().await.len();
+        let arrival = Box::new(Arrival { quoted, ..arrival() });
+        self.tells(ReportKind::Connected { version: "1".into(), arrival }).await;
+        let mut kinds = self.kinds_of_events().await;
+        kinds.truncate(kinds.len() - before);
+        kinds
+    }
+}
+
+#[tokio::test]
+async fn only_a_token_that_was_not_used_lets_a_host_come_with_another_tpm() {
+    let own = token(TokenKind::Registration, 1);
+    let mut world = World::bound(&quarantines()).await;
+    assert_eq!(world.shows(quote(1)).await, ["TpmSeen"]);
+
+    // A thief of the key and of the join string.
+    world.join(&own, 1).await.unwrap();
+    assert_eq!(world.shows(quote(2)).await, ["ServerQuarantined", "TpmReplaced"]);
+    world.reconciler.release(&ReleaseRequest { object: gw() }).await.unwrap();
+    assert_eq!(world.shows(quote(1)).await, Vec::<String>::new());
+
+    // An operator whose host has another TPM.
+    check_refused_invite(world.invite(InviteKind::Server, "gw").await);
+    let declared =
+        quarantines().replace("registrationKeyRef: {name: gw}", "registrationKeyRef: {name: again}");
+    let keys = [registration_key("gw", &hash(&own)), registration_key("again", "generate: {}")];
+    world.declare(&[NETWORK, ALICE, &declared, &keys[0], &keys[1]]).await;
+    let again = world.invite(InviteKind::Server, "gw").await.unwrap();
+    check_refused(world.join(&again, 2).await, RefusalCode::AlreadyBound);
+    world.join(&again, 1).await.unwrap();
+
+    assert_eq!(world.shows(quote(2)).await, ["TpmSeen"]);
+    assert_eq!(world.standing(), Standing::Active);
+    check_refused_invite(world.invite(InviteKind::Server, "gw").await);
+}
+
+fn check_refused_invite(invited: Result<horizon_api::token::Token, String>) {
+    assert!(invited.err().unwrap().contains("AlreadyBound"));
 }
 
 #[tokio::test]
