@@ -233,9 +233,13 @@ impl EventLoop {
             },
             Event::Rotated { sign_in, next, outcome, reply } => {
                 let outcome = self.rotated(sign_in, *next, outcome);
-                match reply {
-                    Some(reply) => (reply, outcome),
-                    None => return None,
+                match (reply, outcome) {
+                    (Some(reply), outcome) => (reply, outcome),
+                    (None, Ok(())) => return None,
+                    (None, Err(error)) => {
+                        self.not_rotated(sign_in, &error);
+                        return None;
+                    }
                 }
             }
             Event::Refreshed { sign_in, outcome } => {

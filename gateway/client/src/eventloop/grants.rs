@@ -98,6 +98,13 @@ impl Grants {
         Err(Failure::Failed(text.into()))
     }
 
+    /// What the controller gave could not be used here: it is asked again.
+    fn handle_unused(&mut self) {
+        self.is_asking = false;
+        self.not_before = Instant::now() + self.retry.next(u32::from_le_bytes(random::bytes()));
+        self.answered.append(&mut self.waiting);
+    }
+
     /// The controller is there, and an admin has to say yes.
     fn wait_for_approval(&mut self, reason: String) {
         self.is_reachable = Some(true);
@@ -291,6 +298,14 @@ impl EventLoop {
         self.grants.answered.append(&mut self.grants.waiting);
     }
 
+    /// The controller knows this device by its next key, which could not be taken up.
+    pub(super) fn not_rotated(&mut self, sign_in: u64, error: &anyhow::Error) {
+        warn!(reason = %format!("{error:#}"), "this device cannot take its next key up");
+        if sign_in == self.grants.sign_in {
+            self.grants.handle_unused();
+        }
+    }
+
     fn not_refreshed(&mut self, error: &anyhow::Error) {
         let reason = format!("{error:#}");
         let refused = error.chain().find_map(|cause| cause.downcast_ref::<Failure>());
@@ -385,6 +400,21 @@ impl EventLoop {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_that_could_not_be_used_is_asked_for_again() {
+        let mut grants = Grants::new();
+        let (done, mut told) = oneshot::channel();
+        grants.is_asking = true;
+        grants.waiting.push(done);
+        assert_eq!(grants.wake(None), None);
+
+        grants.handle_unused();
+        grants.tell_answered();
+
+        assert!(grants.wake(None).is_some_and(|at| at > Instant::now()), "after a while");
+        assert_eq!(told.try_recv(), Ok(()));
+    }
 
     #[test]
     fn a_login_that_is_answered_after_a_logout_signs_nobody_in() {
