@@ -136,11 +136,8 @@ impl ControllerLink {
     }
 
     async fn follow(&mut self, meeting: Meeting, key: Arc<SecretKey>) -> anyhow::Result<Ended> {
-        let answers = Answers {
-            key: Arc::clone(&key),
-            answerer: meeting.answerer()?,
-            quoter: meeting.knows(QUOTE).then(|| self.quoter.clone()),
-        };
+        let quoter = meeting.knows(QUOTE).then(|| self.quoter.clone());
+        let mut answers = Answers::new(Arc::clone(&key), meeting.answerer()?, quoter);
         let mut announcer = Announcer::new(&meeting, Arc::clone(&key))?;
         let Meeting { mut sender, receiver, mut trust, connection, endpoint: _endpoint, .. } = meeting;
         let peer = quic::peer_key(&connection)?;
@@ -158,6 +155,7 @@ impl ControllerLink {
                         return Ok(Ended::WithAnotherKey);
                     }
                 }
+                answer = answers.next() => sender.send(&answer?).await?,
                 changed = self.keys.changed() => {
                     changed.context("the gateway stops")?;
                     self.announce(&mut announcer, &mut sender).await?;
@@ -165,7 +163,7 @@ impl ControllerLink {
                 message = inbox.recv() => match message {
                     Some(Ok(ToGateway::Assignment(mut signed))) => {
                         let answer = loop {
-                            let taken = self.take(&trust, &answers, signed, &mut sender, &mut inbox).await?;
+                            let taken = self.take(&trust, &mut answers, signed, &mut sender, &mut inbox).await?;
                             for heard in self.heard.drain(..).collect::<Vec<_>>() {
                                 self.hear(heard, &mut trust, &mut announcer, &mut sender).await?;
                             }
@@ -185,9 +183,7 @@ impl ControllerLink {
                         return Ok(Ended::WithAnotherKey);
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
-                    Some(Ok(ToGateway::Challenge(Challenge { nonce }))) => {
-                        sender.send(&answers.answer(nonce).await?).await?;
-                    }
+                    Some(Ok(ToGateway::Challenge(Challenge { nonce }))) => answers.begin(nonce),
                     // A section that was asked for before a newer assignment came.
                     Some(Ok(ToGateway::Section(_))) => {}
                     Some(Ok(message)) => {
@@ -275,7 +271,7 @@ impl ControllerLink {
     async fn take(
         &mut self,
         trust: &Trust,
-        answers: &Answers,
+        answers: &mut Answers,
         signed: Signed,
         sender: &mut Sender,
         inbox: &mut Inbox<ToGateway>,
@@ -326,7 +322,7 @@ impl ControllerLink {
     async fn fetch(
         &mut self,
         mut fetch: Fetch,
-        answers: &Answers,
+        answers: &mut Answers,
         sender: &mut Sender,
         inbox: &mut Inbox<ToGateway>,
     ) -> anyhow::Result<Fetched> {
@@ -334,16 +330,20 @@ impl ControllerLink {
             sender.send(&ToController::Want { hashes: fetch.lacking.iter().copied().collect() }).await?;
         }
         while !fetch.lacking.is_empty() {
-            let message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()).await;
+            let message = tokio::select! {
+                answer = answers.next() => {
+                    sender.send(&answer?).await?;
+                    continue;
+                }
+                message = tokio::time::timeout(FETCH_PATIENCE, inbox.recv()) => message,
+            };
             let message =
                 message.context("the controller does not send a section")?.context("the link is gone")??;
             match fetch.handle_message(message)? {
                 Step::Went => {}
                 Step::Overtaken(newer) => return Ok(Fetched::Overtaken(newer)),
                 Step::Heard(heard) => self.heard.push(heard),
-                Step::Challenged(nonce) => {
-                    sender.send(&answers.answer(nonce).await?).await?;
-                }
+                Step::Challenged(nonce) => answers.begin(nonce),
             }
         }
         Ok(Fetched::Whole(fetch.sections))
@@ -401,23 +401,4 @@ pub(crate) fn hello(hello: Hello) -> ToController {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_is_told_whenever_it_changes() {
-        let mut complaint = Complaint::default();
-
-        let told = ["no name", "no name", "no answer", "no answer", "no name"];
-
-        assert_eq!(told.map(|reason| complaint.is_new(reason)), [true, false, true, false, true]);
-    }
-
-    #[test]
-    fn only_a_word_about_the_gateway_itself_ends_its_service() {
-        assert!(ends_service(RefusalCode::NotEnrolled) && ends_service(RefusalCode::Revoked));
-        for code in [RefusalCode::Protocol, RefusalCode::BadEvidence, RefusalCode::Busy] {
-            assert!(!ends_service(code), "{code:?}");
-        }
-    }
-}
+mod tests;

@@ -112,29 +112,16 @@ mod tests {
         time::Duration,
     };
 
-    use horizon_api::{
-        delegation::{Delegation, Role, Trust},
-        key::SecretKey,
-        signed::Signed,
-        token::Token,
-        wire::Welcome,
-    };
+    use horizon_api::{delegation::Trust, key::SecretKey, token::Token, wire::Welcome};
     use horizon_node::{framed, quic};
 
     use super::*;
-    use crate::running::testing::{key, pin, running};
+    use crate::running::testing::{key, pin, running, word};
 
     fn data() -> (tempfile::TempDir, DataFolder) {
         let folder = tempfile::tempdir().expect("a folder");
         let data = DataFolder::open(&folder.path().join("data")).expect("free");
         (folder, data)
-    }
-
-    /// The root's word for its online key with a number, which is also its seed.
-    fn word(serial: u8, floor: u64) -> Signed {
-        let (root, online, serial) = (key(1).public(), key(10 + serial).public(), u64::from(serial));
-        let roles = vec![Role::Link, Role::Config, Role::Grant];
-        Delegation { root, online, roles, epoch: 1, serial, floor, not_after: i64::MAX }.sign(&key(1))
     }
 
     #[test]

@@ -24,6 +24,13 @@ fn delegation() -> Signed {
         .sign(&key(1))
 }
 
+/// Returns the root's word for its online key with a number, which is its seed but for ten.
+pub(crate) fn word(serial: u8, floor: u64) -> Signed {
+    let (root, online, serial) = (key(1).public(), key(10 + serial).public(), u64::from(serial));
+    let roles = vec![Role::Link, Role::Config, Role::Grant];
+    Delegation { root, online, roles, epoch: 1, serial, floor, not_after: i64::MAX }.sign(&key(1))
+}
+
 /// Returns a configuration with one section, which revokes the key of its revision, and the section's bytes.
 pub(crate) fn running(revision: u64) -> (Running, Sections) {
     running_until(revision, None)
