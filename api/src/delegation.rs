@@ -233,6 +233,23 @@ mod tests {
     }
 
     #[test]
+    fn what_somebody_brings_withdraws_keys_too() {
+        let both = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid").also(&[numbered(1, 0)], 0);
+        let forged = Delegation { online: key(11).public(), serial: 1, floor: 1, ..delegation() };
+
+        assert_eq!(both.with_carried(&numbered(1, 0), 0), both, "it is known");
+        assert_eq!(both.with_carried(&forged.sign(&key(9)), 0), both);
+        let closed = both.with_carried(&numbered(1, 1), 0);
+
+        assert!(closed.check_peer(&key(10).public()).is_err());
+        assert!(closed.check_peer(&key(11).public()).is_ok());
+        assert_eq!((closed.pin().floor, both.raised(1).pin().floor), (1, 1));
+        assert!(both.raised(1).check_peer(&key(10).public()).is_err());
+        assert_eq!(both.raised(2).words().count(), 0);
+        assert_eq!(closed.raised(0), closed);
+    }
+
+    #[test]
     fn a_word_that_does_not_hold_adds_nobody() {
         let trust = Trust::establish(&numbered(0, 0), &pin(), 0).expect("valid");
         let forged = Delegation { online: key(20).public(), serial: 1, floor: 1, ..delegation() };

@@ -70,6 +70,8 @@ pub(crate) struct Report {
     pub(crate) running: Option<Version>,
     pub(crate) assignment: Option<ContentHash>,
     pub(crate) heartbeat: Heartbeat,
+    /// What is known of the controller's keys: a device may have brought more of it than the controller said.
+    pub(crate) pin: Option<Pin>,
 }
 
 /// The task's own parts.
@@ -147,8 +149,10 @@ impl ControllerLink {
             tokio::select! {
                 changed = self.reports.changed() => {
                     changed.context("the gateway stops")?;
-                    let heartbeat = Signed::new(&self.reports.borrow_and_update().heartbeat, &key);
-                    sender.send(&ToController::Heartbeat(heartbeat)).await?;
+                    let Report { heartbeat, pin, .. } = self.reports.borrow_and_update().clone();
+                    let known = trust.raised(pin.map_or(0, |pin| pin.floor));
+                    known.check_peer(&peer).context("the root has withdrawn the controller's key")?;
+                    sender.send(&ToController::Heartbeat(Signed::new(&heartbeat, &key))).await?;
                     self.announce(&mut announcer, &mut sender).await?;
                     if self.is_time_for_next(&key) {
                         connection.close(0u32.into(), b"this gateway comes back with another key");

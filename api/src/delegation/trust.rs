@@ -69,8 +69,10 @@ impl Trust {
     /// As [`Trust::merged`], with a delegation that somebody brings: the controller may be out of reach.
     #[must_use]
     pub fn with_carried(&self, carried: &Signed, now: i64) -> Self {
-        let is_known =
-            |claimed: &Delegation| self.believed.iter().any(|b| b.document.online == claimed.online);
+        // Of a key that is known, only what it withdraws may be new.
+        let is_known = |claimed: &Delegation| {
+            claimed.floor <= self.floor && self.believed.iter().any(|b| b.document.online == claimed.online)
+        };
         match carried.peek::<Delegation>() {
             // Its signature is not worth looking at.
             Ok(claimed) if is_known(&claimed) => self.clone(),
@@ -83,6 +85,14 @@ impl Trust {
                 Err(_) => self.clone(),
             },
         }
+    }
+
+    /// Returns what is believed of this where keys with a smaller number than `floor` are withdrawn. It may be nothing.
+    #[must_use]
+    pub fn raised(&self, floor: u64) -> Self {
+        let mut trust = self.clone();
+        trust.raise(floor);
+        trust
     }
 
     /// Checks that the peer of a link is a key that may be the controller's end of one.

@@ -125,6 +125,8 @@ pub enum LinkEvent {
     Turned { device: PublicKey, remote: SocketAddr, refusal: Refusal },
     /// Gateway: a device brings news from the controller, which nobody has checked yet.
     News(Box<CarriedNews>),
+    /// Gateway: a device brings a word of the root that says more of the controller's keys than is known.
+    RootWord(Box<Signed>),
     /// Gateway: a device's link ended.
     Left { device: PublicKey, name: String, reason: String },
     /// The interface was removed: the thread goes on without it until it is stopped. An event may be lost:

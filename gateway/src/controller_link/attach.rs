@@ -18,6 +18,8 @@ impl ControllerLink {
     /// Attaches with the key that the controller knows this gateway by: while one follows another, both are tried.
     pub(super) async fn session(&mut self) -> anyhow::Result<Ended> {
         let keys = self.keys.borrow_and_update().clone();
+        let known = self.reports.borrow().pin;
+        self.pin = known.map_or(self.pin, |known| self.pin.later(known));
         let mut refusals = Vec::new();
         for key in keys.to_try() {
             match self.attach(&key).await? {

@@ -45,7 +45,8 @@ impl EventLoop {
             evidence: self.parts.quoter.sentence(),
         };
         self.parts.statuses.send_replace(status);
-        self.parts.reports.send_replace(Report { running, assignment, heartbeat });
+        let pin = self.known_pin();
+        self.parts.reports.send_replace(Report { running, assignment, heartbeat, pin });
     }
 }
 

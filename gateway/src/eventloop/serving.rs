@@ -77,6 +77,7 @@ impl EventLoop {
                 self.beat();
             }
             LinkEvent::News(news) => self.take_news(&news),
+            LinkEvent::RootWord(word) => self.take_root_word(&word),
             LinkEvent::Admitted { .. }
             | LinkEvent::Turned { .. }
             | LinkEvent::Left { .. }
@@ -205,6 +206,7 @@ fn log_link_event(event: &LinkEvent) {
         | LinkEvent::Refused(_)
         | LinkEvent::Down { .. }
         | LinkEvent::News(_)
+        | LinkEvent::RootWord(_)
         | LinkEvent::TunLost => debug!(?event, "link event"),
     }
 }

@@ -116,6 +116,48 @@ fn an_online_key_that_was_rotated_away_pushes_nothing_and_grants_nothing() {
 }
 
 #[test]
+fn a_gateway_on_its_own_hears_from_a_device_that_an_online_key_is_withdrawn() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let thief = Thief::steal(world)?;
+        let key = SecretKey::from_seed(&[31; 32]);
+        let link = world.controller.invite("user", "bob")?.parse()?;
+        let granted = joiner::login(&world.net.cli2, &key, &link, "strange")?;
+        let granted = granted.map_err(|refusal| anyhow::anyhow!("{refusal}"))?;
+        let server = granted.servers.first().context("no server")?;
+        let network = server.networks.first().context("no network")?.network.clone();
+        let signed: Signed = cbor::decode(&granted.grant)?;
+        let genuine: Grant = signed.verify(&thief.online.public())?;
+        let forged = Grant { expires_at: genuine.expires_at + 1_000_000, ..genuine }.sign(&thief.online);
+        let show = |grant: &[u8]| knock(&world.net.cli2, &key, server.key, grant.to_vec(), network.clone());
+        world.net.gw.ip("route add blackhole 192.0.2.10/32")?;
+        wait_for("the gateway is on its own", || Ok(world.gateway.status()?.standby_since_ms.is_some()))?;
+        wait_for("the controller knows", || Ok(!world.controller.server("gw-1")?.ready))?;
+        world.controller.verb(&["keys", "rotate", "online", "--overlap", "0s"])?.success()?;
+        wait_for("the key before is withdrawn", || Ok(!world.controller.data().join("online.key").exists()))?;
+        ensure!(matches!(show(&forged)?, ToDevice::Accept(_)), "the gateway heard of it by itself");
+
+        // The next grant of a device, and the root's word with it.
+        world.alice.verb(&["servers"])?.success()?;
+
+        let is_refused = || {
+            let said = show(&forged)?;
+            Ok(matches!(said, ToDevice::Refuse(refusal) if refusal.code == RefusalCode::BadGrant))
+        };
+        wait_for("the gateway believes it no more", is_refused)?;
+        ensure!(world.gateway.status()?.standby_since_ms.is_some(), "the gateway heard of it by itself");
+        world.gateway.kill()?;
+        world.gateway.start()?;
+        ensure!(is_refused()?, "a restart brought the key back");
+        world.alice.wait_connected()?;
+        world.net.gw.ip("route del blackhole 192.0.2.10/32")?;
+        world.wait_ready()?;
+        wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
 fn a_device_key_that_was_rotated_away_opens_nothing() {
     in_world(|world| {
         world.start_with_alice()?;

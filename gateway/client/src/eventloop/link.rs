@@ -236,7 +236,8 @@ impl EventLoop {
             LinkEvent::Admitted { .. }
             | LinkEvent::Turned { .. }
             | LinkEvent::Left { .. }
-            | LinkEvent::News(_) => {
+            | LinkEvent::News(_)
+            | LinkEvent::RootWord(_) => {
                 debug!(?event, "an event of gateways only");
             }
         }

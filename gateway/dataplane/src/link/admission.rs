@@ -9,6 +9,7 @@ use horizon_api::{
     grant::{GrantCheck, GrantError, UnverifiedGrant, VerifiedGrant},
     key::PublicKey,
     section::{Network, NetworkId, PostQuantum},
+    signed::Signed,
     traffic::TRAFFIC_REPORTS,
     verdict::Identity,
     wire::{
@@ -82,6 +83,11 @@ impl Admission {
             grant_expires_at: grant.expires_at,
             accept,
         })
+    }
+
+    /// Says whether a word of the root that a device brings says more of the controller's keys than is known here.
+    pub fn is_news(&self, word: &Signed, now_ms: i64) -> bool {
+        self.trust.with_carried(word, now_ms / 1000) != self.trust
     }
 
     fn check_grant(&self, hello: &LinkHello, peer: &PublicKey, now: i64) -> Result<VerifiedGrant, Refusal> {
@@ -285,6 +291,25 @@ mod tests {
 
         assert_eq!(admit(&revoking, &hello(), 2_000).expect_err("revoked").code, RefusalCode::Revoked);
         assert_eq!(admit(&admission(), &foreign, 2_000).expect_err("foreign").code, RefusalCode::BadGrant);
+    }
+
+    #[test]
+    fn what_a_device_brings_of_the_controllers_keys_is_news_once() {
+        let word = |serial: u8, floor| {
+            let (root, online, roles) = (key(1).public(), key(20 + serial).public(), vec![Role::Grant]);
+            let serial = u64::from(serial);
+            Delegation { root, online, roles, epoch: 1, serial, floor, not_after: 9 }.sign(&key(1))
+        };
+        let mut admission = admission();
+        let before = admission.trust.clone();
+
+        assert!(admission.is_news(&word(1, 0), 1_000) && admission.is_news(&word(1, 1), 1_000));
+        assert!(!admission.is_news(&word(1, 1), 10_000), "it has ended");
+        admission.trust = before.with_carried(&word(1, 0), 1);
+        assert!(!admission.is_news(&word(1, 0), 1_000) && admission.is_news(&word(1, 1), 1_000));
+        admission.trust = admission.trust.with_carried(&word(1, 1), 1);
+        assert!(!admission.is_news(&word(1, 1), 1_000) && !admission.is_news(&word(1, 0), 1_000));
+        assert!(!admission.is_news(&word(0, 0), 1_000), "it was withdrawn");
     }
 
     #[test]

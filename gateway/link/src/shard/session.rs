@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use horizon_api::{
     key::PublicKey,
+    signed::Signed,
     traffic::PassedReport,
     wire::{
         Refusal,
-        link::{Accept, ToDevice},
+        link::{Accept, FromDevice, ToDevice},
     },
 };
 use horizon_dataplane::{
@@ -104,7 +105,12 @@ impl Shard {
     fn serve_device(&mut self, link: &mut Link) -> Result<(), ControlError> {
         while let Some(message) = link.control.next(&mut link.connection)? {
             let (Some(serving), End::Gateway(session)) = (self.serving.clone(), &mut link.end) else { break };
-            let step = session.handle_message(message, &serving.admission, self.clock.unix_ms);
+            let (admission, now_ms) = (&serving.admission, self.clock.unix_ms);
+            let word = root_word(&message).filter(|word| admission.is_news(word, now_ms)).cloned();
+            let step = session.handle_message(message, admission, now_ms);
+            if let Some(word) = word {
+                self.emit(LinkEvent::RootWord(Box::new(word)));
+            }
             self.take_step(link, step)?;
             if link.is_closing {
                 break;
@@ -309,6 +315,18 @@ fn said_of(reason: &ConnectionError) -> String {
 
 /// What TLS says of a key that is not the expected one: `access_denied` (RFC 8446 §6).
 const FOREIGN_KEY: u8 = 49;
+
+/// Returns what a device brings of what the root says.
+fn root_word(message: &FromDevice) -> Option<&Signed> {
+    match message {
+        FromDevice::Hello(hello) => hello.delegation.as_ref(),
+        FromDevice::Renew { delegation, .. } => delegation.as_ref(),
+        FromDevice::News(_)
+        | FromDevice::Report(_)
+        | FromDevice::AskCard { .. }
+        | FromDevice::Close { .. } => None,
+    }
+}
 
 fn peer_of(link: &Link) -> Option<PublicKey> {
     let identity = link.connection.crypto_session().peer_identity()?;
