@@ -13,7 +13,7 @@ use anyhow::ensure;
 use crate::world::World;
 
 /// Files whose whole content is a secret of 32 bytes.
-const KEY_FILES: [&str; 9] = [
+const KEY_FILES: [&str; 10] = [
     "root.key",
     "online.key",
     "online.key.2",
@@ -21,6 +21,7 @@ const KEY_FILES: [&str; 9] = [
     "pepper",
     "seal.key",
     "node.key",
+    "node.key.next",
     "device.key",
     "device.key.next",
 ];
