@@ -116,6 +116,26 @@ fn a_device_that_starts_anew_is_spoken_with_at_once() {
     });
 }
 
+/// Its next grant, and the card in it, may come while the link is being made.
+#[test]
+fn a_device_that_takes_another_key_is_spoken_with_soon() {
+    in_world(|world| {
+        let bob = start(world, true)?;
+        wait_ping(&world.net.cli, bob)?;
+        let former = world.alice.status()?;
+
+        world.alice.verb(&["rotate-key"])?.success()?;
+
+        world.alice.wait_connected()?;
+        let latter = world.alice.status()?;
+        ensure!(former.key != latter.key, "the key is the one before");
+        wait_ping(&world.net.cli2, latter.ipv4()?)?;
+        wait_for("it has a card", || {
+            Ok(world.alice.status()?.sealing.is_some_and(|sealing| sealing.has_card))
+        })
+    });
+}
+
 #[test]
 fn keys_are_renewed_by_volume_while_a_stream_goes_on() {
     in_world(|world| {

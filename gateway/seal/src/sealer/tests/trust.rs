@@ -30,6 +30,9 @@ fn a_card_that_a_withdrawn_key_signed_leads_to_no_more_keys() {
     world.deliver();
 
     withdraw(&mut world);
+    // Whoever has the withdrawn key answers everybody.
+    let thief = Terms { trust: believing(7, 1, 1), ..terms(B, &Suite::ALL, Limits::default()) };
+    world.with_sealer(B, |sealer, at| sealer.handle_terms(thief, at));
 
     // Keys that are in use end by themselves.
     assert_eq!(talk(&mut world, 300), 240);
@@ -101,7 +104,7 @@ fn who_was_revoked_stays_so_when_this_device_takes_another_key() {
     world.pass(1_000);
 
     assert!(world.take_opened().is_empty());
-    assert_eq!(world.status(A).handshakes, 0);
+    assert_eq!(world.status(A).refusal.as_deref(), Some("the device was revoked"));
 }
 
 #[test]
