@@ -81,6 +81,27 @@ fn a_network_that_does_not_demand_it_is_open_to_its_gateway_until_it_does() {
 }
 
 #[test]
+fn a_device_learns_nothing_of_one_with_which_it_may_not_talk() {
+    in_world(|world| {
+        let bob = start(world, true)?;
+        wait_ping(&world.net.cli, bob)?;
+        // The staff reach each other no more.
+        world.manifests.write("policy.yaml", POLICY)?;
+        wait_for("policy keeps them apart", || Ok(ping(&world.net.cli, bob)?.is_none()))?;
+        // What was learnt before is forgotten.
+        world.alice.kill()?;
+        world.alice.start()?;
+        world.alice.wait_connected()?;
+
+        no_ping(&world.net.cli, bob)?;
+
+        let peers = world.alice.status()?.sealing.map(|sealing| sealing.peers).unwrap_or_default();
+        ensure!(peers.iter().all(|peer| peer.device.is_empty()), "{peers:?}");
+        Ok(())
+    });
+}
+
+#[test]
 fn whoever_sends_to_a_device_that_is_not_there_is_told_so() {
     in_world(|world| {
         let bob = start(world, true)?;
