@@ -134,6 +134,8 @@ pub struct JoinRequest {
 
 pub struct AttachRequest {
     pub gateway: PublicKey,
+    /// What the keys before it said of the one that follows.
+    pub follows: Vec<Signed>,
     pub remote: IpAddr,
 }
 

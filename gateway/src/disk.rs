@@ -60,6 +60,9 @@ pub(crate) struct KeyRecord {
     version: u32,
     pub(crate) next: Option<Following>,
     pub(crate) previous: Option<PublicKey>,
+    /// What the keys before said of the one that follows, the newest last.
+    #[serde(default)]
+    pub(crate) follows: Vec<Signed>,
 }
 
 /// The key that is to follow.
@@ -97,8 +100,8 @@ impl Enrolment {
 }
 
 impl KeyRecord {
-    pub(crate) fn new(next: Option<Following>, previous: Option<PublicKey>) -> Self {
-        Self { version: VERSION, next, previous }
+    pub(crate) fn new(next: Option<Following>, previous: Option<PublicKey>, follows: Vec<Signed>) -> Self {
+        Self { version: VERSION, next, previous, follows }
     }
 
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, DiskError> {

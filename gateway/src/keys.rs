@@ -13,7 +13,11 @@ use std::{
 use anyhow::Context;
 use horizon_api::{
     key::{PublicKey, SecretKey},
-    wire::Refusal,
+    signed::Signed,
+    wire::{
+        Refusal,
+        rotation::{SUCCESSIONS_MAX, Succession},
+    },
 };
 use horizon_node::{data_folder::DataFolder, durable};
 use tracing::warn;
@@ -29,6 +33,8 @@ pub(crate) struct Keys {
     pub(crate) is_sealed: bool,
     pub(crate) next: Option<Next>,
     previous: Option<PublicKey>,
+    /// What the keys before said of the one that follows, the newest last: for a controller that was restored.
+    pub(crate) follows: Vec<Signed>,
 }
 
 /// The key that is to follow.
@@ -120,7 +126,7 @@ impl Keys {
             overlap_s: next.overlap_s,
             known_since_ms: next.known_since_ms,
         };
-        KeyRecord::new(self.next.as_ref().map(following), self.previous)
+        KeyRecord::new(self.next.as_ref().map(following), self.previous, self.follows.clone())
     }
 }
 
@@ -137,7 +143,7 @@ impl KeyFiles {
         let following = record.next.filter(|next| next.key != key.public());
         let next = following.map(|following| self.load_next(following)).transpose()?.flatten();
         let previous = record.previous.filter(|previous| *previous != key.public());
-        Ok(Keys { key: key.into(), is_sealed, next, previous })
+        Ok(Keys { key: key.into(), is_sealed, next, previous, follows: record.follows })
     }
 
     /// Makes the key that is to follow, on disk before anybody hears of it; one that is there already is kept.
@@ -171,7 +177,10 @@ impl KeyFiles {
     pub(crate) fn take_up(&self, keys: &Keys) -> anyhow::Result<Keys> {
         let next = keys.next.as_ref().context("no key is to follow")?;
         let previous = Some(keys.key.public());
-        let before = Keys { previous, ..keys.clone() };
+        let mut follows = keys.follows.clone();
+        follows.push(Succession::sign(&keys.key, &next.key.public()));
+        follows.drain(..follows.len().saturating_sub(SUCCESSIONS_MAX));
+        let before = Keys { previous, follows, ..keys.clone() };
         self.note(&before)?;
         let (from, to) = (&self.next, &self.key);
         durable::rename(from, to)
@@ -283,6 +292,9 @@ mod tests {
         assert_eq!((again.next.as_ref().expect("there").key.public(), again.due_ms()), (next, Some(15_000)));
         let taken = files.take_up(&again).expect("taken up");
         assert_eq!((taken.key.public(), taken.names().len()), (next, 2));
+        let before = Succession::predecessor(&taken.follows, &next, |_| true);
+        assert_eq!(before, Some(keys.key.public()), "the key before says which one follows");
+        assert_eq!(files.load().expect("readable").follows, taken.follows);
         assert_eq!(files.load().expect("readable").names(), taken.names());
         files.forget_next().expect("forgotten");
         assert_eq!(files.load().expect("readable").names(), [next]);

@@ -204,7 +204,7 @@ async fn attach(key: &SecretKey, join: &JoinString) -> anyhow::Result<Meeting> {
     let welcome = |answer| if let ToGateway::Welcome(welcome) = answer { Some(welcome) } else { None };
     let mut meeting = controller::meet(key, ALPN_CFG, address, &pin, hello, welcome).await?;
     let attestation = meeting.attest(key)?;
-    let attach = Attach { running: None, assignment: None, attestation, quote: None };
+    let attach = Attach { running: None, assignment: None, attestation, quote: None, follows: vec![] };
     meeting.sender.send(&ToController::Attach(attach)).await?;
     let answer: Result<ToGateway, ReceiveError> = meeting.receiver.receive_within(PATIENCE).await;
     match answer.context("wait for the answer to the attach")? {

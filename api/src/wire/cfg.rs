@@ -126,6 +126,9 @@ pub struct Attach {
     /// What the host's TPM signed about the attestation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<Quote>,
+    /// Signed [`Succession`](crate::wire::rotation::Succession)s that led to this key, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<Signed>,
 }
 
 /// "I keep the old one, because …"

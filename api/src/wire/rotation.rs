@@ -30,6 +30,50 @@ impl Document for KeyRotation {
     const DOMAIN: &'static [u8] = b"hz-key-rotation-v1\0";
 }
 
+/// "That key follows this one", for good, signed by the one before: what a controller is shown whose store was restored
+/// to a moment before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Succession {
+    pub old: PublicKey,
+    pub next: PublicKey,
+}
+
+/// More keys than a node takes between two backups.
+pub const SUCCESSIONS_MAX: usize = 8;
+
+impl Document for Succession {
+    const DOMAIN: &'static [u8] = b"hz-succession-v1\0";
+}
+
+impl Succession {
+    /// Has a key say which one follows it.
+    pub fn sign(old: &SecretKey, next: &PublicKey) -> Signed {
+        Signed::new(&Self { old: old.public(), next: *next }, old)
+    }
+
+    /// Returns the newest key before `last` that is known, where each on the way to it has said which one follows.
+    /// `words` has the newest last.
+    pub fn predecessor(
+        words: &[Signed],
+        last: &PublicKey,
+        is_known: impl Fn(&PublicKey) -> bool,
+    ) -> Option<PublicKey> {
+        let mut current = *last;
+        for word in words.iter().rev().take(SUCCESSIONS_MAX) {
+            let old = word.peek::<Self>().ok()?.old;
+            let said: Self = word.verify(&old).ok()?;
+            if said.next != current {
+                return None;
+            }
+            if is_known(&old) {
+                return Some(old);
+            }
+            current = old;
+        }
+        None
+    }
+}
+
 /// The same words, signed by both keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RotationProof {
@@ -97,5 +141,23 @@ mod tests {
         assert_eq!(check(&once, 3, [1; 32], [2; 32]), None, "one key alone");
         let same = RotationProof::new([1; 32], [2; 32], &key(3), &key(3));
         assert_eq!(check(&same, 3, [1; 32], [2; 32]), None, "itself");
+    }
+
+    #[test]
+    fn keys_lead_back_to_one_that_is_known_where_each_has_said_so() {
+        let public = |seed: u8| key(seed).public();
+        let words: Vec<_> =
+            [(1, 2), (2, 3), (3, 4)].map(|(old, next)| Succession::sign(&key(old), &public(next))).into();
+        let known = |words: &[Signed], last: u8, seed: u8| {
+            Succession::predecessor(words, &public(last), |old| *old == public(seed))
+        };
+
+        assert_eq!(known(&words, 4, 1), Some(public(1)));
+        assert_eq!(known(&words, 4, 3), Some(public(3)));
+        assert_eq!(known(&words, 3, 1), None, "the last word is about another key");
+        assert_eq!(known(&[words[0].clone(), words[2].clone()], 4, 1), None, "one is missing");
+        let forged = Signed::new(&Succession { old: public(3), next: public(4) }, &key(9));
+        assert_eq!(known(&[words[0].clone(), words[1].clone(), forged], 4, 1), None);
+        assert_eq!(known(&[], 4, 4), None, "nothing leads to itself");
     }
 }

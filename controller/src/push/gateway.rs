@@ -115,7 +115,8 @@ async fn decide(
         },
         ToController::Attach(attach) => match check(&attach.attestation) {
             Ok(evidence) => {
-                let request = AttachRequest { gateway: peer.key, remote: peer.address() };
+                let (gateway, follows, remote) = (peer.key, attach.follows, peer.address());
+                let request = AttachRequest { gateway, follows, remote };
                 let quoted = quote::check(attach.quote.as_ref(), &attach.attestation);
                 (Event::Attach(request, reply), evidence, quoted, attach.running.zip(attach.assignment))
             }

@@ -332,7 +332,8 @@ async fn store_that_refuses_is_no_final_answer() {
     let locked = Store::lock_out(world.folder.path());
     world.declare(&[NETWORK, SERVER, &registration_key("gw", &hash(&own))]).await;
     let join = world.join(&own, 1).await;
-    let attach = world.reconciler.attach(&AttachRequest { gateway: node(1), remote: REMOTE }).await;
+    let attach =
+        world.reconciler.attach(&AttachRequest { gateway: node(1), follows: vec![], remote: REMOTE }).await;
     let refresh =
         world.reconciler.refresh(&RefreshRequest { device: node(2), evidence: None, seal: None }).await;
     let trouble = world.reconciler.store.trouble();

@@ -7,7 +7,7 @@ use horizon_api::{
     http::GatewayKeyView,
     key::PublicKey,
     resource::ObjectKey,
-    wire::{Refusal, RefusalCode},
+    wire::{Refusal, RefusalCode, rotation::Succession},
 };
 use horizon_node::clock;
 use horizon_planner::compile::Standing;
@@ -68,13 +68,15 @@ impl Reconciler {
         Ok(now)
     }
 
-    /// A gateway attaches with the key that was to follow: it has that one from here on. Returns its Server.
+    /// A gateway attaches with the key that was to follow, or that followed what a restored store knows: it has that one
+    /// from here on. Returns its Server.
     pub(super) async fn take_up_key(
         &mut self,
         request: &AttachRequest,
     ) -> Result<Option<ObjectKey>, Refusal> {
         let next = request.gateway;
-        let Some((server, old)) = self.state.awaits(&next) else { return Ok(None) };
+        let awaited = self.state.awaits(&next).or_else(|| self.state.has_forgotten_key(request));
+        let Some((server, old)) = awaited else { return Ok(None) };
         self.check_awake()?;
         self.check_place(&server, request.remote)?;
         self.check_may_follow(&server, &old, &next)?;
@@ -145,6 +147,16 @@ impl State {
         let servers = self.facts.servers.iter();
         let mut awaiting = servers.filter(|(server, _)| self.keys_of(server).next == Some(*next));
         awaiting.next().map(|(server, old)| (server.clone(), *old))
+    }
+
+    /// As [`State::awaits`], where the store was restored and may be of before the key followed: then the keys before it
+    /// say so. Whoever has the one that is known could attach with that as well.
+    fn has_forgotten_key(&self, request: &AttachRequest) -> Option<(ObjectKey, PublicKey)> {
+        self.restored_from?;
+        let server_of = |key: &PublicKey| self.facts.servers.iter().find(|(_, bound)| *bound == key);
+        let old =
+            Succession::predecessor(&request.follows, &request.gateway, |key| server_of(key).is_some())?;
+        server_of(&old).map(|(server, _)| (server.clone(), old))
     }
 
     /// Returns the keys of a gateway beside the one that it has.

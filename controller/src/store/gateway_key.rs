@@ -60,7 +60,8 @@ pub(super) fn announce(statements: &mut Statements, announced: NextKey) -> Resul
 /// Remembers the key before, in the place of the one that followed it.
 pub(super) fn follow(statements: &mut Statements, owner: &str, previous: &[u8]) -> Result<()> {
     statements.execute(
-        "UPDATE gateway_keys SET next = NULL, previous = ?2 WHERE owner = ?1",
+        "INSERT INTO gateway_keys (owner, announced_at, previous) VALUES (?1, 0, ?2)
+         ON CONFLICT (owner) DO UPDATE SET next = NULL, previous = excluded.previous",
         vec![owner.into(), previous.into()],
     )?;
     Ok(())

@@ -71,10 +71,9 @@ impl ControllerLink {
             let report = self.reports.borrow();
             (report.running, report.assignment)
         };
-        meeting
-            .sender
-            .send(&ToController::Attach(Attach { running, assignment, attestation, quote }))
-            .await?;
+        let follows = self.keys.borrow().follows.clone();
+        let attach = Attach { running, assignment, attestation, quote, follows };
+        meeting.sender.send(&ToController::Attach(attach)).await?;
         match meeting.receiver.receive_within(FETCH_PATIENCE).await? {
             ToGateway::Joined { .. } => {}
             ToGateway::Refused(refusal) => return Ok(Err(refusal)),

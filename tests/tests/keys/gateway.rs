@@ -171,6 +171,30 @@ fn without_the_controller_the_next_key_waits() {
 }
 
 #[test]
+fn a_controller_that_was_restored_to_before_a_rotation_knows_the_gateway_again() {
+    in_world(|world| {
+        world.start_with_alice()?;
+        wait_ping(&world.net.cli, LAN)?;
+        let before = world.gateway.status()?.key;
+        let copy = world.folder.path().join("before.backup").display().to_string();
+        world.controller.verb(&["backup", &copy])?.success()?;
+        rotate(world, "0s")?;
+        let after = wait_rotated(world, &before)?;
+        world.controller.stop()?;
+        world.controller.verb(&["restore", &copy])?.success()?;
+
+        world.controller.start()?;
+
+        world.wait_ready()?;
+        ensure!(world.gateway.status()?.key == after, "it went back to the key before");
+        let status = world.controller.verb(&["status", "Server/gw-1"])?.success()?;
+        ensure!(status.contains(&after), "{status}");
+        world.alice.wait_connected()?;
+        wait_ping(&world.net.cli, LAN)
+    });
+}
+
+#[test]
 fn kill_9_at_any_moment_of_a_rotation_leaves_a_gateway_that_serves() {
     in_world(|world| {
         world.start_with_alice()?;

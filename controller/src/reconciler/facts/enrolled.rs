@@ -106,7 +106,7 @@ async fn a_server_whose_key_is_revoked_serves_nobody_and_keeps_its_place() {
         |more: &str| registration_key("gw", &format!("{}, onRevoke: Disconnect{more}", hash(&key)));
     let mut world = World::start(&[NETWORK, SERVER, &declared("")]).await;
     world.join(&key, 1).await.unwrap();
-    let attach = AttachRequest { gateway: node(1), remote: REMOTE };
+    let attach = AttachRequest { gateway: node(1), follows: vec![], remote: REMOTE };
     let serves = |world: &World| {
         let servers = &world.reconciler.state.compiled.effective.servers;
         servers.values().all(|server| !server.networks.is_empty())

@@ -1,5 +1,7 @@
 //! Facts about gateways that take another key.
 
+use horizon_api::{signed::Signed, wire::rotation::Succession};
+
 use super::*;
 use crate::event::NextKeyRequest;
 
@@ -8,7 +10,7 @@ fn next(gateway: u8, next: u8) -> NextKeyRequest {
 }
 
 fn attach(gateway: u8) -> AttachRequest {
-    AttachRequest { gateway: node(gateway), remote: REMOTE }
+    AttachRequest { gateway: node(gateway), follows: vec![], remote: REMOTE }
 }
 
 /// A Server with a gateway, key 1, and alice's device, key 9.
@@ -159,4 +161,23 @@ async fn a_server_that_is_held_keeps_its_key() {
     assert!(world.reconciler.attach(&attach(1)).await.is_ok());
     world.declare(&objects.iter().map(String::as_str).collect::<Vec<_>>()).await;
     assert!(world.reconciler.attach(&attach(2)).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_restored_store_believes_the_key_that_it_knows_about_the_one_that_follows() {
+    let (mut world, _) = world().await;
+    let key = |seed: u8| SecretKey::from_seed(&[seed; 32]);
+    let follows = vec![Succession::sign(&key(1), &node(2)), Succession::sign(&key(2), &node(3))];
+    let shown = |follows: &[Signed]| AttachRequest { follows: follows.to_vec(), ..attach(3) };
+
+    check_refused(world.reconciler.attach(&shown(&follows)).await, RefusalCode::NotEnrolled);
+    world.reconciler.state.restored_from = Some(world.reconciler.state.version);
+    check_refused(world.reconciler.attach(&shown(&follows[1..])).await, RefusalCode::NotEnrolled);
+    let forged = [Succession::sign(&key(9), &node(3))];
+    check_refused(world.reconciler.attach(&shown(&forged)).await, RefusalCode::NotEnrolled);
+    assert!(world.reconciler.attach(&shown(&follows)).await.is_ok());
+
+    assert_eq!(world.offered().await, (node(3), None, Some(node(1))));
+    check_refused(world.reconciler.attach(&attach(1)).await, RefusalCode::NotEnrolled);
+    assert!(world.reconciler.attach(&attach(3)).await.is_ok());
 }

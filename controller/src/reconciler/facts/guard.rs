@@ -287,7 +287,8 @@ async fn a_server_that_a_change_removed_comes_back_with_its_gateway() {
     assert_eq!(server.public_key, Some(node(1)));
     let stored = world.reconciler.store.load().await.unwrap();
     assert_eq!((stored.bindings.len(), stored.issued_keys.len(), stored.token_uses[0].uses), (1, 1, 1));
-    let attach = world.reconciler.attach(&AttachRequest { gateway: node(1), remote: REMOTE }).await;
+    let attach =
+        world.reconciler.attach(&AttachRequest { gateway: node(1), follows: vec![], remote: REMOTE }).await;
     assert_eq!(attach, Ok(("default".into(), "gw".into())));
 }
 
@@ -419,7 +420,8 @@ async fn a_server_that_was_declared_again_meanwhile_has_its_gateway_once_that_is
     assert!(old != again && uid(&world) == again);
     let stored = world.reconciler.store.load().await.unwrap();
     assert_eq!(stored.bindings.iter().map(|b| b.owner.as_str()).collect::<Vec<_>>(), [again]);
-    let attach = world.reconciler.attach(&AttachRequest { gateway: node(1), remote: REMOTE }).await;
+    let attach =
+        world.reconciler.attach(&AttachRequest { gateway: node(1), follows: vec![], remote: REMOTE }).await;
     assert_eq!(attach, Ok(("default".into(), "gw".into())));
 }
 

@@ -233,7 +233,7 @@ async fn a_gateway_is_let_in_from_its_ranges_only() {
     check_refused(world.join(&own, 1).await, RefusalCode::SourceNotAllowed);
     world.declare(&[NETWORK, &limited("192.0.2.0/24"), &key]).await;
     world.join(&own, 1).await.unwrap();
-    let attach = AttachRequest { gateway: node(1), remote: REMOTE };
+    let attach = AttachRequest { gateway: node(1), follows: vec![], remote: REMOTE };
     assert!(world.reconciler.attach(&attach).await.is_ok());
     assert!(world._published.snapshots.borrow().is_allowed(&node(1), REMOTE));
     world.declare(&[NETWORK, &limited("203.0.113.0/24"), &key]).await;
