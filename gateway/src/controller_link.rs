@@ -99,8 +99,8 @@ pub(crate) struct Complaint(Option<String>);
 const RETRY: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
 /// A session that was so long was no accident.
 const LASTING: Duration = Duration::from_secs(30);
-/// The next key, where the controller does not take it yet.
-const TRY_NEXT_AGAIN: Duration = Duration::from_secs(20);
+/// The next key, where the controller does not take it yet: each try costs the link that is there.
+const TRY_NEXT_AGAIN: Duration = Duration::from_secs(300);
 /// What the controller is asked for must come within this time.
 const FETCH_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -183,7 +183,10 @@ impl ControllerLink {
                         sender.send(&ToController::Kept(self.cache.kept())).await?;
                     }
                     // The key of this session may be the one before: the other one is tried first then.
-                    Some(Ok(ToGateway::Refused(_))) if self.keys.borrow().follower_of(&key).is_some() => {
+                    Some(Ok(ToGateway::Refused(refusal)))
+                        if ends_service(refusal.code)
+                            && self.keys.borrow().follower_of(&key).is_some() =>
+                    {
                         return Ok(Ended::WithAnotherKey);
                     }
                     Some(Ok(ToGateway::Refused(refusal))) => return self.dismissed(refusal).await,
