@@ -17,8 +17,6 @@ use horizon_tpm::{Tpm, sealed::Sealed};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::keys::NEXT;
-
 /// A key and how it is kept.
 pub(crate) struct Identity {
     pub(crate) key: SecretKey,
@@ -35,6 +33,8 @@ struct SealedKey {
 }
 
 pub(crate) const FILE: &str = "node.key";
+/// The key that is to follow.
+pub(crate) const NEXT: &str = "node.key.next";
 /// No key is as long, so that nobody takes the one for the other.
 const MARK: &[u8] = b"horizon: a key that only one TPM opens\n";
 const VERSION: u32 = 1;

@@ -132,7 +132,7 @@ impl Keys {
 
 impl KeyFiles {
     pub(crate) fn new(data: &DataFolder, tpm: Option<PathBuf>) -> Self {
-        let [key, next, record] = [identity::FILE, NEXT, "keys"].map(|name| data.file(name));
+        let [key, next, record] = [identity::FILE, identity::NEXT, "keys"].map(|name| data.file(name));
         Self { key, next, record, tpm }
     }
 
@@ -223,8 +223,6 @@ impl KeyFiles {
         self.tpm.as_deref()
     }
 }
-
-pub(crate) const NEXT: &str = "node.key.next";
 
 #[cfg(test)]
 mod tests {

@@ -188,11 +188,12 @@ impl State {
 
     /// Returns the keys that a Server's text may say beside the one that its gateway has.
     pub(super) fn rotated_keys(&self) -> BTreeMap<ObjectKey, BTreeSet<PublicKey>> {
-        let keys = |(server, key): (&ObjectKey, &PublicKey)| {
-            let others: BTreeSet<_> = self.names_of(server, *key).into_iter().skip(1).collect();
+        let keys = |server: &ObjectKey| {
+            let GatewayKeys { next, previous, .. } = self.keys_of(server);
+            let others: BTreeSet<_> = next.into_iter().chain(previous).collect();
             (!others.is_empty()).then(|| (server.clone(), others))
         };
-        self.facts.servers.iter().filter_map(keys).collect()
+        self.facts.servers.keys().filter_map(keys).collect()
     }
 
     pub(super) fn take_gateway_keys(&mut self, stored: Vec<store::GatewayKeys>) {

@@ -103,7 +103,8 @@ impl ServerTrust {
         }
     }
 
-    /// The host joined again, with a token that it had not used: what it says is what it is measured by from here on, and so is the TPM that it shows next.
+    /// The host joined again, with a token that it had not used: what it says is what it is measured by from here on,
+    /// and so is the TPM that it shows next.
     pub fn handle_bound(&mut self, evidence: Evidence) {
         self.is_changed = true;
         self.record.tpm = None;

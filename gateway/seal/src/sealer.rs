@@ -363,6 +363,8 @@ impl Sealer {
         if session.seal(plain, &mut body).is_ok() {
             peer.counts.sealed += 1;
             self.put(Output::Message { ends, body: body.to_vec() });
+        } else {
+            self.held.dropped += 1;
         }
     }
 
